@@ -1,0 +1,79 @@
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int usage(void) {
+    dprintf(1, "usage: gantry-monitor monitor [--log PATH [--log-max-size BYTES] [--log-max-files N]] [--oom PATH]\n"
+               "         [--tty [--width N --height N]] [--stdin [--stdin-once]] -- RUNTIME [ARGUMENT...]\n"
+               "       gantry-monitor init [--] COMMAND [ARGUMENT...]\n");
+    return 2;
+}
+
+static bool parse(int argc, char **argv, struct options *options) {
+    enum { LOG, LOG_MAX_SIZE, LOG_MAX_FILES, OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE };
+    static const struct option known[] = {
+        {"log", required_argument, NULL, LOG},
+        {"log-max-size", required_argument, NULL, LOG_MAX_SIZE},
+        {"log-max-files", required_argument, NULL, LOG_MAX_FILES},
+        {"oom", required_argument, NULL, OOM},
+        {"tty", no_argument, NULL, TTY},
+        {"width", required_argument, NULL, WIDTH},
+        {"height", required_argument, NULL, HEIGHT},
+        {"stdin", no_argument, NULL, STDIN},
+        {"stdin-once", no_argument, NULL, STDIN_ONCE},
+        {NULL, 0, NULL, 0},
+    };
+    for (int which; (which = getopt_long(argc, argv, "+", known, NULL)) >= 0;) {
+        switch (which) {
+        case LOG: options->log_path = optarg; break;
+        case LOG_MAX_SIZE: options->log_max_size = strtoull(optarg, NULL, 10); break;
+        case LOG_MAX_FILES: options->log_max_files = (unsigned)strtoul(optarg, NULL, 10); break;
+        case OOM: options->oom_path = optarg; break;
+        case TTY: options->tty = true; break;
+        case WIDTH: options->width = (unsigned short)strtoul(optarg, NULL, 10); break;
+        case HEIGHT: options->height = (unsigned short)strtoul(optarg, NULL, 10); break;
+        case STDIN: options->open_stdin = true; break;
+        case STDIN_ONCE: options->stdin_once = true; break;
+        default: return false;
+        }
+    }
+    options->command = argv + optind;
+    return options->command[0] != NULL;
+}
+
+/* Cuts every tie with the daemon but the listening socket: session, signals, inherited descriptors, stdio. */
+static void detach(void) {
+    static const int ignored[] = {SIGHUP, SIGPIPE, SIGTERM, SIGINT, SIGQUIT, SIGTTOU};
+    setsid();
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+    syscall(SYS_close_range, 3, ~0u, 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    /* Not the kernel's first choice when memory is short; the container gets its own value from its spec. */
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    if (write(fd, "-998", 4) < 0) { /* needs CAP_SYS_RESOURCE: then it stays as it is */
+    }
+    close(fd);
+}
+
+int main(int argc, char **argv) {
+    struct options options = {0};
+    const char *name = strrchr(argv[0], '/') == NULL ? argv[0] : strrchr(argv[0], '/') + 1;
+    bool as_init = strcmp(name, "docker-init") == 0;
+    if (as_init || (argc > 1 && strcmp(argv[1], "init") == 0)) {
+        char **command = argv + (as_init ? 1 : 2);
+        if (command[0] != NULL && strcmp(command[0], "--") == 0) command++;
+        return init_main(command);
+    }
+    if (argc < 2 || strcmp(argv[1], "monitor") != 0 || !parse(argc - 1, argv + 1, &options)) return usage();
+    detach();
+    return serve(&options);
+}

@@ -1,0 +1,104 @@
+/*
+ * gantry-monitor: one tiny process for each container or exec. It keeps the stdio, writes the log, reaps the
+ * process and records the exit, and goes on when the daemon dies.
+ *
+ *   gantry-monitor monitor [options] -- <OCI runtime command>     see main.c
+ *   docker-init [--] <command>                                    the container's pid 1, see init.c
+ *
+ * The working directory is the state directory; every file and socket in it is named relative to it, so that
+ * a deep path never meets the 108 bytes of sockaddr_un. See README.md for files and protocol.
+ */
+#ifndef GANTRY_MONITOR_H
+#define GANTRY_MONITOR_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { STDOUT = 0, STDERR = 1, STREAMS = 2 };
+
+struct options {
+    const char *log_path; /* NULL: no log */
+    uint64_t log_max_size; /* 0: never rotate */
+    unsigned log_max_files;
+    const char *oom_path; /* memory.events (v2) or memory.oom_control (v1); NULL: don't look */
+    bool tty, open_stdin, stdin_once;
+    unsigned short width, height; /* first size of the terminal; 0: the kernel's */
+    char **command; /* the OCI runtime's argv */
+};
+
+/* record.c */
+int64_t now_ms(void);
+/* Writes `name` in the state directory in one step: readers see the whole text or no file. */
+bool write_file(const char *name, const char *text);
+/* Reads at most size-1 bytes and terminates them; -1 when there is no such file. */
+ssize_t read_file(const char *path, char *into, size_t size);
+bool oom_killed(const char *path);
+/* Field 22 of /proc/<pid>/stat: with the pid it names a process for ever. 0 when it's gone. */
+unsigned long long start_ticks(pid_t pid);
+
+/* jsonlog.c */
+void log_open(const char *path, uint64_t max_size, unsigned max_files);
+void log_write(int stream, const uint8_t *data, size_t length);
+/* Writes what is left of unfinished lines and closes. */
+void log_close(void);
+
+/* start.c */
+struct stdio {
+    int in; /* write end of stdin or the pty's master; -1: none */
+    int out[STREAMS]; /* read ends; a terminal has only STDOUT */
+    int runtime_errors; /* the runtime's own stderr when a terminal takes the container's; else -1 */
+    int console_listener; /* -1 once the terminal has come */
+};
+/* Starts the OCI runtime. Returns its pid, or -1. */
+pid_t start_runtime(const struct options *options, struct stdio *stdio);
+/* Takes the pty's master from the runtime's connection to console.sock. */
+bool receive_console(const struct options *options, struct stdio *stdio);
+bool set_size(int terminal, unsigned short width, unsigned short height);
+
+/* clients.c: the connections to monitor.sock, and the bytes on their way to and from them */
+enum { MAX_CLIENTS = 256 };
+/* Acts on a line of a control connection; the replies go to every control connection by clients_tell. */
+typedef void on_command(const char *line);
+
+void clients_accept(int listener);
+bool clients_full(void);
+/* There was a control connection; and: the last one is gone. */
+bool clients_attended(void);
+bool clients_abandoned(void);
+/* Fills MAX_CLIENTS entries at most and returns how many; clients_handle takes the same entries after poll. */
+size_t clients_poll(struct pollfd *entries);
+void clients_handle(const struct pollfd *entries, size_t count, struct stdio *stdio, on_command *command);
+/* Sends to every control connection, now and (as its greeting) later. */
+void clients_tell(const char *text);
+
+/* After the exit: drops stdin and says "end" to each client that has all its output; true when all have. */
+bool clients_finish(struct stdio *stdio);
+bool clients_none(void);
+
+/* Bytes that one stream may read now: 0 while attachers are behind. `last`: the end of the process is in sight. */
+size_t output_room(bool last);
+/* Reads a chunk for the log and the attachers. False at the stream's end. */
+bool output_read(int stream, int fd, bool last);
+bool output_pending(void);
+
+/* Stdin of attachers that the process has not taken yet. */
+bool input_pending(void);
+/* The process is there: stdin is taken from now on. */
+void input_start(struct stdio *stdio);
+void input_write(struct stdio *stdio);
+/* Closes stdin once the pending bytes are written. A terminal stays open, as Docker's does. */
+void input_close(struct stdio *stdio);
+
+/* What attachers mean; set once before the first client. */
+void clients_configure(const struct options *options);
+
+/* serve.c */
+int serve(const struct options *options);
+
+/* init.c */
+int init_main(char **command);
+
+#endif

@@ -1,0 +1,263 @@
+import {
+  Conflict,
+  Forbidden,
+  GantryError,
+  Internal,
+  InvalidParameter,
+  NotFound,
+  NotImplemented,
+  NotModified,
+  TooLarge,
+  Unauthorized,
+  Unavailable,
+} from "../../lib/errors.ts";
+import { Connection } from "./connection.ts";
+import { jsonLines } from "./json-lines.ts";
+import type { ResponseKind } from "./response-parser.ts";
+import type { ApiClient, ApiResponse, Endpoint, RawStream, RequestOptions } from "./types.ts";
+
+/** The newest API version that this client speaks. */
+export const newestApiVersion = "1.51";
+
+export interface ClientOptions {
+  /** Speak this version and negotiate none (DOCKER_API_VERSION). */
+  apiVersion?: string;
+}
+
+export class ApiClientOverHttp implements ApiClient {
+  #version: string;
+  /** Undefined until the engine's version was asked for (or fixed by the caller). */
+  #negotiation: Promise<void> | undefined;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    options: ClientOptions = {},
+  ) {
+    this.#version = options.apiVersion ?? newestApiVersion;
+    if (options.apiVersion !== undefined) this.#negotiation = Promise.resolve();
+  }
+
+  async send(method: string, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
+    const connection = await this.#request(method, path, options, method === "HEAD" ? "head-only" : "normal");
+    const { status, headers } = await connection.head;
+    return { status, headers, body: connection.body };
+  }
+
+  async call<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const response = await this.send(method, path, options);
+    if (response.status >= 300) throw await errorOf(response);
+    const text = await textOf(response.body);
+    return (text.trim() === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  async *messages<T>(method: string, path: string, options: RequestOptions = {}): AsyncGenerator<T> {
+    const response = await this.send(method, path, options);
+    if (response.status >= 300) throw await errorOf(response);
+    yield* jsonLines<T>(response.body);
+  }
+
+  async hijack(method: string, path: string, options: RequestOptions = {}): Promise<RawStream> {
+    const headers = { connection: "Upgrade", upgrade: "tcp", ...options.headers };
+    const connection = await this.#request(method, path, { ...options, headers }, "raw");
+    const head = await connection.head;
+    if (head.status >= 300) throw await errorOf({ ...head, body: connection.body });
+    return {
+      status: head.status,
+      headers: head.headers,
+      output: connection.body,
+      write: (bytes) => connection.write(bytes),
+      end: () => connection.endWriting(),
+      close: () => connection.close(),
+    };
+  }
+
+  /**
+   * Sends a request with the newest version, without asking first: that saves a round trip on every command. Only
+   * when an engine refuses is its version asked for and the request repeated. A stream can't be sent twice, so
+   * there the version is asked for before.
+   */
+  async #request(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    kind: ResponseKind,
+  ): Promise<Connection> {
+    const streams = options.body !== undefined && Symbol.asyncIterator in options.body;
+    if (streams) await this.#negotiate();
+    const spoken = this.#version;
+    const settled = this.#negotiation !== undefined;
+    const connection = await this.#attempt(method, path, options, kind);
+    if (streams || settled) return connection;
+    const { status } = await connection.head;
+    if (status !== 400) return connection;
+    await this.#negotiate();
+    if (this.#version === spoken) return connection;
+    connection.close();
+    return this.#attempt(method, path, options, kind);
+  }
+
+  /** Lowers the version to the engine's own when that is older; requests that run at once ask once. */
+  #negotiate(): Promise<void> {
+    this.#negotiation ??= this.#askVersion();
+    return this.#negotiation;
+  }
+
+  async #askVersion(): Promise<void> {
+    const connection = await Connection.open(this.endpoint, "normal");
+    await connection.write(`GET /_ping HTTP/1.1\r\nhost: ${this.#host()}\r\n\r\n`);
+    const { headers } = await connection.head;
+    connection.close();
+    const theirs = headers["api-version"];
+    if (theirs !== undefined && isOlder(theirs, this.#version)) this.#version = theirs;
+  }
+
+  async #attempt(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    kind: ResponseKind,
+  ): Promise<Connection> {
+    const { headers, bytes, stream } = encodeBody(method, options.body);
+    const connection = await Connection.open(this.endpoint, kind, options.signal);
+    const all: Record<string, string> = {
+      host: this.#host(),
+      "user-agent": "gantry",
+      ...headers,
+      ...options.headers,
+    };
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    const head = `${method} /v${this.#version}${withQuery(path, options.query)} HTTP/1.1\r\n${lines.join("")}\r\n`;
+    await connection.write(bytes ? Buffer.concat([Buffer.from(head), bytes]) : head);
+    // The engine may answer, or refuse, before it has read the whole body: both directions run at once.
+    if (stream) void sendChunked(connection, stream);
+    return connection;
+  }
+
+  #host(): string {
+    const { endpoint } = this;
+    return endpoint.kind === "unix"
+      ? "gantry"
+      : `${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+  }
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [otherMajor = 0, otherMinor = 0] = than.split(".").map(Number);
+  return major < otherMajor || (major === otherMajor && minor < otherMinor);
+}
+
+interface EncodedBody {
+  headers: Record<string, string>;
+  bytes?: Uint8Array;
+  stream?: AsyncIterable<Uint8Array>;
+}
+
+function encodeBody(method: string, body: RequestOptions["body"]): EncodedBody {
+  if (body === undefined)
+    return { headers: method === "POST" || method === "PUT" ? { "content-length": "0" } : {} };
+  if (Symbol.asyncIterator in body) {
+    return { headers: { "transfer-encoding": "chunked", "content-type": "application/x-tar" }, stream: body };
+  }
+  const isBytes = body instanceof Uint8Array;
+  const bytes = isBytes ? body : Buffer.from(JSON.stringify(body));
+  const type = isBytes ? "application/x-tar" : "application/json";
+  return { headers: { "content-type": type, "content-length": String(bytes.length) }, bytes };
+}
+
+/**
+ * Sends a stream as chunks. When reading it fails the connection is given up, so that the engine sees no complete
+ * body; when writing fails, the engine's answer or the closed connection tells why.
+ */
+async function sendChunked(connection: Connection, stream: AsyncIterable<Uint8Array>): Promise<void> {
+  const source = stream[Symbol.asyncIterator]();
+  for (;;) {
+    let next: IteratorResult<Uint8Array>;
+    try {
+      next = await source.next();
+    } catch (error) {
+      connection.fail(error instanceof Error ? error : new Unavailable(String(error)));
+      return;
+    }
+    try {
+      if (next.done) {
+        await connection.write("0\r\n\r\n");
+        return;
+      }
+      if (next.value.length > 0) await connection.write(chunkOf(next.value));
+    } catch {
+      await source.return?.();
+      return;
+    }
+  }
+}
+
+function chunkOf(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
+}
+
+function withQuery(path: string, query: RequestOptions["query"]): string {
+  const text = queryText(query);
+  return text === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${text}`;
+}
+
+function queryText(query: RequestOptions["query"]): string {
+  const pairs: string[] = [];
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value === undefined) continue;
+    const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+    pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(text)}`);
+  }
+  return pairs.join("&");
+}
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return (
+    chunks.length === 1
+      ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, chunks[0]!.length)
+      : Buffer.concat(chunks)
+  ).toString();
+}
+
+const errorClasses: Record<number, new (message: string, options: { cause: unknown }) => GantryError> = {
+  304: NotModified,
+  400: InvalidParameter,
+  401: Unauthorized,
+  403: Forbidden,
+  404: NotFound,
+  409: Conflict,
+  413: TooLarge,
+  501: NotImplemented,
+  503: Unavailable,
+};
+
+/** The cause of an error that the engine answered with, unlike those that arise on the way to it. */
+export class EngineAnswer {
+  constructor(readonly status: number) {}
+}
+
+/** Whether the engine said so itself: then people see it as "Error response from daemon: …". */
+export function isEngineError(error: unknown): error is GantryError {
+  return error instanceof GantryError && error.cause instanceof EngineAnswer;
+}
+
+/** The error that an answer of status 300 or above stands for, with the engine's message. Reads the body. */
+export async function errorOf(response: ApiResponse): Promise<GantryError> {
+  const text = await textOf(response.body);
+  const Kind = errorClasses[response.status] ?? Internal;
+  return new Kind(messageIn(text) || `request returned status ${response.status}`, {
+    cause: new EngineAnswer(response.status),
+  });
+}
+
+function messageIn(text: string): string {
+  try {
+    const parsed = JSON.parse(text) as { message?: unknown };
+    if (typeof parsed?.message === "string") return parsed.message;
+  } catch {
+    // A proxy or an old daemon answers in plain text.
+  }
+  return text.trim();
+}

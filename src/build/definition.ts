@@ -1,0 +1,43 @@
+/** The files that define a build: the Dockerfile and the ignore file that goes with it. */
+import { lstatSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { InvalidParameter } from "../lib/errors.ts";
+import { didYouMean } from "./dockerfile/nearest.ts";
+import { IgnoreRules } from "./files/ignore.ts";
+import { resolveInside } from "./files/inside.ts";
+import { SourceTree } from "./files/tree.ts";
+import type { BuildRequest } from "./types.ts";
+
+/** Name for messages, and text. @throws InvalidParameter when the file is not in the context */
+export function readDockerfile({ contextDir, dockerfile }: BuildRequest): { name: string; text: string } {
+  if ("text" in dockerfile) return { name: "Dockerfile", text: dockerfile.text };
+  const name = posix.join(".", dockerfile.path || "Dockerfile");
+  const text = readInside(contextDir, name);
+  if (text === undefined) {
+    const names = new SourceTree(contextDir).names(posix.dirname(name));
+    const hint = didYouMean(posix.basename(name), names);
+    throw new InvalidParameter(
+      `failed to read dockerfile: open ${name}: no such file or directory${hint ? ` (${hint})` : ""}`,
+    );
+  }
+  if (text.trim() === "") throw new InvalidParameter(`the Dockerfile (${name}) cannot be empty`);
+  return { name, text };
+}
+
+/** `<Dockerfile>.dockerignore` goes before `.dockerignore`. @throws InvalidParameter malformed pattern */
+export function readIgnoreRules({ contextDir, dockerfile }: BuildRequest): IgnoreRules {
+  const own = "path" in dockerfile ? [`${dockerfile.path || "Dockerfile"}.dockerignore`] : [];
+  for (const name of [...own, ".dockerignore"]) {
+    const text = readInside(contextDir, name);
+    if (text !== undefined) return IgnoreRules.parse(text);
+  }
+  return IgnoreRules.none;
+}
+
+/** A regular file's text; links are followed inside the context only. */
+function readInside(contextDir: string, path: string): string | undefined {
+  const real = resolveInside(contextDir, path);
+  if (!real) return undefined;
+  const file = join(contextDir, real);
+  return lstatSync(file, { throwIfNoEntry: false })?.isFile() ? readFileSync(file, "utf8") : undefined;
+}

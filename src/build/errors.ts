@@ -1,0 +1,57 @@
+/** The builder's own errors: each knows where in the Dockerfile it comes from. */
+import { GantryError, InvalidParameter, NotImplemented } from "../lib/errors.ts";
+import type { SourceRange } from "./dockerfile/instructions.ts";
+import type { DockerfileProblem } from "./types.ts";
+
+/** A Dockerfile that can't be built as written. */
+export class DockerfileError extends InvalidParameter implements DockerfileProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly endLine?: number;
+  readonly hint?: string;
+  /** The offending text, as written. */
+  readonly source?: string;
+
+  constructor(message: string, problem: DockerfileProblem & { source?: string }) {
+    super(message);
+    this.file = problem.file;
+    this.line = problem.line;
+    this.endLine = problem.endLine;
+    this.hint = problem.hint;
+    this.source = problem.source;
+  }
+}
+
+/** A RUN step that ended with a non-zero code. Kind "internal", as Docker reports it with code and message. */
+export class BuildStepFailed extends GantryError {
+  constructor(
+    readonly command: string,
+    readonly exitCode: number,
+    readonly range: SourceRange,
+  ) {
+    super("internal", `The command '${command}' returned a non-zero code: ${exitCode}`);
+  }
+  get file(): string {
+    return this.range.file;
+  }
+  get line(): number {
+    return this.range.line;
+  }
+}
+
+/** The parser's errors carry Docker's prefix. */
+export function parseError(range: SourceRange, text: string, hint?: string): DockerfileError {
+  const message = `dockerfile parse error on line ${range.line}: ${text}${hint ? ` (${hint})` : ""}`;
+  return new DockerfileError(message, { ...range, hint });
+}
+
+/** An error of a step: Docker's message first, then where it was. */
+export function stepError(range: SourceRange, text: string, hint?: string): DockerfileError {
+  const where = `${range.file}:${range.line}: ${range.source}`;
+  return new DockerfileError(`${text}${hint ? ` (${hint})` : ""}\n${where}`, { ...range, hint });
+}
+
+/** Valid Dockerfile text that this builder does not do yet. */
+export function unsupported(range: SourceRange, what: string): NotImplemented {
+  return new NotImplemented(`${what} is not supported yet\n${range.file}:${range.line}: ${range.source}`);
+}

@@ -1,0 +1,160 @@
+/** RUN: a command in a container of its own, straight on the OCI runtime. */
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { shortId } from "../../lib/ids.ts";
+import { Demultiplexer } from "../../lib/stdcopy.ts";
+import { defaultCapabilities, resolveUser } from "../../runtime/index.ts";
+import type { ContainerRuntime, ContainerSpec, MountSpec, NamespaceType } from "../../runtime/types.ts";
+import type { BuildBackend, BuildRequest } from "../types.ts";
+import { missingMountPoints, removeMountPoints, runtimeMountPoints } from "./mountpoints.ts";
+import type { Workspace } from "./workspace.ts";
+
+export interface RunStep {
+  args: string[];
+  /** `KEY=value`. */
+  env: string[];
+  cwd: string;
+  /** As USER has it. */
+  user: string;
+  network: string;
+  /** Besides /etc/hosts and /etc/resolv.conf. */
+  mounts: MountSpec[];
+  onOutput: (stream: 1 | 2, data: Uint8Array) => void;
+}
+
+/**
+ * Runs the command to its end; the workspace is unmounted then and its layer holds what the command wrote, and
+ * nothing of the container around it.
+ * @returns the exit code
+ * @throws the signal's reason when cancelled: the processes are gone then
+ */
+export async function runInWorkspace(
+  backend: BuildBackend,
+  request: BuildRequest,
+  workspace: Workspace,
+  step: RunStep,
+  signal: AbortSignal,
+): Promise<number> {
+  const { runtime } = backend;
+  const { id, root } = workspace;
+  const user = await resolveUser(root, step.user);
+  await using network = await backend.stepNetwork(id, step.network, request.extraHosts);
+  const mounts = [
+    ...fileMounts(workspace.directory, {
+      "/etc/hosts": network.hosts,
+      "/etc/resolv.conf": network.resolvConf,
+    }),
+    ...step.mounts,
+  ];
+  const points = [...runtimeMountPoints, ...mounts.map(({ destination }) => destination)];
+  const missing = missingMountPoints(root, points);
+  const namespaces: ContainerSpec["namespaces"] = (["pid", "mount", "ipc", "uts"] as NamespaceType[]).map(
+    (type) => ({
+      type,
+    }),
+  );
+  if (network.namespacePath !== undefined) namespaces.push({ type: "network", path: network.namespacePath });
+  const spec: ContainerSpec = {
+    id,
+    rootfs: root,
+    readonlyRootfs: false,
+    hostname: shortId(id),
+    process: {
+      args: step.args,
+      env: step.env,
+      cwd: step.cwd,
+      user,
+      terminal: false,
+      capabilities: [...defaultCapabilities],
+      noNewPrivileges: false,
+      rlimits: request.ulimits.map(({ name, soft, hard }) => ({
+        type: `RLIMIT_${name.toUpperCase()}`,
+        soft,
+        hard,
+        explicit: true,
+      })),
+    },
+    mounts,
+    shmSize: request.shmSize,
+    namespaces,
+    devices: [],
+    resources: request.limits,
+    cgroupPath: join(backend.cgroupParent, id),
+    sysctls: {},
+    privileged: false,
+    seccomp: "default",
+  };
+  const exitCode = await runContainer(
+    runtime,
+    spec,
+    join(workspace.directory, "state"),
+    step.onOutput,
+    signal,
+  );
+  workspace.unmount();
+  removeMountPoints(workspace.upper, missing);
+  return exitCode;
+}
+
+/** The container is gone when this returns or throws. */
+async function runContainer(
+  runtime: ContainerRuntime,
+  spec: ContainerSpec,
+  stateDir: string,
+  onOutput: RunStep["onOutput"],
+  signal: AbortSignal,
+): Promise<number> {
+  signal.throwIfAborted();
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const demultiplexer = new Demultiplexer((stream, data) => onOutput(stream === 2 ? 2 : 1, data));
+  let drained: Promise<void> | undefined;
+  const kill = () => {
+    runtime.kill(spec.id, 9, { all: true }).catch(() => {});
+  };
+  try {
+    const process = await runtime.start(spec, {
+      stateDir,
+      stdio: { openStdin: false, stdinOnce: false },
+      signal,
+      onAttachable: async (attachable) => {
+        const stream = await attachable.attach({ stdin: false, stdout: true, stderr: true });
+        drained = (async () => {
+          for await (const chunk of stream) demultiplexer.push(chunk as Uint8Array);
+        })();
+        drained.catch(() => {});
+      },
+    });
+    signal.addEventListener("abort", kill, { once: true });
+    if (signal.aborted) kill();
+    const exit = await process.exited;
+    signal.throwIfAborted();
+    await drained;
+    return exit.exitCode;
+  } finally {
+    signal.removeEventListener("abort", kill);
+    await runtime.delete(spec.id, { force: true });
+  }
+}
+
+/** Files with the given text, to be bind mounted read-only. */
+function fileMounts(directory: string, files: Record<string, string>): MountSpec[] {
+  return Object.entries(files).map(([destination, text]) => {
+    const source = join(directory, destination.replaceAll("/", "_"));
+    writeFileSync(source, text, { mode: 0o644 });
+    return bindMount(source, destination, true);
+  });
+}
+
+export function bindMount(source: string, destination: string, readonly: boolean): MountSpec {
+  return { destination, type: "bind", source, options: ["rbind", "rprivate", readonly ? "ro" : "rw"] };
+}
+
+/** Writes a secret where only the step's mount shows it. */
+export function secretFile(
+  path: string,
+  bytes: Uint8Array,
+  { mode, uid, gid }: { mode: number; uid: number; gid: number },
+): void {
+  writeFileSync(path, bytes, { mode, flag: "wx" });
+  chownSync(path, uid, gid);
+}

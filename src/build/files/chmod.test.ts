@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { parseChmod } from "./chmod.ts";
+
+test.each<[string, number, boolean, number]>([
+  ["755", 0o644, false, 0o755],
+  ["0644", 0o755, false, 0o644],
+  ["4755", 0o644, false, 0o4755],
+  ["+x", 0o644, false, 0o755],
+  ["u+x", 0o644, false, 0o744],
+  ["go-rwx", 0o777, false, 0o700],
+  ["u=rwX,go=rX", 0o600, false, 0o644],
+  ["u=rwX,go=rX", 0o600, true, 0o755],
+  ["u=rwX,go=rX", 0o700, false, 0o755],
+  ["g=u", 0o750, false, 0o770],
+  ["a=r", 0o777, false, 0o444],
+  ["u+s", 0o755, false, 0o4755],
+  ["+t", 0o777, true, 0o1777],
+  ["u=", 0o755, false, 0o055],
+  ["u+x-w", 0o644, false, 0o544],
+])("%s on %o", (text, mode, directory, expected) => {
+  expect(parseChmod(text)!(mode, directory)).toBe(expected);
+});
+
+test.each(["", "999", "u", "u+y", "rwx", "7555555", "u+x,"])("%p is none", (text) => {
+  expect(parseChmod(text)).toBeUndefined();
+});

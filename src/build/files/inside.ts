@@ -1,0 +1,68 @@
+/**
+ * Paths resolved inside a root, as chroot would: links are followed against the root and `..` stops at it. For
+ * trees that no other process changes meanwhile (a build's own context and mounts).
+ */
+import { lchownSync, lstatSync, mkdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+
+/** The kernel's own limit (path_resolution(7)). */
+const maxLinks = 40;
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+/**
+ * The path below `root` (no leading slash, `""` for root itself) that `path` leads to, all links followed. The
+ * missing rest of a path is taken as it stands; undefined: a file is used as a directory, or links go in circles.
+ */
+export function resolveInside(root: string, path: string): string | undefined {
+  let pending = path.split("/").reverse();
+  const done: string[] = [];
+  let links = 0;
+  while (pending.length > 0) {
+    const part = pending.pop()!;
+    if (part === "" || part === ".") continue;
+    if (part === "..") {
+      done.pop();
+      continue;
+    }
+    const stat = lstatSync(join(root, ...done, part), { throwIfNoEntry: false });
+    if (stat?.isSymbolicLink()) {
+      if (++links > maxLinks) return undefined;
+      const target = readlinkSync(join(root, ...done, part));
+      if (target.startsWith("/")) done.length = 0;
+      pending = [...pending, ...target.split("/").reverse()];
+      continue;
+    }
+    if (stat && !stat.isDirectory() && pending.some((rest) => rest !== "" && rest !== ".")) return undefined;
+    done.push(part);
+  }
+  return done.join("/");
+}
+
+/**
+ * Makes `path` below `root` a directory, creating what is missing with `owner` and mode 0755.
+ * @returns its resolved path below root and whether it is new; undefined when a file is in the way
+ */
+export function makeDirectory(
+  root: string,
+  path: string,
+  owner: Owner,
+): { path: string; created: boolean } | undefined {
+  const real = resolveInside(root, path);
+  if (real === undefined) return undefined;
+  let at = root;
+  let created = false;
+  for (const part of real.split("/").filter(Boolean)) {
+    at = join(at, part);
+    const stat = lstatSync(at, { throwIfNoEntry: false });
+    if (stat && !stat.isDirectory()) return undefined;
+    if (stat) continue;
+    mkdirSync(at, { mode: 0o755 });
+    lchownSync(at, owner.uid, owner.gid);
+    created = true;
+  }
+  return { path: real, created };
+}

@@ -1,0 +1,70 @@
+/** Sources of ADD that are not in the context. */
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, utimesSync } from "node:fs";
+import { join, posix } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { messageOf } from "../../lib/errors.ts";
+import type { SourceRange } from "../dockerfile/instructions.ts";
+import { stepError } from "../errors.ts";
+import type { Vertex } from "../solve/progress.ts";
+import { SourceTree } from "./tree.ts";
+
+export function isRemote(source: string): boolean {
+  return /^https?:\/\//.test(source) || isGitSource(source);
+}
+
+export function isGitSource(source: string): boolean {
+  return /^(?:git:\/\/|git@|ssh:\/\/)/.test(source) || /^https?:\/\/[^#?]+\.git(?:[#?].*)?$/.test(source);
+}
+
+/**
+ * Downloads one file, mode 0600, to a tree of its own.
+ * @throws DockerfileError no such file, another checksum, no name to give it
+ */
+export async function fetchRemote(
+  url: string,
+  directory: string,
+  options: { checksum?: string; vertex: Vertex; signal: AbortSignal; range: SourceRange },
+): Promise<SourceTree> {
+  const { checksum, vertex, signal, range } = options;
+  const fail = (why: string) => stepError(range, `ADD failed: failed to GET ${url}: ${why}`);
+  if (checksum !== undefined && !/^sha256:[0-9a-f]{64}$/.test(checksum)) {
+    throw stepError(range, `invalid checksum ${JSON.stringify(checksum)}: sha256:<hex> is expected`);
+  }
+  const response = await fetch(url, { signal }).catch((error) => {
+    signal.throwIfAborted();
+    throw fail(messageOf(error));
+  });
+  if (!response.ok || !response.body)
+    throw fail(`with status ${response.status} ${response.statusText}`.trim());
+  const name = posix.basename(decodeURIComponent(new URL(response.url).pathname));
+  if (name === "" || name === "/") throw stepError(range, `cannot determine filename from url: ${url}`);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const root = mkdtempSync(join(directory, "add-"));
+  const file = join(root, name);
+  const hash = new Bun.CryptoHasher("sha256");
+  const total = Number(response.headers.get("content-length")) || undefined;
+  let received = 0;
+  await pipeline(
+    Readable.fromWeb(response.body as never),
+    async function* (chunks: AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        received += chunk.length;
+        vertex.progress(url, received, total);
+        yield chunk;
+      }
+    },
+    createWriteStream(file, { flags: "wx" }),
+    { signal },
+  );
+  const digest = `sha256:${hash.digest("hex")}`;
+  if (checksum !== undefined && checksum !== digest) {
+    throw stepError(range, `digest mismatch for ${url}: ${digest} (expected: ${checksum})`);
+  }
+  chmodSync(file, 0o600);
+  const modified = new Date(response.headers.get("last-modified") ?? 0);
+  const time = Number.isNaN(modified.getTime()) ? new Date(0) : modified;
+  utimesSync(file, time, time);
+  return new SourceTree(root);
+}

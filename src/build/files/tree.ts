@@ -1,0 +1,189 @@
+/**
+ * A tree that COPY and ADD read from: the build context, or the files of a stage or image. Everything is found
+ * inside its root: links are resolved against it and never lead out.
+ */
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  type Stats,
+} from "node:fs";
+import { open } from "node:fs/promises";
+import { join, posix } from "node:path";
+import { Breather } from "./breather.ts";
+import { IgnoreRules, type IgnoreState } from "./ignore.ts";
+import { resolveInside } from "./inside.ts";
+
+export interface Entry {
+  /** Below the tree's root. */
+  path: string;
+  /** Below the selection: `""` is the selected file or directory itself. */
+  target: string;
+  stat: Stats;
+  /** Where a symbolic link points. */
+  link?: string;
+}
+
+/** One file or one directory with what is below it, parents first. */
+export interface Selection {
+  /** As named by the instruction, for the name at the destination. */
+  name: string;
+  directory: boolean;
+  entries: Entry[];
+}
+
+/** Files up to this are hashed where they are read; bigger ones off the thread, in pieces. */
+const inlineLimit = 64 * 1024;
+const pieceSize = 4 * 1024 * 1024;
+
+export class SourceTree {
+  readonly #hashes = new Map<string, Promise<string> | string>();
+
+  constructor(
+    readonly root: string,
+    readonly ignore: IgnoreRules = IgnoreRules.none,
+  ) {}
+
+  /**
+   * The files under one clean path; undefined when there is none or it is ignored. A link that is named itself is
+   * followed, inside the root.
+   */
+  async select(
+    path: string,
+    excluded: IgnoreRules = IgnoreRules.none,
+    signal?: AbortSignal,
+  ): Promise<Selection | undefined> {
+    const real = resolveInside(this.root, path);
+    if (real === undefined) return undefined;
+    const stat = lstatSync(join(this.root, real), { throwIfNoEntry: false });
+    if (!stat) return undefined;
+    const name = posix.basename(path);
+    let state = this.ignore.root();
+    let at = "";
+    for (const part of real.split("/").filter(Boolean)) {
+      at = at === "" ? part : `${at}/${part}`;
+      state = state.enter(at);
+    }
+    const self: Entry = { path: real, target: "", stat };
+    if (!stat.isDirectory()) return state.excluded ? undefined : { name, directory: false, entries: [self] };
+    if (state.excluded && !state.mayIncludeBelow(real)) return undefined;
+    const entries: Entry[] = [self];
+    await this.#walk(self, { state, excluded: excluded.root() }, entries, new Breather(signal));
+    if (state.excluded && entries.length === 1) return undefined;
+    return { name, directory: true, entries };
+  }
+
+  /** Adds what is below `directory`, in the order of names. */
+  async #walk(
+    directory: Entry,
+    rules: { state: IgnoreState; excluded: IgnoreState },
+    entries: Entry[],
+    breather: Breather,
+  ): Promise<void> {
+    for (const name of readdirSync(join(this.root, directory.path)).sort()) {
+      await breather.breathe();
+      const path = posix.join(directory.path, name);
+      const target = posix.join(directory.target, name);
+      const state = rules.state.enter(path);
+      const excluded = rules.excluded.enter(target);
+      const out = state.excluded || excluded.excluded;
+      const stat = lstatSync(join(this.root, path));
+      const entry: Entry = { path, target, stat };
+      if (stat.isDirectory()) {
+        if (out && !state.mayIncludeBelow(path) && !excluded.mayIncludeBelow(target)) continue;
+        const before = entries.length;
+        entries.push(entry);
+        await this.#walk(entry, { state, excluded }, entries, breather);
+        // An ignored directory is there only for what was taken back in below it.
+        if (out && entries.length === before + 1) entries.pop();
+      } else if (!out) {
+        if (stat.isSymbolicLink()) entry.link = readlinkSync(join(this.root, path));
+        entries.push(entry);
+      }
+    }
+  }
+
+  /** Names in a directory, for matching and for hints; empty when it is none. */
+  names(directory: string): string[] {
+    const real = resolveInside(this.root, directory);
+    if (real === undefined) return [];
+    try {
+      return readdirSync(join(this.root, real)).sort();
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * A digest of what would be copied: names, types, modes, link targets, content and, with `owners`, ids; not
+   * times.
+   */
+  async digest(selections: Selection[], options: { owners: boolean; signal?: AbortSignal }): Promise<string> {
+    const hash = new Bun.CryptoHasher("sha256");
+    const breather = new Breather(options.signal);
+    const files = selections.flatMap((selection) => selection.entries.filter((e) => e.stat.isFile()));
+    await this.#hashLarge(files, options.signal);
+    for (const selection of selections) {
+      hash.update(`${JSON.stringify([selection.name, selection.directory])}\n`);
+      for (const { path, target, stat, link } of selection.entries) {
+        await breather.breathe();
+        const fields: unknown[] = [target, stat.mode, stat.isFile() ? stat.size : 0, link ?? null];
+        if (options.owners) fields.push(stat.uid, stat.gid);
+        if (stat.isFile()) fields.push(await this.#hashFile(path, stat));
+        if (stat.isCharacterDevice() || stat.isBlockDevice()) fields.push(stat.rdev);
+        hash.update(`${JSON.stringify(fields)}\n`);
+      }
+    }
+    return hash.digest("hex");
+  }
+
+  /** Begins hashing the big files, two at a time, so that reading one overlaps with hashing another. */
+  async #hashLarge(files: Entry[], signal?: AbortSignal): Promise<void> {
+    const large = files.filter(({ stat, path }) => stat.size > inlineLimit && !this.#hashes.has(path));
+    let next = 0;
+    const worker = async () => {
+      while (next < large.length) {
+        const { path, stat } = large[next++]!;
+        signal?.throwIfAborted();
+        await this.#hashFile(path, stat);
+      }
+    };
+    await Promise.all([worker(), worker()]);
+  }
+
+  #hashFile(path: string, stat: Stats): Promise<string> | string {
+    let found = this.#hashes.get(path);
+    if (found === undefined) {
+      const full = join(this.root, path);
+      found = stat.size <= inlineLimit ? hashSmall(full) : hashPieces(full);
+      this.#hashes.set(path, found);
+    }
+    return found;
+  }
+}
+
+function hashSmall(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    return new Bun.CryptoHasher("sha256").update(readFileSync(fd)).digest("hex");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A digest over the digests of fixed pieces: WebCrypto makes each on a thread of its own. */
+async function hashPieces(path: string): Promise<string> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const all = new Bun.CryptoHasher("sha256");
+  let previous: Promise<ArrayBuffer> | undefined;
+  for (;;) {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(pieceSize), 0, pieceSize);
+    if (previous) all.update(new Uint8Array(await previous));
+    if (bytesRead === 0) return all.digest("hex");
+    previous = crypto.subtle.digest("SHA-256", buffer.subarray(0, bytesRead));
+  }
+}

@@ -1,0 +1,7 @@
+/** The builder: the public face of this folder. The contract is in types.ts. */
+import { DockerfileBuilder } from "./builder.ts";
+import type { CreateBuilder } from "./types.ts";
+
+export { BuildStepFailed, DockerfileError } from "./errors.ts";
+
+export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

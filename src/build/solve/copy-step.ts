@@ -1,0 +1,197 @@
+/** COPY and ADD as steps: what they select, what that means for the cache, and how it is written. */
+import { resolveUser } from "../../runtime/index.ts";
+import { expandText } from "../dockerfile/expand.ts";
+import type { Copy } from "../dockerfile/instructions.ts";
+import { DockerfileError, stepError, unsupported } from "../errors.ts";
+import { addArchive, isArchive } from "../files/archive.ts";
+import { type ModeChange, parseChmod } from "../files/chmod.ts";
+import { CopyError, copySelections, type InlineFile } from "../files/copy.ts";
+import type { Owner } from "../files/inside.ts";
+import { fetchRemote, isGitSource, isRemote } from "../files/remote.ts";
+import { selectSources } from "../files/sources.ts";
+import type { Selection, SourceTree } from "../files/tree.ts";
+import { workdir } from "../graph/metadata.ts";
+import { expandProblem } from "../graph/stages.ts";
+import { keyOf } from "./key.ts";
+import type { Vertex } from "./progress.ts";
+import type { LayerStep, StageBuilder } from "./stage.ts";
+
+/** Files of one tree, with what is done with them. */
+interface Part {
+  tree: SourceTree;
+  selections: Selection[];
+  /** Local tar archives of ADD: unpacked instead of copied. */
+  archives: Selection[];
+}
+
+/** @throws DockerfileError, NotImplemented */
+export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex): Promise<LayerStep> {
+  const { session, state } = builder;
+  if (copy.parents) throw unsupported(copy.range, "COPY --parents");
+  const expand = (text: string) => builder.expand(text, copy);
+  const named = copy.sources.map(expand);
+  const given = expand(copy.destination);
+  const destination = destinationOf(workdir(state.config.WorkingDir, given), given);
+  const chown = copy.chown === undefined ? undefined : expand(copy.chown);
+  const mode = copy.chmod === undefined ? undefined : expand(copy.chmod);
+  const chmod = mode === undefined ? undefined : chmodOf(copy, mode);
+  const exclude = copy.exclude.map(expand);
+  const keep = copy.from !== undefined;
+
+  if (named.length + copy.inline.length > 1 && !destination.endsWith("/")) {
+    const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
+    throw stepError(copy.range, message);
+  }
+  const { inputs, load } = await sourcesOf(builder, copy, named, exclude, vertex);
+  const inline = inlineFiles(builder, copy);
+  return {
+    inputs: [copy.kind, destination, chown ?? null, mode ?? null, keep, inline, inputs],
+    createdBy: `${copy.kind} ${createdBy(copy, [...named, ...inline.map(({ name }) => `<<${name}`)], given)}`,
+    work: async (workspace) => {
+      const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy);
+      const parts = await load();
+      const many = parts.reduce((sum, part) => sum + part.selections.length, inline.length) > 1;
+      if (many && !destination.endsWith("/")) {
+        const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
+        throw stepError(copy.range, message);
+      }
+      const { signal } = session;
+      const options = {
+        destination,
+        owner: owner ?? (keep ? "keep" : { uid: 0, gid: 0 }),
+        chmod,
+        signal,
+      } as const;
+      try {
+        for (const { tree, selections, archives } of parts) {
+          await copySelections(tree.root, selections, [], workspace.root, options);
+          for (const archive of archives) {
+            const from = { root: tree.root, path: archive.entries[0]!.path };
+            await addArchive(session.backend.store.layers, from, workspace.root, {
+              destination,
+              owner,
+              signal,
+            });
+          }
+        }
+        await copySelections("", [], inline, workspace.root, options);
+      } catch (error) {
+        if (error instanceof CopyError) {
+          throw stepError(copy.range, `${copy.kind} failed: ${error.message}`);
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** What the sources mean for the key; `load` gives the files when the step has to be done. */
+async function sourcesOf(
+  builder: StageBuilder,
+  copy: Copy,
+  named: string[],
+  exclude: string[],
+  vertex: Vertex,
+): Promise<{ inputs: unknown[]; load: () => Promise<Part[]> }> {
+  const { session } = builder;
+  const { signal } = session;
+  const request = { exclude, keyword: copy.kind, range: copy.range };
+  if (copy.from !== undefined) {
+    const { tree: identity, files } = await session.source(copy.from, copy.range);
+    const select = () => selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
+    // The tree never changes under its name, so a selection's digest is remembered.
+    const digest = await session.digests.get(keyOf(identity.id, named, exclude), async () =>
+      files().digest(await select(), { owners: true, signal }),
+    );
+    const load = async () => [{ tree: files(), selections: await select(), archives: [] }];
+    return { inputs: [digest], load };
+  }
+  const parts: Part[] = [];
+  const remote = copy.kind === "ADD" ? named.filter(isRemote) : [];
+  for (const url of remote) {
+    if (isGitSource(url)) throw unsupported(copy.range, "ADD of a Git repository");
+    const tree = await fetchRemote(url, session.downloads(), {
+      checksum: copy.checksum,
+      vertex,
+      signal,
+      range: copy.range,
+    });
+    const selections = await selectSources(tree, { ...request, sources: ["*"], fromContext: false }, signal);
+    parts.push(await splitArchives(tree, selections, copy.unpack === true));
+  }
+  if (copy.checksum !== undefined && remote.length === 0) {
+    throw stepError(copy.range, "checksum can't be specified for non-HTTP(S) sources");
+  }
+  const local = named.filter((source) => !remote.includes(source));
+  if (local.length > 0) {
+    const tree = session.context();
+    const selections = await selectSources(tree, { ...request, sources: local, fromContext: true }, signal);
+    parts.push(await splitArchives(tree, selections, copy.kind === "ADD" && copy.unpack !== false));
+  }
+  const digests = await Promise.all(
+    parts.map(async ({ tree, selections, archives }) => [
+      await tree.digest(selections, { owners: false, signal }),
+      await tree.digest(archives, { owners: false, signal }),
+    ]),
+  );
+  return { inputs: digests, load: async () => parts };
+}
+
+async function splitArchives(tree: SourceTree, selections: Selection[], unpack: boolean): Promise<Part> {
+  const part: Part = { tree, selections: [], archives: [] };
+  for (const selection of selections) {
+    const [first] = selection.entries;
+    const archive = unpack && !selection.directory && (await isArchive(tree.root, first!.path));
+    part[archive ? "archives" : "selections"].push(selection);
+  }
+  return part;
+}
+
+function inlineFiles(builder: StageBuilder, copy: Copy): InlineFile[] {
+  const { scope, config } = builder.state;
+  const lookup = scope.lookup(config.Env ?? []);
+  return copy.inline.map(({ name, content, expand }) => {
+    if (!expand) return { name, content };
+    try {
+      return { name, content: expandText(content, lookup, builder.session.dockerfile.esc) };
+    } catch (error) {
+      throw expandProblem(error, copy.range);
+    }
+  });
+}
+
+function chmodOf(copy: Copy, text: string): ModeChange {
+  const change = parseChmod(text);
+  if (!change)
+    throw stepError(copy.range, `invalid chmod parameter: '${text}'. it should be octal or symbolic`);
+  return change;
+}
+
+/** A slash at the end, or `.`, names a directory; it has to survive cleaning. */
+function destinationOf(clean: string, given: string): string {
+  return clean !== "/" && /(?:^|\/)\.?$/.test(given) ? `${clean}/` : clean;
+}
+
+/** A user without a group brings its own: from /etc/passwd by name, the same number by number. */
+async function ownerOf(root: string, chown: string, copy: Copy): Promise<Owner> {
+  const spec = /^\d+$/.test(chown) ? `${chown}:${chown}` : chown;
+  try {
+    const { uid, gid } = await resolveUser(root, spec);
+    return { uid, gid };
+  } catch (error) {
+    if (error instanceof DockerfileError) throw error;
+    throw stepError(
+      copy.range,
+      `unable to convert uid/gid chown string to host mapping: ${(error as Error).message}`,
+    );
+  }
+}
+
+function createdBy(copy: Copy, sources: string[], destination: string): string {
+  const flags = [
+    copy.from === undefined ? [] : [`--from=${copy.from}`],
+    copy.chown === undefined ? [] : [`--chown=${copy.chown}`],
+    copy.chmod === undefined ? [] : [`--chmod=${copy.chmod}`],
+  ].flat();
+  return [...flags, ...sources, destination].join(" ");
+}

@@ -1,0 +1,88 @@
+/** Draws the build's events: one vertex for each instruction and for each internal piece of work. */
+import { messageOf } from "../../lib/errors.ts";
+import type { Instruction } from "../dockerfile/instructions.ts";
+import type { Graph, Stage } from "../graph/stages.ts";
+import type { BuildEvent } from "../types.ts";
+
+export interface VertexName {
+  id: string;
+  name: string;
+  step?: { number: number; total: number; instruction: string };
+}
+
+/** Instructions that BuildKit counts in `[2/5]`. */
+const counted = new Set(["FROM", "RUN", "COPY", "ADD", "WORKDIR"]);
+
+/** Names of all vertices of the needed stages, by instruction. */
+export function nameVertices(graph: Graph): Map<Instruction, VertexName> {
+  const stages = graph.needed.map((index) => graph.stages[index]!);
+  const total = stages.reduce((sum, stage) => sum + 1 + stage.instructions.length, 0);
+  const names = new Map<Instruction, VertexName>();
+  let number = 0;
+  for (const stage of stages) {
+    const all: Instruction[] = [stage.from, ...stage.instructions];
+    const label = stageLabel(graph, stage);
+    const width = all.filter(({ kind }) => counted.has(kind)).length;
+    let n = 0;
+    for (const [i, instruction] of all.entries()) {
+      number++;
+      if (counted.has(instruction.kind)) n++;
+      const place = counted.has(instruction.kind) ? `${label}${n}/${width}` : label.trim();
+      names.set(instruction, {
+        id: `${stage.index}.${i}`,
+        name: place ? `[${place}] ${instruction.text}` : instruction.text,
+        step: { number, total, instruction: instruction.text },
+      });
+    }
+  }
+  return names;
+}
+
+/** `builder `, `stage-1 `; nothing when there is only one stage without a name. */
+function stageLabel(graph: Graph, stage: Stage): string {
+  if (stage.name) return `${stage.name} `;
+  return graph.stages.length > 1 ? `stage-${stage.index} ` : "";
+}
+
+/** How a vertex ended, for showing. */
+export interface Outcome {
+  cached?: boolean;
+  result?: string;
+}
+
+export interface Vertex {
+  log(stream: 1 | 2, data: Uint8Array): void;
+  progress(name: string, current: number, total?: number): void;
+}
+
+export class Progress {
+  constructor(
+    private readonly onEvent: (event: BuildEvent) => void,
+    private readonly now: () => number,
+  ) {}
+
+  /** Runs one vertex; `work` says whether it was cached and what to show as its result. */
+  async vertex<T extends object>(
+    vertex: VertexName,
+    work: (vertex: Vertex) => Promise<T & Outcome> | (T & Outcome),
+  ): Promise<T> {
+    const { id } = vertex;
+    this.onEvent({ type: "vertex", ...vertex, state: "started", at: this.now() });
+    try {
+      const outcome = await work({
+        log: (stream, data) => this.onEvent({ type: "log", id, stream, data }),
+        progress: (name, current, total) => this.onEvent({ type: "progress", id, name, current, total }),
+      });
+      const state = outcome.cached ? "cached" : "done";
+      this.onEvent({ type: "vertex", ...vertex, state, at: this.now(), result: outcome.result });
+      return outcome;
+    } catch (error) {
+      this.onEvent({ type: "vertex", ...vertex, state: "failed", at: this.now(), error: messageOf(error) });
+      throw error;
+    }
+  }
+
+  warning(message: string, place?: { line?: number; file?: string }): void {
+    this.onEvent({ type: "warning", message, ...place });
+  }
+}

@@ -1,0 +1,254 @@
+/** What the stages of one build share. */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { newId, shortId } from "../../lib/ids.ts";
+import type { Platform } from "../../lib/oci.ts";
+import type { Lease } from "../../store/types.ts";
+import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
+import type { ParsedDockerfile } from "../dockerfile/parse.ts";
+import { stepError } from "../errors.ts";
+import type { CacheMounts } from "../exec/cache-mounts.ts";
+import { Views } from "../exec/workspace.ts";
+import { copySelections } from "../files/copy.ts";
+import type { IgnoreRules } from "../files/ignore.ts";
+import { SourceTree } from "../files/tree.ts";
+import { hostPlatform, parsePlatform, platformArgs, Scope } from "../graph/scope.ts";
+import type { Graph, Stage } from "../graph/stages.ts";
+import { Packer } from "../image/pack.ts";
+import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
+import type { Digests } from "./digests.ts";
+import { nameVertices, type Progress, type VertexName } from "./progress.ts";
+import type { CacheRecord, CacheRecords } from "./records.ts";
+import { StageBuilder, type StageState, type Tree } from "./stage.ts";
+
+export interface SessionParts {
+  backend: BuildBackend;
+  request: BuildRequest;
+  dockerfile: ParsedDockerfile;
+  graph: Graph;
+  records: CacheRecords;
+  digests: Digests;
+  cacheMounts: CacheMounts;
+  progress: Progress;
+  ignore: IgnoreRules;
+  now: () => number;
+}
+
+export class Session implements AsyncDisposable {
+  readonly backend: BuildBackend;
+  readonly request: BuildRequest;
+  readonly dockerfile: ParsedDockerfile;
+  readonly records: CacheRecords;
+  readonly digests: Digests;
+  readonly cacheMounts: CacheMounts;
+  readonly progress: Progress;
+  readonly lease: Lease;
+  readonly views: Views;
+  readonly packer: Packer;
+  /** Aborted by the caller, or by the first stage that fails. */
+  readonly signal: AbortSignal;
+
+  readonly #graph: Graph;
+  readonly #now: () => number;
+  readonly #vertices: Map<Instruction, VertexName>;
+  readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #images = new Map<string, Promise<BaseImage>>();
+  readonly #steps = new Map<string, Promise<CacheRecord>>();
+  readonly #files = new Map<string, SourceTree>();
+  readonly #used = new Set<string>();
+  readonly #context: SourceTree;
+  readonly #failed = new AbortController();
+  readonly #directory: string;
+  #visible: Promise<string> | undefined;
+  #triggers = 0;
+
+  constructor(parts: SessionParts, signal: AbortSignal) {
+    this.backend = parts.backend;
+    this.request = parts.request;
+    this.dockerfile = parts.dockerfile;
+    this.records = parts.records;
+    this.digests = parts.digests;
+    this.cacheMounts = parts.cacheMounts;
+    this.progress = parts.progress;
+    this.#graph = parts.graph;
+    this.#now = parts.now;
+    this.#vertices = nameVertices(parts.graph);
+    this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
+    this.#directory = join(parts.backend.execDir, shortId(newId()));
+    this.signal = AbortSignal.any([signal, this.#failed.signal]);
+    this.lease = parts.backend.store.images.lease();
+    this.views = new Views(parts.backend.store.snapshots, parts.backend.execDir);
+    this.packer = new Packer(parts.backend.store, parts.records);
+  }
+
+  /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
+  async run(): Promise<StageState> {
+    const stages = this.#graph.needed.map((index) => this.stage(index));
+    let failure: { error: unknown } | undefined;
+    for (const stage of stages) {
+      stage.catch((error) => {
+        failure ??= { error };
+        this.#failed.abort(error);
+      });
+    }
+    await Promise.allSettled(stages);
+    if (failure) throw failure.error;
+    return this.stage(this.#graph.target);
+  }
+
+  /** A stage's outcome; begins it on the first call. */
+  stage(index: number): Promise<StageState> {
+    let built = this.#stages.get(index);
+    if (!built) {
+      built = StageBuilder.build(this, this.#graph.stages[index]!);
+      this.#stages.set(index, built);
+    }
+    return built;
+  }
+
+  /** Whether a stage's layers are part of the image: the target and what it begins from. */
+  inImage(index: number): boolean {
+    for (let at: number | undefined = this.#graph.target; at !== undefined; ) {
+      if (at === index) return true;
+      const base: Stage["base"] = this.#graph.stages[at]!.base;
+      at = typeof base === "object" && "stage" in base ? base.stage : undefined;
+    }
+    return false;
+  }
+
+  /** An image by reference, found once a build. */
+  async image(
+    reference: string,
+    platform: Platform | undefined,
+    options: { range: SourceRange; onProgress?: (name: string, current: number, total?: number) => void },
+  ): Promise<BaseImage> {
+    const wanted = platform ?? this.request.platform;
+    const key = JSON.stringify([reference, wanted]);
+    let found = this.#images.get(key);
+    if (!found) {
+      const { pull } = this.request;
+      const { signal } = this;
+      const { onProgress } = options;
+      found = this.backend.resolveImage(reference, { pull, platform: wanted, signal, onProgress });
+      this.#images.set(key, found);
+    }
+    const image = await found;
+    for (const { descriptor } of image.layers) this.lease.addBlob(descriptor.digest);
+    const top = image.layers.at(-1);
+    if (top) this.lease.addSnapshot(top.chainId);
+    return image;
+  }
+
+  treeOf(image: BaseImage): Tree {
+    const top = image.layers.at(-1);
+    return top ? { id: top.chainId, snapshot: top.chainId } : { id: "scratch" };
+  }
+
+  /** What `--from` names: a stage or an image; `files` mounts it when it is read. */
+  async source(from: string, range: SourceRange): Promise<{ tree: Tree; files: () => SourceTree }> {
+    const index = this.#graph.stageNamed(from, range);
+    const tree =
+      index === undefined
+        ? this.treeOf(await this.image(from, undefined, { range }))
+        : (await this.stage(index)).tree;
+    const files = () => {
+      let known = this.#files.get(tree.id);
+      if (!known) {
+        known = new SourceTree(this.views.open(tree.snapshot));
+        this.#files.set(tree.id, known);
+      }
+      return known;
+    };
+    return { tree, files };
+  }
+
+  context(): SourceTree {
+    return this.#context;
+  }
+
+  /** The context for bind mounts: a copy without the ignored files when there are any rules. */
+  visibleContext(): Promise<string> {
+    this.#visible ??= this.#copyVisible();
+    return this.#visible;
+  }
+
+  async #copyVisible(): Promise<string> {
+    const { root, ignore } = this.#context;
+    if (ignore.empty) return root;
+    const target = join(this.#directory, "context");
+    mkdirSync(target, { recursive: true, mode: 0o755 });
+    const selection = await this.#context.select(".", undefined, this.signal);
+    const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal: this.signal };
+    if (selection) await copySelections(root, [selection], [], target, options);
+    return target;
+  }
+
+  /** A directory for downloads of this build. */
+  downloads(): string {
+    return this.#directory;
+  }
+
+  platformOf(stage: Stage): Platform {
+    const fallback = this.request.platform ?? hostPlatform();
+    if (stage.platform === undefined || stage.platform === "") return fallback;
+    const platform = parsePlatform(stage.platform, hostPlatform());
+    if (platform) return platform;
+    const { range } = stage.from;
+    const text = `failed to parse platform ${stage.platform}: "${stage.platform}" is an invalid component`;
+    throw stepError(range, text);
+  }
+
+  newScope(parent?: Scope): Scope {
+    const { globals, consumed, stages, target } = this.#graph;
+    const platform = this.request.platform ?? hostPlatform();
+    const predefined = platformArgs(hostPlatform(), platform, stages[target]!.name);
+    const inherited = (name: string) => globals.get(name) ?? predefined.get(name);
+    return new Scope(inherited, this.request.buildArgs, consumed, parent);
+  }
+
+  vertexOf(instruction: Instruction): VertexName {
+    return this.#vertices.get(instruction)!;
+  }
+
+  triggerVertex(stage: Stage, trigger: Instruction): VertexName {
+    const label = stage.name ? `${stage.name} ` : "";
+    return { id: `${stage.index}.on${this.#triggers++}`, name: `[${label}ONBUILD] ${trigger.text}` };
+  }
+
+  newRecord(
+    id: string,
+    fields: Pick<CacheRecord, "result" | "description"> & Partial<CacheRecord>,
+  ): CacheRecord {
+    const at = this.#now();
+    return { size: 0, ...fields, id, createdAt: at, lastUsedAt: at, usageCount: 0 };
+  }
+
+  /** Keeps a record and its files until the build ends. */
+  use(record: CacheRecord): void {
+    if (record.snapshot !== undefined) this.lease.addSnapshot(record.snapshot);
+    if (record.layer) this.lease.addBlob(record.layer.descriptor.digest);
+    if (this.#used.has(record.id)) return;
+    this.#used.add(record.id);
+    this.records.pin(record.id);
+    this.records.touch(record.id);
+  }
+
+  /** Two stages that come to the same step at once do it once. */
+  once(id: string, work: () => Promise<CacheRecord>): Promise<CacheRecord> {
+    let running = this.#steps.get(id);
+    if (!running) {
+      running = work();
+      this.#steps.set(id, running);
+    }
+    return running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.packer[Symbol.asyncDispose]();
+    this.views[Symbol.dispose]();
+    rmSync(this.#directory, { recursive: true, force: true });
+    this.records.flush();
+    for (const id of this.#used) this.records.unpin(id);
+    this.lease[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What the builder promises: a Dockerfile and a context become an image. Steps are vertices with content-derived
+ * cache keys; they run on the OCI runtime straight, on snapshots. What it needs from the engine comes in as
+ * `BuildBackend`.
+ */
+import type { Digest } from "../lib/digest.ts";
+import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
+import type { ContainerRuntime } from "../runtime/types.ts";
+import type { Store } from "../store/types.ts";
+
+export interface BuildRequest {
+  /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
+  contextDir: string;
+  /** Path inside the context, or the text itself. Default `Dockerfile`. */
+  dockerfile: { path: string } | { text: string };
+  buildArgs: Record<string, string | null>;
+  labels: Record<string, string>;
+  target?: string;
+  platform?: Platform;
+  noCache: boolean;
+  /** Ask the registry for base images even when they are here. */
+  pull: boolean;
+  /** `default`, `none`, `host`. */
+  networkMode: string;
+  extraHosts: string[];
+  shmSize?: number;
+  limits: {
+    memory?: number;
+    memorySwap?: number;
+    cpuShares?: number;
+    cpuQuota?: number;
+    cpuPeriod?: number;
+    cpusetCpus?: string;
+  };
+  ulimits: { name: string; soft: number; hard: number }[];
+  /** `RUN --mount=type=secret`, by id. */
+  secrets?: Record<string, Uint8Array>;
+  /** References to tag, normalized. */
+  tags: string[];
+}
+
+/** Progress, in order; every front (classic stream, vertices, later gRPC) is drawn from these. */
+export type BuildEvent =
+  | {
+      type: "vertex";
+      /** Stable within the build. */
+      id: string;
+      /** `[builder 2/5] RUN make`; `[internal] load .dockerignore`. */
+      name: string;
+      /** Step number and total over the needed stages as the classic builder counts, for Dockerfile instructions. */
+      step?: { number: number; total: number; instruction: string };
+      state: "started" | "cached" | "done" | "failed";
+      /** Milliseconds since the epoch. */
+      at: number;
+      /** Image or snapshot id to show as ` ---> <12 hex>`. */
+      result?: string;
+      error?: string;
+    }
+  | { type: "log"; id: string; stream: 1 | 2; data: Uint8Array }
+  | { type: "progress"; id: string; name: string; current: number; total?: number }
+  | { type: "warning"; message: string; line?: number; file?: string };
+
+export interface BuildResult {
+  imageId: Digest;
+  manifest: Descriptor;
+  warnings: string[];
+}
+
+export interface BaseImage {
+  /** Shown and used in cache keys: the config digest. */
+  id: Digest;
+  config: ImageConfig;
+  platform: Platform;
+  layers: { descriptor: Descriptor; diffId: Digest; chainId: string }[];
+}
+
+/** The engine's side. */
+export interface BuildBackend {
+  store: Store;
+  runtime: ContainerRuntime;
+  /** Short-path directory for bundles of steps (below exec-root). */
+  execDir: string;
+  cgroupParent: string;
+  /** Finds or pulls an image. @throws NotFound */
+  resolveImage(
+    reference: string,
+    options: {
+      pull: boolean;
+      platform?: Platform;
+      signal?: AbortSignal;
+      onProgress?: (name: string, current: number, total?: number) => void;
+    },
+  ): Promise<BaseImage>;
+  /**
+   * Network of a RUN step: namespace path plus /etc/hosts and resolv.conf contents; undefined path: the host's.
+   */
+  stepNetwork(
+    id: string,
+    mode: string,
+    extraHosts: string[],
+  ): Promise<{ namespacePath?: string; hosts: string; resolvConf: string } & AsyncDisposable>;
+}
+
+/** A Dockerfile that can't be built as written. Message: `dockerfile parse error on line 3: ...`, Docker's words. */
+export interface DockerfileProblem {
+  file: string;
+  line: number;
+  endLine?: number;
+  hint?: string;
+}
+
+export interface Builder {
+  /**
+   * @throws DockerfileError (extends InvalidParameter, carries DockerfileProblem), BuildStepFailed (carries line,
+   * command, exitCode; message as Docker's `The command '/bin/sh -c ...' returned a non-zero code: 1`), Cancelled
+   */
+  build(
+    request: BuildRequest,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<BuildResult>;
+  /** Forgets cache records (all, or unused since `before`), returns bytes freed. */
+  prune(options: { all: boolean; before?: number }): Promise<{ removed: string[]; bytes: number }>;
+  /** Cache records for `system df` and `/build/prune`. */
+  usage(): {
+    id: string;
+    parents: string[];
+    description: string;
+    size: number;
+    createdAt: number;
+    lastUsedAt: number;
+    usageCount: number;
+    inUse: boolean;
+    shared: boolean;
+  }[];
+}
+/** Exported by build/index.ts. */
+export type CreateBuilder = (backend: BuildBackend) => Builder;

@@ -1,0 +1,59 @@
+/** The parts of the API's answers that the client shows. */
+import type { PortSummary } from "./container/ports.ts";
+
+export interface ContainerSummary {
+  Id: string;
+  Names: string[] | null;
+  Image: string;
+  ImageID: string;
+  Command: string;
+  Created: number;
+  State: string;
+  Status: string;
+  Ports: PortSummary[] | null;
+  Labels: Record<string, string> | null;
+  SizeRw?: number;
+  SizeRootFs?: number;
+  Mounts?: { Type?: string; Name?: string; Source?: string; Driver?: string }[] | null;
+  NetworkSettings?: { Networks?: Record<string, unknown> | null };
+}
+
+export interface ContainerDetails {
+  Id: string;
+  Name: string;
+  State: { Running: boolean; Paused?: boolean; Restarting?: boolean; Status: string; ExitCode: number };
+  Config: { Tty: boolean; OpenStdin: boolean; StdinOnce?: boolean };
+  HostConfig: { AutoRemove?: boolean };
+  NetworkSettings?: { Ports?: Record<string, { HostIp: string; HostPort: string }[] | null> | null };
+}
+
+export interface ImageSummary {
+  Id: string;
+  RepoTags: string[] | null;
+  RepoDigests: string[] | null;
+  Created: number;
+  Size: number;
+  SharedSize?: number;
+  Containers?: number;
+  Labels?: Record<string, string> | null;
+}
+
+export interface NetworkSummary {
+  Id: string;
+  Name: string;
+  Driver: string;
+  Scope: string;
+  Created: string;
+  EnableIPv6?: boolean;
+  Internal?: boolean;
+  Labels?: Record<string, string> | null;
+}
+
+export interface VolumeSummary {
+  Name: string;
+  Driver: string;
+  Mountpoint: string;
+  Scope: string;
+  Labels?: Record<string, string> | null;
+  UsageData?: { Size: number; RefCount: number } | null;
+}

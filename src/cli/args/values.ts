@@ -1,0 +1,97 @@
+/** Values as Docker's flags write them. All throw Error with the text that Go's parsers give. */
+
+const sizeUnits: Record<string, number> = {
+  "": 1,
+  b: 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+  p: 2 ** 50,
+};
+
+/** `64m`, `1.5GiB`, `512` in powers of 1024; `-1` passes. */
+export function parseBytes(text: string): number {
+  if (text === "-1") return -1;
+  const match = /^(\d+(?:\.\d+)?|\.\d+) ?([bkmgtp]?)(?:i?b)?$/i.exec(text);
+  if (!match) throw new Error(`invalid size: '${text}'`);
+  return Math.floor(Number(match[1]) * sizeUnits[match[2]!.toLowerCase()]!);
+}
+
+const durationUnits: Record<string, number> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
+
+/** Go's `1h2m3.5s` as nanoseconds. */
+export function parseDuration(text: string): number {
+  if (text === "0") return 0;
+  const sign = text.startsWith("-") ? -1 : 1;
+  const rest = text.replace(/^[-+]/, "");
+  if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.test(rest)) {
+    const missing = /^[\d.]+$/.test(rest) ? "missing unit in duration" : "invalid duration";
+    throw new Error(`time: ${missing} ${JSON.stringify(text)}`);
+  }
+  let total = 0;
+  for (const [, count, unit] of rest.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)) {
+    total += Number(count) * durationUnits[unit!]!;
+  }
+  return sign * Math.round(total);
+}
+
+/** `1.5` CPUs as 1,500,000,000. */
+export function parseNanoCpus(text: string): number {
+  if (!/^\d*(?:\.\d+)?$/.test(text) || text === "")
+    throw new Error(`failed to parse ${text} as a rational number`);
+  const nano = Number(text) * 1e9;
+  if (!Number.isInteger(Math.round(nano * 1e3) / 1e3)) throw new Error("value is too precise");
+  return Math.round(nano);
+}
+
+export function parseInteger(text: string): number {
+  if (!/^[-+]?\d+$/.test(text))
+    throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) {
+    throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);
+  }
+  return value;
+}
+
+export function parseBool(text: string): boolean {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
+  throw new Error(`strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+}
+
+/** One line of CSV as in `--mount`: fields may be quoted, `""` is a quote. */
+export function splitCsv(text: string): string[] {
+  const fields: string[] = [];
+  let field = "";
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i]!;
+    if (quoted) {
+      if (char !== '"') field += char;
+      else if (text[i + 1] === '"') {
+        field += '"';
+        i++;
+      } else quoted = false;
+    } else if (char === '"' && field === "") quoted = true;
+    else if (char === ",") {
+      fields.push(field);
+      field = "";
+    } else field += char;
+  }
+  if (quoted)
+    throw new Error(
+      `parse error on line 1, column ${text.length + 1}: extraneous or missing " in quoted-field`,
+    );
+  fields.push(field);
+  return fields;
+}

@@ -1,0 +1,113 @@
+/** Credentials of registries in `config.json` or in the helpers that it names. */
+import { NotFound } from "../../lib/errors.ts";
+import type { CliContext } from "../context.ts";
+
+/** Docker's AuthConfig. */
+export interface Credentials {
+  username?: string;
+  password?: string;
+  identitytoken?: string;
+  registrytoken?: string;
+  serveraddress: string;
+}
+
+/** The key of Docker Hub in `config.json`. */
+export const hubAddress = "https://index.docker.io/v1/";
+
+/** The key under which a registry's credentials are kept. */
+export function serverAddress(domain: string): string {
+  return domain === "docker.io" || domain === "index.docker.io" ? hubAddress : domain;
+}
+
+/** What is known about a registry; an empty config when nothing is. */
+export async function credentialsOf(context: CliContext, address: string): Promise<Credentials> {
+  const helper = helperOf(context, address);
+  if (helper) {
+    try {
+      const { Username, Secret } = JSON.parse(await runHelper(helper, "get", address)) as Record<
+        string,
+        string
+      >;
+      if (Username === "<token>") return { identitytoken: Secret, serveraddress: address };
+      return { username: Username, password: Secret, serveraddress: address };
+    } catch (error) {
+      if (!(error instanceof NotFound)) throw error;
+      return { serveraddress: address };
+    }
+  }
+  const auths = context.config.auths ?? {};
+  const key = Object.keys(auths).find((name) => sameHost(name, address));
+  const entry = key === undefined ? undefined : auths[key];
+  if (!entry) return { serveraddress: address };
+  const { identitytoken, registrytoken } = entry;
+  const decoded = Buffer.from(entry.auth ?? "", "base64")
+    .toString()
+    .replaceAll("\0", "");
+  const colon = decoded.indexOf(":");
+  return {
+    ...(colon < 0 ? {} : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) }),
+    ...(identitytoken ? { identitytoken } : {}),
+    ...(registrytoken ? { registrytoken } : {}),
+    serveraddress: address,
+  };
+}
+
+/** The helper program that keeps this registry's credentials, if any. */
+export function helperOf(context: CliContext, address: string): string | undefined {
+  return (
+    context.config.credHelpers?.[hostOf(address)] ??
+    context.config.credHelpers?.[address] ??
+    (context.config.credsStore || undefined)
+  );
+}
+
+/**
+ * Runs `docker-credential-<helper> <verb>` with text on its stdin.
+ * @throws NotFound when it has no such credentials; Error with what it said otherwise
+ */
+export async function runHelper(
+  helper: string,
+  verb: "get" | "store" | "erase",
+  input: string,
+): Promise<string> {
+  const child = Bun.spawn([`docker-credential-${helper}`, verb], {
+    stdin: Buffer.from(input),
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const output = (await new Response(child.stdout).text()).trim();
+  if ((await child.exited) === 0) return output;
+  if (/credentials not found/i.test(output)) throw new NotFound(output);
+  throw new Error(`error getting credentials - err: exit status ${child.exitCode}, out: \`${output}\``);
+}
+
+/** The value of X-Registry-Auth. */
+export function encodeAuth(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+}
+
+/** The header for a request about one image, e.g. `reg.example/app:1`. */
+export async function registryAuthHeader(
+  context: CliContext,
+  domain: string,
+): Promise<Record<string, string>> {
+  return { "x-registry-auth": encodeAuth(await credentialsOf(context, serverAddress(domain))) };
+}
+
+/** Everything that is known, for builds: the engine takes what it needs. */
+export async function allCredentials(context: CliContext): Promise<Record<string, Credentials>> {
+  const addresses = new Set([
+    ...Object.keys(context.config.auths ?? {}),
+    ...Object.keys(context.config.credHelpers ?? {}),
+  ]);
+  const found = await Promise.all([...addresses].map((address) => credentialsOf(context, address)));
+  return Object.fromEntries(found.map((credentials) => [credentials.serveraddress, credentials]));
+}
+
+function sameHost(a: string, b: string): boolean {
+  return a === b || hostOf(a) === hostOf(b);
+}
+
+function hostOf(address: string): string {
+  return address.replace(/^https?:\/\//, "").split("/", 1)[0]!;
+}

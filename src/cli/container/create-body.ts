@@ -1,0 +1,277 @@
+/** From flags to the body of `POST /containers/create`. */
+import { readFileSync } from "node:fs";
+import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import { parseBytes } from "../args/values.ts";
+import type { Parsed } from "../command.ts";
+import { keyValues } from "../filters.ts";
+import type { createFlags } from "./create-flags.ts";
+import { readEnvironment, readLabelFiles } from "./environment.ts";
+import { parseMount, splitVolumes } from "./mounts.ts";
+import { parseNetworks } from "./networks.ts";
+import { parsePorts } from "./ports.ts";
+
+type CreateParsed = Parsed<typeof createFlags>;
+type CreateValues = CreateParsed["flags"];
+
+export interface CreateBody {
+  Image: string;
+  Tty: boolean;
+  OpenStdin: boolean;
+  AttachStdin: boolean;
+  AttachStdout: boolean;
+  AttachStderr: boolean;
+  [field: string]: unknown;
+}
+
+/** @throws InvalidParameter, NotImplemented */
+export function createBody(
+  { flags, args, given }: CreateParsed,
+  detach: boolean,
+  env: Record<string, string | undefined>,
+  cwd: string,
+): CreateBody {
+  const [image = "", ...command] = args;
+  if (flags.gpus !== undefined) {
+    throw new NotImplemented("--gpus is not supported: this engine has no GPU device driver");
+  }
+  const ports = parsePorts(flags.publish, flags.expose);
+  const { binds, volumes } = splitVolumes(flags.volume, cwd);
+  const networks = networksOf(flags);
+  const attach = attachments(flags, detach);
+  return {
+    Hostname: flags.hostname,
+    Domainname: flags.domainname,
+    User: flags.user,
+    ...attach,
+    Tty: flags.tty,
+    OpenStdin: flags.interactive,
+    StdinOnce: flags.interactive && attach.AttachStdin,
+    ExposedPorts: ports.exposed,
+    Env: readEnvironment(flags["env-file"], flags.env, env),
+    Cmd: command.length > 0 ? command : undefined,
+    // An empty --entrypoint clears the image's; the API's sign for that is one empty word.
+    Entrypoint: flags.entrypoint === undefined ? undefined : [flags.entrypoint],
+    Image: image,
+    Volumes: volumes,
+    WorkingDir: flags.workdir,
+    Labels: keyValues([...readLabelFiles(flags["label-file"]), ...flags.label]),
+    StopSignal: flags["stop-signal"],
+    StopTimeout: flags["stop-timeout"],
+    Healthcheck: healthcheck(flags, given),
+    HostConfig: {
+      ...resources(flags),
+      Binds: binds,
+      ContainerIDFile: flags.cidfile ?? "",
+      NetworkMode: networks.mode,
+      PortBindings: ports.bindings,
+      RestartPolicy: restartPolicy(flags.restart),
+      AutoRemove: flags.rm,
+      VolumeDriver: flags["volume-driver"] ?? "",
+      VolumesFrom: listOrNothing(flags["volumes-from"]),
+      CapAdd: listOrNothing(flags["cap-add"]),
+      CapDrop: listOrNothing(flags["cap-drop"]),
+      CgroupnsMode: flags.cgroupns ?? "",
+      Dns: flags.dns,
+      DnsOptions: [...flags["dns-option"], ...flags["dns-opt"]],
+      DnsSearch: flags["dns-search"],
+      ExtraHosts: flags["add-host"].map(extraHost),
+      GroupAdd: listOrNothing(flags["group-add"]),
+      IpcMode: flags.ipc ?? "",
+      Isolation: flags.isolation,
+      Links: listOrNothing(flags.link),
+      OomScoreAdj: flags["oom-score-adj"] ?? 0,
+      PidMode: flags.pid ?? "",
+      Privileged: flags.privileged,
+      PublishAllPorts: flags["publish-all"],
+      ReadonlyRootfs: flags["read-only"],
+      SecurityOpt: listOrNothing(flags["security-opt"].map(securityOption)),
+      StorageOpt: mapOrNothing(flags["storage-opt"]),
+      Tmpfs: tmpfs(flags.tmpfs),
+      UTSMode: flags.uts ?? "",
+      UsernsMode: flags.userns ?? "",
+      ShmSize: flags["shm-size"] ?? 0,
+      Sysctls: mapOrNothing(flags.sysctl),
+      Runtime: flags.runtime,
+      LogConfig: { Type: flags["log-driver"] ?? "", Config: keyValues(flags["log-opt"]) },
+      Mounts: listOrNothing(flags.mount.map((mount) => parseMount(mount, cwd))),
+      Annotations: mapOrNothing(flags.annotation),
+      Init: given("init") ? flags.init : undefined,
+    },
+    NetworkingConfig: { EndpointsConfig: networks.endpoints },
+  };
+}
+
+function networksOf(flags: CreateValues) {
+  return parseNetworks({
+    network: [...flags.network, ...flags.net],
+    aliases: [...flags["network-alias"], ...flags["net-alias"]],
+    links: flags.link,
+    ip: flags.ip,
+    ip6: flags.ip6,
+    linkLocal: flags["link-local-ip"],
+    macAddress: flags["mac-address"],
+  });
+}
+
+function attachments(flags: CreateValues, detach: boolean) {
+  const named = flags.attach.map((name) => name.toLowerCase());
+  for (const name of named) {
+    if (!["stdin", "stdout", "stderr"].includes(name)) {
+      throw new InvalidParameter("valid streams are STDIN, STDOUT and STDERR");
+    }
+  }
+  const all = named.length === 0 && !detach;
+  return {
+    AttachStdin: (all && flags.interactive) || named.includes("stdin"),
+    AttachStdout: all || named.includes("stdout"),
+    AttachStderr: all || named.includes("stderr"),
+  };
+}
+
+function resources(flags: CreateValues): Record<string, unknown> {
+  return {
+    CpuShares: flags["cpu-shares"] ?? 0,
+    Memory: flags.memory ?? 0,
+    NanoCpus: flags.cpus ?? 0,
+    CgroupParent: flags["cgroup-parent"] ?? "",
+    BlkioWeight: flags["blkio-weight"] ?? 0,
+    BlkioWeightDevice: flags["blkio-weight-device"].map((text) => rated(text, "Weight", Number)),
+    BlkioDeviceReadBps: flags["device-read-bps"].map((text) => rated(text, "Rate", parseBytes)),
+    BlkioDeviceWriteBps: flags["device-write-bps"].map((text) => rated(text, "Rate", parseBytes)),
+    BlkioDeviceReadIOps: flags["device-read-iops"].map((text) => rated(text, "Rate", Number)),
+    BlkioDeviceWriteIOps: flags["device-write-iops"].map((text) => rated(text, "Rate", Number)),
+    CpuPeriod: flags["cpu-period"] ?? 0,
+    CpuQuota: flags["cpu-quota"] ?? 0,
+    CpuRealtimePeriod: flags["cpu-rt-period"] ?? 0,
+    CpuRealtimeRuntime: flags["cpu-rt-runtime"] ?? 0,
+    CpusetCpus: flags["cpuset-cpus"] ?? "",
+    CpusetMems: flags["cpuset-mems"] ?? "",
+    Devices: flags.device.map(parseDevice),
+    DeviceCgroupRules: listOrNothing(flags["device-cgroup-rule"]),
+    MemoryReservation: flags["memory-reservation"] ?? 0,
+    MemorySwap: flags["memory-swap"] ?? 0,
+    MemorySwappiness: flags["memory-swappiness"] < 0 ? undefined : flags["memory-swappiness"],
+    OomKillDisable: flags["oom-kill-disable"],
+    PidsLimit: flags["pids-limit"],
+    Ulimits: flags.ulimit.map(parseUlimit),
+  };
+}
+
+function healthcheck(flags: CreateValues, given: CreateParsed["given"]): object | undefined {
+  const names = [
+    "health-cmd",
+    "health-interval",
+    "health-timeout",
+    "health-start-period",
+    "health-start-interval",
+  ] as const;
+  const any = names.some((name) => given(name)) || given("health-retries");
+  if (flags["no-healthcheck"]) {
+    if (any) throw new InvalidParameter("--no-healthcheck conflicts with --health-* options");
+    return { Test: ["NONE"] };
+  }
+  if (!any) return undefined;
+  for (const name of names) {
+    const value = flags[name];
+    if (typeof value === "number" && value < 0) throw new InvalidParameter(`--${name} cannot be negative`);
+  }
+  if ((flags["health-retries"] ?? 0) < 0) throw new InvalidParameter("--health-retries cannot be negative");
+  return {
+    Test: flags["health-cmd"] === undefined ? undefined : ["CMD-SHELL", flags["health-cmd"]],
+    Interval: flags["health-interval"],
+    Timeout: flags["health-timeout"],
+    StartPeriod: flags["health-start-period"],
+    StartInterval: flags["health-start-interval"],
+    Retries: flags["health-retries"],
+  };
+}
+
+/** `on-failure:3` and the like. @throws InvalidParameter */
+export function restartPolicy(text: string): { Name: string; MaximumRetryCount: number } {
+  const [name = "", retries, ...rest] = text.split(":");
+  if (rest.length > 0) throw new InvalidParameter("invalid restart policy format");
+  if (text !== "" && name === "")
+    throw new InvalidParameter("invalid restart policy format: no policy provided before colon");
+  if (retries !== undefined && !/^-?\d+$/.test(retries)) {
+    throw new InvalidParameter("invalid restart policy format: maximum retry count must be an integer");
+  }
+  return { Name: name, MaximumRetryCount: Number(retries ?? 0) };
+}
+
+/** `nofile=1024:2048`. @throws InvalidParameter */
+export function parseUlimit(text: string): { Name: string; Soft: number; Hard: number } {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
+  if (!match) throw new InvalidParameter(`invalid ulimit argument: ${text}`);
+  const soft = Number(match[2]);
+  const hard = Number(match[3] ?? match[2]);
+  if (hard !== -1 && (soft === -1 || soft > hard)) {
+    throw new InvalidParameter(
+      `ulimit soft limit must be less than or equal to hard limit: ${soft} > ${hard}`,
+    );
+  }
+  return { Name: match[1]!, Soft: soft, Hard: hard };
+}
+
+/** `/dev/x[:/dev/y][:rwm]`. @throws InvalidParameter */
+function parseDevice(text: string) {
+  const parts = text.split(":");
+  const [source = "", second, third] = parts;
+  if (source === "" || parts.length > 3) throw new InvalidParameter(`invalid device specification: ${text}`);
+  const isMode = (part: string | undefined) => part !== undefined && /^[rwm]{1,3}$/.test(part);
+  if (third !== undefined && !isMode(third)) throw new InvalidParameter(`invalid device mode: ${third}`);
+  const target = second === undefined || (third === undefined && isMode(second)) ? source : second;
+  const mode = third ?? (isMode(second) ? second : "rwm");
+  return { PathOnHost: source, PathInContainer: target, CgroupPermissions: mode };
+}
+
+function rated(text: string, field: "Weight" | "Rate", parse: (text: string) => number): object {
+  const colon = text.lastIndexOf(":");
+  const path = text.slice(0, colon);
+  const value = parse(text.slice(colon + 1));
+  if (colon <= 0 || !path.startsWith("/dev/") || !Number.isInteger(value) || value < 0) {
+    throw new InvalidParameter(`bad format: ${text}`);
+  }
+  return { Path: path, [field]: value };
+}
+
+/** `host:ip`, `host=ip`. @throws InvalidParameter */
+export function extraHost(text: string): string {
+  const cut = text.search(/[=:]/);
+  if (cut <= 0 || cut === text.length - 1)
+    throw new InvalidParameter(
+      `invalid argument "${text}" for "--add-host" flag: bad format for add-host: "${text}"`,
+    );
+  const address = text.slice(cut + 1).replace(/^\[(.*)\]$/, "$1");
+  return `${text.slice(0, cut)}:${address}`;
+}
+
+/** A seccomp profile is a file of the client; the engine gets its content. */
+function securityOption(text: string): string {
+  const match = /^seccomp[=:](.*)$/.exec(text);
+  if (!match || match[1] === "unconfined" || match[1] === "builtin") return text;
+  try {
+    return `seccomp=${JSON.stringify(JSON.parse(readFileSync(match[1]!, "utf8")))}`;
+  } catch (error) {
+    throw new InvalidParameter(`opening seccomp profile (${match[1]}) failed: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function tmpfs(values: readonly string[]): Record<string, string> | undefined {
+  if (values.length === 0) return undefined;
+  return Object.fromEntries(
+    values.map((value) => {
+      const colon = value.indexOf(":");
+      return colon < 0 ? [value, ""] : [value.slice(0, colon), value.slice(colon + 1)];
+    }),
+  );
+}
+
+function listOrNothing<T>(values: readonly T[]): readonly T[] | null {
+  return values.length === 0 ? null : values;
+}
+
+function mapOrNothing(values: readonly string[]): Record<string, string> | undefined {
+  return values.length === 0 ? undefined : keyValues(values);
+}

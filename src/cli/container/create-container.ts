@@ -1,0 +1,58 @@
+/** Creates a container, pulling its image when the engine has none. */
+import { existsSync, writeFileSync } from "node:fs";
+import { GantryError, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { normalize, parseReference } from "../../lib/reference.ts";
+import type { Parsed } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { familiarImage, pullImage } from "../image/pull-image.ts";
+import { stderrFd } from "../terminal.ts";
+import type { CreateBody } from "./create-body.ts";
+import type { createFlags } from "./create-flags.ts";
+
+/** @returns the id. @throws what the engine said */
+export async function createContainer(
+  context: CliContext,
+  body: CreateBody,
+  flags: Parsed<typeof createFlags>["flags"],
+): Promise<string> {
+  if (!["always", "missing", "never"].includes(flags.pull)) {
+    throw new InvalidParameter(
+      `invalid pull option: '${flags.pull}': must be one of "always", "missing" or "never"`,
+    );
+  }
+  if (flags.cidfile !== undefined && existsSync(flags.cidfile)) {
+    throw new InvalidParameter(
+      `container ID file found, make sure the other container isn't running or delete ${flags.cidfile}`,
+    );
+  }
+  const progress = flags.quiet ? undefined : stderrFd;
+  const pull = () => pullImage(context, body.Image, { platform: flags.platform, progress });
+  if (flags.pull === "always") await pull();
+  const create = () =>
+    context.client.call<{ Id: string; Warnings?: string[] | null }>("POST", "/containers/create", {
+      query: { name: flags.name, platform: flags.platform },
+      body,
+    });
+  let created: { Id: string; Warnings?: string[] | null };
+  try {
+    created = await create();
+  } catch (error) {
+    if (!(error instanceof NotFound) || flags.pull !== "missing" || !isPullable(body.Image)) throw error;
+    context.err(`Unable to find image '${familiarImage(body.Image)}' locally\n`);
+    await pull();
+    created = await create();
+  }
+  for (const warning of created.Warnings ?? []) context.err(`WARNING: ${warning}\n`);
+  if (flags.cidfile !== undefined) writeFileSync(flags.cidfile, created.Id);
+  return created.Id;
+}
+
+function isPullable(image: string): boolean {
+  try {
+    normalize(parseReference(image));
+    return true;
+  } catch (error) {
+    if (error instanceof GantryError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+import type { ContainerSummary } from "../api.ts";
+import { defineCommand, none } from "../command.ts";
+import { parseFilters } from "../filters.ts";
+import { type Row, renderIds, renderListing } from "../format/listing.ts";
+import { ellipsis } from "../format/table.ts";
+import { ago, goTime, humanSize } from "../format/units.ts";
+import { showPorts } from "./ports.ts";
+
+export const command = defineCommand({
+  name: "container ls",
+  usage: "[OPTIONS]",
+  summary: "List containers",
+  aliases: ["container ls", "container list", "container ps", "ps"],
+  flags: {
+    all: { kind: "bool", short: "a", help: "Show all containers, not just running ones" },
+    filter: {
+      kind: "list",
+      short: "f",
+      value: "filter",
+      help: "Show those that fit a condition (status=exited)",
+    },
+    format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
+    last: { kind: "int", short: "n", help: "Show the last n created ones, in any state", default: "-1" },
+    latest: { kind: "bool", short: "l", help: "Show the latest created one, in any state" },
+    "no-trunc": { kind: "bool", help: "Don't shorten anything" },
+    quiet: { kind: "bool", short: "q", help: "Only show IDs" },
+    size: { kind: "bool", short: "s", help: "Show sizes" },
+  },
+  arity: none,
+  examples: ["ps -a --filter status=exited", "ps --format 'table {{.Names}}\\t{{.Status}}'"],
+  async run(context, { flags }) {
+    const format = flags.format ?? (flags.quiet ? undefined : context.config.psFormat);
+    const size = flags.size || (format?.includes(".Size") ?? false);
+    const containers = await context.client.call<ContainerSummary[]>("GET", "/containers/json", {
+      query: {
+        all: flags.all ? 1 : undefined,
+        limit: flags.latest ? 1 : flags.last > 0 ? flags.last : undefined,
+        size: size ? 1 : undefined,
+        filters: parseFilters(flags.filter),
+      },
+    });
+    const truncate = !flags["no-trunc"];
+    if (flags.quiet && !flags.format) {
+      context.out(renderIds(containers.map(({ Id }) => (truncate ? Id.slice(0, 12) : Id))));
+      return 0;
+    }
+    const now = Date.now();
+    const columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+    const rows = containers.map((container) => containerRow(container, truncate, now));
+    const table = size ? `${columns}\t{{.Size}}` : columns;
+    context.out(renderListing({ format, table, headers, rows }));
+    return 0;
+  },
+});
+
+const headers = {
+  ID: "CONTAINER ID",
+  Names: "NAMES",
+  Image: "IMAGE",
+  Command: "COMMAND",
+  CreatedAt: "CREATED AT",
+  RunningFor: "CREATED",
+  Ports: "PORTS",
+  State: "STATE",
+  Status: "STATUS",
+  Size: "SIZE",
+  Labels: "LABELS",
+  Mounts: "MOUNTS",
+  LocalVolumes: "LOCAL VOLUMES",
+  Networks: "NETWORKS",
+};
+
+function containerRow(container: ContainerSummary, truncate: boolean, now: number): Row {
+  const labels = container.Labels ?? {};
+  const mounts = container.Mounts ?? [];
+  const size = humanSize(container.SizeRw ?? 0, 3);
+  const virtual = container.SizeRootFs ? ` (virtual ${humanSize(container.SizeRootFs, 3)})` : "";
+  const names = (container.Names ?? []).map((name) => name.replace(/^\//, ""));
+  // A name with another slash is a link's alias.
+  const shown = truncate ? names.filter((name) => !name.includes("/")) : names;
+  return {
+    ID: truncate ? container.Id.slice(0, 12) : container.Id,
+    Names: shown.join(","),
+    Image: imageName(container, truncate),
+    Command: JSON.stringify(truncate ? ellipsis(container.Command, 20) : container.Command),
+    CreatedAt: goTime(container.Created),
+    RunningFor: ago(container.Created, now),
+    Ports: showPorts(container.Ports ?? []),
+    State: container.State,
+    Status: container.Status,
+    Size: size + virtual,
+    Labels: Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(","),
+    Mounts: mounts.map((mount) => mountName(mount, truncate)).join(","),
+    LocalVolumes: String(mounts.filter(({ Driver }) => Driver === "local").length),
+    Networks: Object.keys(container.NetworkSettings?.Networks ?? {}).join(","),
+    Label: (name) => labels[String(name)] ?? "",
+  };
+}
+
+function imageName({ Image, ImageID }: ContainerSummary, truncate: boolean): string {
+  if (Image === "") return "<no image>";
+  const hex = ImageID.replace(/^sha256:/, "");
+  if (!truncate) return Image;
+  // A container whose image has lost its name shows a short id, and a digest behind a name is left out.
+  if (Image === ImageID || Image === hex) return hex.slice(0, 12);
+  return Image.replace(/@sha256:[0-9a-f]{64}$/, "");
+}
+
+function mountName({ Name, Source }: { Name?: string; Source?: string }, truncate: boolean): string {
+  const name = Name || Source || "";
+  return truncate ? ellipsis(name, 15) : name;
+}

@@ -1,0 +1,93 @@
+/** What a command gets: the engine's client, the environment and the standard streams. */
+import { readFileSync } from "node:fs";
+import {
+  type ApiClient,
+  configDirectory,
+  createClient,
+  type EndpointOverrides,
+  endpointFromEnvironment,
+} from "../api/client/index.ts";
+import { InvalidParameter } from "../lib/errors.ts";
+import { stderrFd, stdoutFd, writeAll } from "./terminal.ts";
+
+/** The fields of `config.json` that this client reads. */
+export interface ConfigFile {
+  auths?: Record<string, { auth?: string; identitytoken?: string; registrytoken?: string }>;
+  credsStore?: string;
+  credHelpers?: Record<string, string>;
+  detachKeys?: string;
+  psFormat?: string;
+  imagesFormat?: string;
+  networksFormat?: string;
+  volumesFormat?: string;
+  statsFormat?: string;
+  currentContext?: string;
+  HttpHeaders?: Record<string, string>;
+  proxies?: Record<string, Record<string, string>>;
+  [other: string]: unknown;
+}
+
+/** A failure whose message has been printed, or has none. */
+export class ExitStatus extends Error {
+  constructor(
+    readonly code: number,
+    message = "",
+  ) {
+    super(message);
+  }
+}
+
+export class CliContext {
+  #client: ApiClient | undefined;
+  #config: ConfigFile | undefined;
+
+  constructor(
+    readonly env: Record<string, string | undefined>,
+    readonly overrides: EndpointOverrides = {},
+  ) {}
+
+  get client(): ApiClient {
+    this.#client ??= createClient(endpointFromEnvironment(this.env, this.overrides), {
+      apiVersion: this.env.DOCKER_API_VERSION || undefined,
+    });
+    return this.#client;
+  }
+
+  get configDir(): string {
+    return configDirectory(this.env, this.overrides);
+  }
+
+  /** `config.json`; empty when there is none. @throws InvalidParameter when it is no JSON */
+  get config(): ConfigFile {
+    this.#config ??= readConfig(`${this.configDir}/config.json`);
+    return this.#config;
+  }
+
+  out(data: string | Uint8Array): void {
+    writeAll(stdoutFd, data);
+  }
+
+  line(text: string): void {
+    writeAll(stdoutFd, `${text}\n`);
+  }
+
+  err(text: string): void {
+    writeAll(stderrFd, text);
+  }
+}
+
+function readConfig(path: string): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return {};
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (value !== null && typeof value === "object") return value as ConfigFile;
+  } catch (error) {
+    throw new InvalidParameter(`loading config file: ${path}: ${error}`, { cause: error });
+  }
+  throw new InvalidParameter(`loading config file: ${path}: not an object`);
+}

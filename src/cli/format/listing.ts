@@ -1,0 +1,45 @@
+/** What `ls` commands print: a table, a template a row, or JSON lines. */
+import { compileTemplate, headerFunctions, type Value } from "../template/index.ts";
+import { alignColumns } from "./table.ts";
+
+export type Row = { [field: string]: Value };
+
+export interface Listing {
+  /** The value of `--format`; empty or `table` for the usual table. */
+  format: string | undefined;
+  /** Go template of the usual table's row, without `table `. */
+  table: string;
+  /** Titles of the fields. */
+  headers: Record<string, string>;
+  rows: Row[];
+}
+
+/** @throws TemplateError */
+export function renderListing({ format, table, headers, rows }: Listing): string {
+  if (format === "json") return rows.map((row) => `${sortedJson(row)}\n`).join("");
+  // The shell hands over `\t` as two characters; Docker reads them as a tab.
+  const source = (format || "table").trim().replaceAll("\\t", "\t").replaceAll("\\n", "\n");
+  const isTable = source === "table" || source.startsWith("table ");
+  const body = source === "table" ? table : isTable ? source.slice("table ".length).trim() : source;
+  const template = compileTemplate(body);
+  const lines = rows.map((row) => template(withSortedJson(row)));
+  if (!isTable) return lines.map((line) => `${line}\n`).join("");
+  const head = compileTemplate(body, undefined, headerFunctions)({ ...headers, Label: labelTitle });
+  return `${alignColumns([head, ...lines].join("\n"))}\n`;
+}
+
+const labelTitle = (name: Value): string => String(name).split(".").at(-1)!.replace(/[-_]/g, " ");
+
+/** Go marshals a row's fields in the order of their names. */
+function withSortedJson(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function sortedJson(row: Row): string {
+  return JSON.stringify(withSortedJson(row));
+}
+
+/** Quiet output: an id a line. */
+export function renderIds(ids: string[]): string {
+  return ids.map((id) => `${id}\n`).join("");
+}

@@ -1,0 +1,52 @@
+/** The help of the program itself and of groups of commands. */
+import { flagsHelp } from "./args/help.ts";
+import { commands, type Entry, groups, programs } from "./commands.ts";
+import { globalFlags } from "./global-flags.ts";
+import { program } from "./program.ts";
+
+const common = ["run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "version", "info"];
+
+/** `gantry --help`. */
+export async function overview(): Promise<string> {
+  const short = commands.flatMap((entry) =>
+    entry.names.filter((name) => !name.includes(" ")).map((name) => ({ entry, name })),
+  );
+  const isCommon = ({ name }: { name: string }) => common.includes(name);
+  const rest = short.filter((item) => !isCommon(item)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const first = common.flatMap((name) => short.filter((item) => item.name === name));
+  return [
+    `Usage:  ${program} [OPTIONS] COMMAND`,
+    "Docker, rebuilt: containers, images, networks and volumes",
+    `Common Commands:\n${await rows(first)}`,
+    `Management Commands:\n${pairs(Object.entries(groups))}`,
+    `Programs:\n${pairs(Object.entries(programs))}`,
+    `Commands:\n${await rows(rest)}`,
+    `Global Options:\n${flagsHelp(globalFlags)}`,
+    `Run '${program} COMMAND --help' for more information on a command.\n`,
+  ].join("\n\n");
+}
+
+/** `gantry container --help`. */
+export async function groupHelp(group: string): Promise<string> {
+  const members = commands
+    .filter(({ names }) => names[0]!.startsWith(`${group} `))
+    .map((entry) => ({ entry, name: entry.names[0]!.slice(group.length + 1) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [
+    `Usage:  ${program} ${group} COMMAND`,
+    groups[group],
+    `Commands:\n${await rows(members)}`,
+    `Run '${program} ${group} COMMAND --help' for more information on a command.\n`,
+  ].join("\n\n");
+}
+
+async function rows(items: { entry: Entry; name: string }[]): Promise<string> {
+  return pairs(
+    await Promise.all(items.map(async ({ entry, name }) => [name, (await entry.load()).summary] as const)),
+  );
+}
+
+function pairs(items: readonly (readonly [string, string])[]): string {
+  const width = Math.max(11, ...items.map(([name]) => name.length + 2));
+  return items.map(([name, text]) => `  ${name.padEnd(width)} ${text}`).join("\n");
+}

@@ -1,0 +1,103 @@
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { stringify } from "yaml";
+import { NotImplemented } from "../../lib/errors.ts";
+import { ComposeError } from "../model/errors.ts";
+import { startOrder } from "../model/graph.ts";
+import { serviceHash } from "../model/hash.ts";
+import { variablesOf } from "../model/interpolation.ts";
+import { renderProject } from "../model/render.ts";
+import { imageOf } from "../run/images.ts";
+import { formatTable } from "../run/output.ts";
+import { readFile } from "../run/session.ts";
+import { defineCommand } from "./command.ts";
+
+export const config = defineCommand({
+  name: "config",
+  usage: "[OPTIONS] [SERVICE...]",
+  summary: "Parse, resolve and render compose file in canonical format",
+  flags: {
+    format: { type: "string", help: "Format the output. Values: [yaml | json]", default: "yaml" },
+    hash: { type: "string", help: "Print the service config hash, one per line" },
+    images: { type: "bool", help: "Print the image names, one per line" },
+    networks: { type: "bool", help: "Print the network names, one per line" },
+    "no-interpolate": { type: "bool", help: "Don't interpolate environment variables" },
+    output: { type: "string", short: "o", help: "Save to file (default to stdout)" },
+    profiles: { type: "bool", help: "Print the profile names, one per line" },
+    quiet: { type: "bool", short: "q", help: "Only validate the configuration, don't print anything" },
+    services: { type: "bool", help: "Print the service names, one per line" },
+    variables: { type: "bool", help: "Print model variables and default values" },
+    volumes: { type: "bool", help: "Print the volume names, one per line" },
+    environment: { type: "bool", help: "Print environment used for interpolation" },
+    "resolve-image-digests": { type: "bool", help: "Pin image tags to digests" },
+  },
+  async run(session, flags, args) {
+    if (flags["resolve-image-digests"])
+      throw new NotImplemented("config --resolve-image-digests is not supported");
+    const whole = session.project(args, {
+      interpolate: !(flags["no-interpolate"] || flags.variables),
+      allProfiles: flags.profiles,
+    });
+    for (const name of args)
+      if (!whole.services[name]) throw ComposeError.at(undefined, `no such service: ${name}`);
+    const project =
+      args.length === 0
+        ? whole
+        : {
+            ...whole,
+            services: Object.fromEntries(
+              Object.entries(whole.services).filter(([name]) => args.includes(name)),
+            ),
+          };
+    const lines = (items: Iterable<string>) => {
+      session.out.write([...items].map((item) => `${item}\n`).join(""));
+      return 0;
+    };
+    if (flags.quiet) return 0;
+    if (flags.services) return lines(startOrder(project.services));
+    if (flags.volumes) return lines(Object.keys(project.volumes));
+    if (flags.networks) return lines(Object.keys(project.networks));
+    if (flags.images) return lines(Object.keys(project.services).map((name) => imageOf(project, name)));
+    if (flags.profiles)
+      return lines(
+        [...new Set(Object.values(project.services).flatMap(({ profiles }) => profiles ?? []))].sort(),
+      );
+    if (flags.environment)
+      return lines(
+        Object.entries(project.environment)
+          .sort()
+          .map(([name, value]) => `${name}=${value}`),
+      );
+    if (flags.hash !== undefined) {
+      const wanted = flags.hash === "*" ? undefined : flags.hash.split(",");
+      for (const name of wanted ?? [])
+        if (!project.services[name]) throw ComposeError.at(undefined, `no such service: ${name}`);
+      return lines(
+        Object.entries(project.services)
+          .filter(([name]) => !wanted || wanted.includes(name))
+          .map(([name, service]) => `${name} ${serviceHash(service)}`),
+      );
+    }
+    if (flags.variables) {
+      const found = project.files.flatMap((file) => variablesOf(readFile(file) ?? ""));
+      const rows = new Map(
+        found.map(({ name, fallback, required }) => [name, [name, String(required), fallback ?? ""]]),
+      );
+      session.out.write(formatTable(["NAME", "REQUIRED", "DEFAULT VALUE"], [...rows.values()].sort()));
+      return 0;
+    }
+
+    const data = renderProject(project, !flags["no-interpolate"]);
+    const text =
+      flags.format === "json"
+        ? `${JSON.stringify(data, undefined, 2)}\n`
+        : flags.format === "yaml"
+          ? stringify(data, { compat: "yaml-1.1", lineWidth: 0, aliasDuplicateObjects: false })
+          : undefined;
+    if (text === undefined)
+      throw ComposeError.at(undefined, `unsupported format ${JSON.stringify(flags.format)}`, "yaml or json");
+    if (flags.output) writeFileSync(resolve(session.cwd, flags.output), text);
+    else session.out.write(text);
+    return 0;
+  },
+});

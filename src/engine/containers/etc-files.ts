@@ -1,0 +1,114 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { InvalidParameter } from "../../lib/errors.ts";
+import type { ContainerRecord } from "../types.ts";
+
+/** What a host's resolv.conf says, loopback servers left out: they are not there inside a container. */
+export interface ResolvConf {
+  nameservers: string[];
+  search: string[];
+  options: string[];
+}
+
+export function hostResolvConf(): ResolvConf {
+  let text = "";
+  try {
+    text = readFileSync("/etc/resolv.conf", "utf8");
+  } catch {
+    // A host without one: the public default below applies.
+  }
+  const words = (keyword: string) =>
+    text
+      .split("\n")
+      .map((line) =>
+        line
+          .replace(/[#;].*/, "")
+          .trim()
+          .split(/\s+/),
+      )
+      .filter((line) => line[0] === keyword)
+      .flatMap((line) => line.slice(1));
+  const nameservers = words("nameserver").filter((server) => !server.startsWith("127.") && server !== "::1");
+  return {
+    nameservers: nameservers.length > 0 ? nameservers : ["8.8.8.8", "8.8.4.4"],
+    search: words("search"),
+    options: words("options"),
+  };
+}
+
+/**
+ * Writes hosts, hostname and resolv.conf of a container about to start.
+ * @param addresses the container's own addresses, for its line in hosts
+ * @param embeddedDns names are served at 127.0.0.11 in its sandbox
+ * @throws InvalidParameter for an extra host that is not `name:address`
+ */
+export function writeEtcFiles(
+  record: ContainerRecord,
+  options: {
+    addresses: string[];
+    embeddedDns: boolean;
+    hostGateway: string;
+    dns: string[];
+    shareHost: boolean;
+  },
+): void {
+  const { config, hostConfig } = record;
+  mkdirSync(dirname(record.hostsPath), { recursive: true });
+  const own = config.Domainname
+    ? `${config.Hostname}.${config.Domainname} ${config.Hostname}`
+    : config.Hostname;
+  writeFileSync(record.hostnamePath, `${config.Hostname}\n`);
+  writeFileSync(
+    record.hostsPath,
+    options.shareHost
+      ? `${readFileSync("/etc/hosts", "utf8")}${extraHosts(record, options.hostGateway)}`
+      : hostsFile(own, options.addresses, extraHosts(record, options.hostGateway)),
+  );
+  const host = hostResolvConf();
+  const servers = options.embeddedDns
+    ? ["127.0.0.11"]
+    : hostConfig.Dns.length > 0
+      ? hostConfig.Dns
+      : options.dns.length > 0
+        ? options.dns
+        : host.nameservers;
+  const search = (hostConfig.DnsSearch.length > 0 ? hostConfig.DnsSearch : host.search).filter(
+    (domain) => domain !== ".",
+  );
+  const resolverOptions = hostConfig.DnsOptions.length > 0 ? hostConfig.DnsOptions : host.options;
+  if (options.embeddedDns && !resolverOptions.some((option) => option.startsWith("ndots")))
+    resolverOptions.push("ndots:0");
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (search.length > 0) lines.push(`search ${search.join(" ")}`);
+  if (resolverOptions.length > 0) lines.push(`options ${resolverOptions.join(" ")}`);
+  writeFileSync(record.resolvConfPath, `${lines.join("\n")}\n`);
+}
+
+/** The fixed lines of /etc/hosts, then the container's own, then the extra ones. */
+export function hostsFile(ownNames: string, addresses: string[], extra: string): string {
+  const fixed = [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::\tip6-localnet",
+    "ff00::\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+  ];
+  return `${[...fixed, ...addresses.map((address) => `${address}\t${ownNames}`)].join("\n")}\n${extra}`;
+}
+
+function extraHosts(record: ContainerRecord, hostGateway: string): string {
+  return extraHostLines(record.hostConfig.ExtraHosts ?? [], hostGateway);
+}
+
+/** `name:address` or `name=address`, where the address may be `host-gateway`, as lines of /etc/hosts. */
+export function extraHostLines(entries: string[], hostGateway: string): string {
+  return entries
+    .map((entry) => {
+      const match = /^([^:=\s]+)[:=](\S+)$/.exec(entry);
+      if (!match) throw new InvalidParameter(`bad format for add-host: ${JSON.stringify(entry)}`);
+      const address = match[2] === "host-gateway" ? hostGateway : match[2]!.replace(/^\[(.*)\]$/, "$1");
+      return `${address}\t${match[1]}\n`;
+    })
+    .join("");
+}

@@ -1,0 +1,172 @@
+import { lstatSync, mkdirSync, readlinkSync, rmSync, type Stats } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join, posix } from "node:path";
+import { finished, type Readable } from "node:stream";
+import { Forbidden, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { resolveInRoot } from "../../store/index.ts";
+import { type Context, paths, snapshotKey } from "../context.ts";
+import type { ContainerRecord, PathStat } from "../types.ts";
+import { isRunning } from "./state.ts";
+
+/** The tree of a container, mounted for as long as it is held; a running one's is there already. */
+class Tree implements Disposable {
+  readonly root: string;
+  #mounted: boolean;
+
+  constructor(
+    private readonly context: Context,
+    record: ContainerRecord,
+  ) {
+    this.#mounted = !isRunning(record);
+    if (this.#mounted) {
+      // A place of its own: the container may start meanwhile.
+      this.root = join(context.options.execRoot, "f", crypto.randomUUID());
+      mkdirSync(this.root, { recursive: true });
+      context.store.snapshots.mountAt(snapshotKey(record.id), this.root);
+    } else {
+      this.root = paths.rootfs(context.options, record.id);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#mounted) return;
+    this.#mounted = false;
+    this.context.store.snapshots.unmount(this.root);
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+/** Where a path of the container is: in a volume or bind mount, or in its own tree. */
+function locate(
+  record: ContainerRecord,
+  tree: Tree,
+  path: string,
+): { root: string; path: string; readOnly: boolean } {
+  const clean = posix.normalize(`/${path}`);
+  const mount = record.mounts
+    .filter(
+      ({ type, destination }) =>
+        type !== "tmpfs" && (clean === destination || clean.startsWith(`${destination}/`)),
+    )
+    .sort((a, b) => b.destination.length - a.destination.length)[0];
+  if (mount)
+    return { root: mount.source, path: clean.slice(mount.destination.length) || "/", readOnly: !mount.rw };
+  return { root: tree.root, path: clean, readOnly: record.hostConfig.ReadonlyRootfs };
+}
+
+/** @throws NotFound `Could not find the file x in container y` */
+export function statPath(context: Context, record: ContainerRecord, path: string): PathStat {
+  using tree = new Tree(context, record);
+  return statIn(record, locate(record, tree, path), path);
+}
+
+/** A tar of a file or directory, as `docker cp` reads it. The tree is let go when the stream ends. */
+export function getArchive(
+  context: Context,
+  record: ContainerRecord,
+  path: string,
+): { stat: PathStat; tar: Readable } {
+  const tree = new Tree(context, record);
+  try {
+    const place = locate(record, tree, path);
+    const stat = statIn(record, place, path);
+    const tar = context.store.layers.archive(place.root, place.path, { as: stat.name });
+    finished(tar, () => tree[Symbol.dispose]());
+    return { stat, tar };
+  } catch (error) {
+    tree[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Unpacks a tar into a directory of the container. @throws NotFound, InvalidParameter, Forbidden */
+export async function putArchive(
+  context: Context,
+  record: ContainerRecord,
+  path: string,
+  tar: Readable,
+  options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
+): Promise<void> {
+  using tree = new Tree(context, record);
+  const place = locate(record, tree, path);
+  const target = resolveInRoot(place.root, place.path);
+  const stat = lstatSync(target, { throwIfNoEntry: false });
+  if (!stat) throw new NotFound(`Could not find the file ${path} in container ${record.id}`);
+  if (!stat.isDirectory()) throw new InvalidParameter("extraction point is not a directory");
+  if (place.readOnly)
+    throw new Forbidden(
+      place.root === tree.root
+        ? "container rootfs is marked read-only"
+        : "mounted volume is marked read-only",
+    );
+  await context.store.layers.extract(tar, target, { noOverwriteDirNonDir: options.noOverwriteDirNonDir });
+}
+
+/** The whole tree as a tar, volumes left out, as `docker export`. */
+export function exportTree(context: Context, record: ContainerRecord): Readable {
+  const tree = new Tree(context, record);
+  const tar = context.store.layers.archive(tree.root, "/", { as: "." });
+  finished(tar, () => tree[Symbol.dispose]());
+  return tar;
+}
+
+/** What the container's own layer changes: 0 modified, 1 added, 2 deleted; sorted by path. */
+export async function changes(
+  context: Context,
+  record: ContainerRecord,
+): Promise<{ path: string; kind: 0 | 1 | 2 }[]> {
+  const { snapshots } = context.store;
+  const key = snapshotKey(record.id);
+  const upper = snapshots.upperDir(key);
+  const parent = snapshots.stat(key)?.parent;
+  const lower = join(context.options.execRoot, "f", crypto.randomUUID());
+  mkdirSync(lower, { recursive: true });
+  if (parent) snapshots.mountAt(parent, lower);
+  try {
+    const found: { path: string; kind: 0 | 1 | 2 }[] = [];
+    for (const entry of await readdir(upper, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name).slice(upper.length);
+      const stat = lstatSync(join(upper, path), { throwIfNoEntry: false });
+      if (!stat) continue;
+      if (stat.isCharacterDevice() && stat.rdev === 0) found.push({ path, kind: 2 });
+      else found.push({ path, kind: lstatSync(join(lower, path), { throwIfNoEntry: false }) ? 0 : 1 });
+    }
+    return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  } finally {
+    if (parent) snapshots.unmount(lower);
+    rmSync(lower, { recursive: true, force: true });
+  }
+}
+
+function statIn(record: ContainerRecord, place: { root: string; path: string }, asked: string): PathStat {
+  // The last component is not followed (unless the path ends in a slash): a link is copied as a link.
+  const follow = asked.endsWith("/") || place.path === "/";
+  const target = follow
+    ? resolveInRoot(place.root, place.path)
+    : join(resolveInRoot(place.root, dirname(place.path)), basename(place.path));
+  const stat = lstatSync(target, { throwIfNoEntry: false });
+  if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+  if (asked.endsWith("/") && !stat.isDirectory()) throw new InvalidParameter(`${asked}: not a directory`);
+  return {
+    name: basename(posix.normalize(`/${asked}`)) || "/",
+    size: stat.size,
+    mode: goFileMode(stat),
+    mtime: stat.mtimeMs,
+    linkTarget: stat.isSymbolicLink() ? readlinkSync(target) : "",
+  };
+}
+
+/** Go's os.FileMode: its own type bits above the nine permission bits. */
+function goFileMode(stat: Stats): number {
+  let mode = stat.mode & 0o777;
+  if (stat.isDirectory()) mode += 2 ** 31;
+  if (stat.isSymbolicLink()) mode += 2 ** 27;
+  if (stat.isBlockDevice() || stat.isCharacterDevice()) mode += 2 ** 26;
+  if (stat.isFIFO()) mode += 2 ** 25;
+  if (stat.isSocket()) mode += 2 ** 24;
+  if (stat.mode & 0o4000) mode += 2 ** 23;
+  if (stat.mode & 0o2000) mode += 2 ** 22;
+  if (stat.isCharacterDevice()) mode += 2 ** 21;
+  if (stat.mode & 0o1000) mode += 2 ** 20;
+  return mode;
+}

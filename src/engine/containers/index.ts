@@ -1,0 +1,395 @@
+import { rmSync } from "node:fs";
+import type { Duplex, Readable } from "node:stream";
+import type { Digest } from "../../lib/digest.ts";
+import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import { frame } from "../../lib/stdcopy.ts";
+import type { ImageRecord } from "../../store/types.ts";
+import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
+import { type Context, paths, snapshotKey } from "../context.ts";
+import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
+import type { NetworkService } from "../networks.ts";
+import type {
+  ContainerRecord,
+  Containers,
+  CreateContainer,
+  Filters,
+  LogEntry,
+  LogQuery,
+  PathStat,
+  StatsSample,
+} from "../types.ts";
+import type { Volumes } from "../volumes.ts";
+import { commitContainer } from "./commit.ts";
+import { checkContainerName, createContainer, eventAttributes } from "./create.ts";
+import { DeferredDuplex } from "./deferred.ts";
+import { changes, exportTree, getArchive, putArchive, statPath } from "./files.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+import { readLogs } from "./logs.ts";
+import type { Networking } from "./networking.ts";
+import { sample, samples, top } from "./observe.ts";
+import { listContainers } from "./query.ts";
+import { resourceSpec } from "./spec.ts";
+import { allows, isRunning, transit } from "./state.ts";
+import type { Container, ContainerTable } from "./table.ts";
+
+export interface ContainerDependencies {
+  context: Context;
+  table: ContainerTable;
+  networks: NetworkService;
+  networking: Networking;
+  volumes: Volumes;
+  lifecycle: Lifecycle;
+  /** @throws NotFound "No such image: x" */
+  findImage(reference: string): ImageRecord;
+  isAncestor(reference: string, record: ContainerRecord): boolean;
+}
+
+/** All operations on containers; what each means is in the files beside. */
+export class ContainerService implements Containers {
+  constructor(private readonly deps: ContainerDependencies) {}
+
+  async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
+    const { container, warnings } = await createContainer(this.deps, request);
+    return { id: container.record.id, warnings };
+  }
+
+  get(target: string): ContainerRecord {
+    return this.#find(target).record;
+  }
+
+  list(options: { all: boolean; limit?: number; filters: Filters }): ContainerRecord[] {
+    const records = this.deps.table.all().map((container) => container.record);
+    return listContainers(records, options, {
+      container: (target) => this.get(target),
+      isAncestor: this.deps.isAncestor,
+    });
+  }
+
+  async start(target: string): Promise<void> {
+    await this.deps.lifecycle.start(this.#find(target));
+  }
+
+  async stop(target: string, options: { signal?: string; timeout?: number }): Promise<void> {
+    await this.deps.lifecycle.stop(this.#find(target), options);
+  }
+
+  async restart(target: string, options: { signal?: string; timeout?: number }): Promise<void> {
+    await this.deps.lifecycle.restart(this.#find(target), options);
+  }
+
+  async kill(target: string, signal?: string): Promise<void> {
+    await this.deps.lifecycle.kill(this.#find(target), signal);
+  }
+
+  async pause(target: string): Promise<void> {
+    await this.deps.lifecycle.pause(this.#find(target));
+  }
+
+  async unpause(target: string): Promise<void> {
+    await this.deps.lifecycle.unpause(this.#find(target));
+  }
+
+  rename(target: string, name: string): Promise<void> {
+    const container = this.#find(target);
+    return container.mutex.run(() => {
+      const oldName = container.record.name;
+      const clean = name.replace(/^\//, "");
+      if (clean === "") throw new InvalidParameter("Neither old nor new names may be empty");
+      if (clean === oldName)
+        throw new InvalidParameter("Renaming a container with the same name as its current name");
+      this.deps.table.rename(container, checkContainerName(this.deps.table, clean));
+      for (const endpoint of Object.values(container.record.endpoints)) {
+        endpoint.dnsNames = endpoint.dnsNames.map((own) => (own === oldName ? clean : own));
+      }
+      this.deps.table.save(container);
+      this.#event(container.record, "rename", { oldName: `/${oldName}` });
+    });
+  }
+
+  update(
+    target: string,
+    change: { hostConfig: Partial<HostConfig>; restartPolicy?: RestartPolicy },
+  ): Promise<{ warnings: string[] }> {
+    const container = this.#find(target);
+    return container.mutex.run(async () => {
+      const { record } = container;
+      const next: HostConfig = {
+        ...record.hostConfig,
+        ...change.hostConfig,
+        ...(change.restartPolicy && { RestartPolicy: change.restartPolicy }),
+      };
+      if (next.AutoRemove && next.RestartPolicy.Name !== "no" && next.RestartPolicy.Name !== "") {
+        throw new InvalidParameter(
+          "Restart policy cannot be updated because AutoRemove is enabled for the container",
+        );
+      }
+      if (isRunning(record)) await this.deps.context.runtime.update(record.id, resourceSpec(next));
+      record.hostConfig = next;
+      this.deps.table.save(container);
+      this.#event(record, "update");
+      return { warnings: [] };
+    });
+  }
+
+  async remove(target: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void> {
+    if (options.link) throw new InvalidParameter("Gantry has no legacy links to remove");
+    const container = this.#find(target);
+    const { record } = container;
+    if (isRunning(record) || record.state.status === "restarting") {
+      if (!options.force) {
+        const hint =
+          record.state.status === "paused"
+            ? "unpause and then stop the container before removal or force remove"
+            : "stop the container before removing or force remove";
+        throw new Conflict(
+          `cannot remove container "/${record.name}": container is ${record.state.status}: ${hint}`,
+        );
+      }
+      await this.deps.lifecycle.kill(container, "SIGKILL").catch((error: unknown) => {
+        // It may have exited on its own in the meantime.
+        if (!(error instanceof Conflict)) throw error;
+      });
+      await container.exitHandled;
+    }
+    await this.removeStopped(container, options.volumes);
+  }
+
+  /** The end of a container that does not run. Safe to call again after a failure or crash half-way. */
+  removeStopped(container: Container, volumes: boolean): Promise<void> {
+    return container.mutex.run(async () => {
+      const { context, table, lifecycle } = this.deps;
+      const { record } = container;
+      if (!table.byId(record.id)) return;
+      if (!allows(record.state.status, "remove"))
+        throw new Conflict(
+          `cannot remove container "/${record.name}": container is ${record.state.status}: stop the container before removing or force remove`,
+        );
+      transit(record, "remove");
+      table.save(container);
+      for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
+      try {
+        await lifecycle.release(record);
+        if (context.store.snapshots.stat(snapshotKey(record.id)))
+          context.store.snapshots.remove(snapshotKey(record.id));
+        rmSync(paths.containerData(context.options, record.id), { recursive: true, force: true });
+      } catch (error) {
+        transit(record, "remove-failed");
+        table.save(container);
+        throw new Internal(`cannot remove container ${record.name}: ${messageOf(error)}`, { cause: error });
+      }
+      table.delete(container);
+      this.#event(record, "destroy");
+      container.tellRemoval();
+      if (volumes) await this.#removeAnonymousVolumes(record);
+    });
+  }
+
+  async wait(
+    target: string,
+    condition: "not-running" | "next-exit" | "removed",
+    signal: AbortSignal,
+  ): Promise<{ done: Promise<{ exitCode: number; error?: string }> }> {
+    const container = this.#find(target);
+    const { record } = container;
+    const outcome = () => ({ exitCode: record.state.exitCode, error: record.state.error || undefined });
+    if (condition === "not-running" && !isRunning(record) && record.state.status !== "restarting")
+      return { done: Promise.resolve(outcome()) };
+    const done = new Promise<{ exitCode: number; error?: string }>((resolve) => {
+      const settle = () => {
+        forget();
+        signal.removeEventListener("abort", settle);
+        resolve(outcome());
+      };
+      const forget = condition === "removed" ? container.onRemoval(settle) : container.onExit(settle);
+      signal.addEventListener("abort", settle);
+    });
+    return { done };
+  }
+
+  async attach(
+    target: string,
+    options: { stdin: boolean; stdout: boolean; stderr: boolean; stream: boolean; logs: boolean },
+  ): Promise<Duplex> {
+    const container = this.#find(target);
+    const { record } = container;
+    if (record.state.status === "paused")
+      throw new Conflict(`container ${record.id} is paused, unpause the container before attach`);
+    if (record.state.status === "restarting")
+      throw new Conflict(`container ${record.id} is restarting, wait until the container is running`);
+    const stream = new DeferredDuplex();
+    const streams = {
+      stdin: options.stdin && record.config.OpenStdin,
+      stdout: options.stdout,
+      stderr: options.stderr,
+    };
+    if (options.logs && record.logPath !== "") {
+      const query: LogQuery = { follow: false, stdout: options.stdout, stderr: options.stderr };
+      for await (const entry of readLogs(container, query, new AbortController().signal)) {
+        stream.push(record.config.Tty ? entry.data : frame(entry.stream, entry.data));
+      }
+    }
+    if (!options.stream) stream.abandon();
+    else if (container.process) stream.connect(await container.process.attach(streams));
+    else container.waitingAttachers.push({ stream, streams });
+    this.#event(record, "attach");
+    return stream;
+  }
+
+  logs(target: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogEntry> {
+    return readLogs(this.#find(target), query, signal);
+  }
+
+  async resize(target: string, size: { width: number; height: number }): Promise<void> {
+    const container = this.#find(target);
+    if (!container.process) throw new Conflict(`container ${container.record.id} is not running`);
+    await container.process.resize(size.width, size.height);
+    this.#event(container.record, "resize", { height: String(size.height), width: String(size.width) });
+  }
+
+  top(target: string, psArgs: string): Promise<{ titles: string[]; processes: string[][] }> {
+    return top(this.deps.context, this.get(target), psArgs);
+  }
+
+  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample> {
+    return samples(this.deps.context, this.#find(target), signal);
+  }
+
+  sample(target: string): StatsSample | undefined {
+    return sample(this.deps.context, this.get(target));
+  }
+
+  changes(target: string): Promise<{ path: string; kind: 0 | 1 | 2 }[]> {
+    return changes(this.deps.context, this.get(target));
+  }
+
+  async export(target: string): Promise<Readable> {
+    return exportTree(this.deps.context, this.get(target));
+  }
+
+  async statPath(target: string, path: string): Promise<PathStat> {
+    return statPath(this.deps.context, this.get(target), path);
+  }
+
+  async getArchive(target: string, path: string): Promise<{ stat: PathStat; tar: Readable }> {
+    return getArchive(this.deps.context, this.get(target), path);
+  }
+
+  putArchive(
+    target: string,
+    path: string,
+    tar: Readable,
+    options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
+  ): Promise<void> {
+    return putArchive(this.deps.context, this.get(target), path, tar, options);
+  }
+
+  async commit(
+    target: string,
+    options: { repository?: string; comment: string; author: string; pause: boolean; changes: string[] },
+  ): Promise<Digest> {
+    const container = this.#find(target);
+    const pause = options.pause && container.record.state.status === "running";
+    if (pause) await this.deps.lifecycle.pause(container);
+    try {
+      const id = await commitContainer(this.deps.context, container.record, options);
+      this.#event(container.record, "commit", {
+        comment: options.comment,
+        imageID: id,
+        ...(options.repository && { imageRef: options.repository }),
+      });
+      return id;
+    } finally {
+      if (pause) await this.deps.lifecycle.unpause(container);
+    }
+  }
+
+  /** `network connect`. @throws NotFound, Conflict, Forbidden in Docker's words */
+  connect(target: string, containerTarget: string, endpoint: EndpointConfig): Promise<void> {
+    const { networks, networking, table } = this.deps;
+    const network = networks.find(target);
+    const container = this.#find(containerTarget);
+    return container.mutex.run(async () => {
+      const { record } = container;
+      if (network.driver !== "bridge")
+        throw new Forbidden(`container cannot be connected to ${network.name} network`);
+      if (record.hostConfig.NetworkMode === "host")
+        throw new Forbidden(
+          "container cannot be disconnected from host network or connected to any other network",
+        );
+      if (record.endpoints[network.name])
+        throw new Forbidden(`endpoint with name ${record.name} already exists in network ${network.name}`);
+      networks.checkEndpoint(network, endpoint);
+      await networking.attach(record, network, endpoint);
+      table.save(container);
+    });
+  }
+
+  /** `network disconnect`. @throws NotFound, Forbidden in Docker's words */
+  disconnect(target: string, containerTarget: string, force: boolean): Promise<void> {
+    const { networks, networking, table } = this.deps;
+    const network = networks.find(target);
+    const container = this.#find(containerTarget);
+    return container.mutex.run(async () => {
+      const { record } = container;
+      if (network.driver === "host")
+        throw new Forbidden(
+          "container cannot be disconnected from host network or connected to any other network",
+        );
+      if (!record.endpoints[network.name]) {
+        if (force) return;
+        throw new Forbidden(`container ${record.id} is not connected to network ${network.name}`);
+      }
+      await networking.detach(record, network);
+      table.save(container);
+    });
+  }
+
+  async prune(filters: Filters): Promise<{ removed: string[]; bytes: number }> {
+    checkFilters(filters, ["label", "label!", "until"]);
+    const until = untilFilter(filters);
+    const removed: string[] = [];
+    let bytes = 0;
+    for (const container of this.deps.table.all()) {
+      const { record } = container;
+      if (!["created", "exited", "dead"].includes(record.state.status)) continue;
+      if (!matchLabels(filters, record.config.Labels) || (until !== undefined && record.createdAt > until))
+        continue;
+      const { bytes: size } = await this.deps.context.store.snapshots.usage(snapshotKey(record.id));
+      await this.removeStopped(container, false);
+      bytes += size;
+      removed.push(record.id);
+    }
+    this.deps.context.events.publish("container", "prune", "", { reclaimed: String(bytes) });
+    return { removed, bytes };
+  }
+
+  async sizes(target: string): Promise<{ rw: number; rootFs: number }> {
+    const record = this.get(target);
+    const { store } = this.deps.context;
+    const { bytes } = await store.snapshots.usage(snapshotKey(record.id));
+    return { rw: bytes, rootFs: bytes + (store.images.get(record.imageId)?.size ?? 0) };
+  }
+
+  #find(target: string): Container {
+    return this.deps.table.find(target);
+  }
+
+  async #removeAnonymousVolumes(record: ContainerRecord): Promise<void> {
+    for (const mount of record.mounts) {
+      if (mount.type !== "volume" || !mount.name) continue;
+      try {
+        if (this.deps.volumes.get(mount.name).anonymous) await this.deps.volumes.remove(mount.name, true);
+      } catch (error) {
+        // Another container uses it, or it is gone: both leave it alone.
+        if (!(error instanceof Conflict) && !(error instanceof NotFound)) throw error;
+      }
+    }
+  }
+
+  #event(record: ContainerRecord, action: string, attributes: Record<string, string> = {}): void {
+    this.deps.context.events.publish("container", action, record.id, {
+      ...eventAttributes(record),
+      ...attributes,
+    });
+  }
+}

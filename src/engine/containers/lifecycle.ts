@@ -1,0 +1,336 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { constants } from "node:os";
+import { Conflict, InvalidParameter, messageOf, NotModified } from "../../lib/errors.ts";
+import { parseSize } from "../../lib/units.ts";
+import { StartFailure } from "../../runtime/index.ts";
+import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
+import { type Context, paths, snapshotKey } from "../context.ts";
+import type { ContainerRecord } from "../types.ts";
+import { eventAttributes } from "./create.ts";
+import { writeEtcFiles } from "./etc-files.ts";
+import { watchHealth } from "./health.ts";
+import { type Networking, sharedWith } from "./networking.ts";
+import { containerSpec } from "./spec.ts";
+import { isRunning, transit } from "./state.ts";
+import type { Container, ContainerTable } from "./table.ts";
+
+/** A run at least this long forgets the back-off of a restart policy (milliseconds). */
+const steadyRun = 10_000;
+const maxRestartDelay = 60_000;
+
+export interface LifecycleHooks {
+  /** Runs a health probe in the container. */
+  probe(
+    container: Container,
+    command: string[],
+    timeoutMs: number,
+  ): Promise<{ exitCode: number; output: string }>;
+  /** Removes a container whose AutoRemove is due, its anonymous volumes too. */
+  autoRemove(container: Container): Promise<void>;
+}
+
+/** Start, exit, stop and restart of containers: all that moves one through its states. */
+export class Lifecycle {
+  hooks!: LifecycleHooks;
+
+  constructor(
+    private readonly context: Context,
+    private readonly table: ContainerTable,
+    private readonly networking: Networking,
+  ) {}
+
+  /** @throws NotModified when it runs already, Conflict, StartFailure */
+  start(container: Container): Promise<void> {
+    return container.mutex.run(async () => {
+      const { status } = container.record.state;
+      if (status === "paused") throw new Conflict("cannot start a paused container, try unpause instead");
+      if (status === "running") throw new NotModified(`container ${container.record.id} is already running`);
+      if (status === "removing" || status === "dead")
+        throw new Conflict("container is marked for removal and cannot be started");
+      this.#cancelRestart(container);
+      container.record.hasBeenManuallyStopped = false;
+      container.record.restartCount = 0;
+      container.restartDelay = 100;
+      await this.#launch(container);
+    });
+  }
+
+  /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
+  async stop(container: Container, options: { signal?: string; timeout?: number }): Promise<void> {
+    const { record } = container;
+    if (!isRunning(record)) {
+      if (record.state.status === "restarting") return this.#giveUpRestart(container);
+      throw new NotModified(`container ${record.id} is not running`);
+    }
+    record.hasBeenManuallyStopped = true;
+    this.table.save(container);
+    const exited = container.exitHandled;
+    const timeout = options.timeout ?? record.config.StopTimeout ?? 10;
+    await this.#signal(container, parseSignal(options.signal || record.config.StopSignal || "SIGTERM"));
+    if (record.state.status === "paused") await this.unpause(container);
+    const timer =
+      timeout < 0
+        ? undefined
+        : setTimeout(() => void this.#signal(container, constants.signals.SIGKILL), timeout * 1000);
+    await exited;
+    clearTimeout(timer);
+    this.#event(container, "stop");
+  }
+
+  async restart(container: Container, options: { signal?: string; timeout?: number }): Promise<void> {
+    if (isRunning(container.record)) await this.stop(container, options);
+    await this.start(container).catch((error: unknown) => {
+      if (!(error instanceof NotModified)) throw error;
+    });
+    this.#event(container, "restart");
+  }
+
+  /** @throws Conflict when it does not run, InvalidParameter for an unknown signal */
+  async kill(container: Container, name = "SIGKILL"): Promise<void> {
+    const { record } = container;
+    const signal = parseSignal(name || "SIGKILL");
+    if (!isRunning(record)) {
+      if (record.state.status === "restarting") return this.#giveUpRestart(container);
+      throw new Conflict(`cannot kill container: ${record.id}: container ${record.id} is not running`);
+    }
+    const stopSignal = parseSignal(record.config.StopSignal || "SIGTERM");
+    if (signal === constants.signals.SIGKILL || signal === stopSignal) record.hasBeenManuallyStopped = true;
+    const exited = container.exitHandled;
+    await this.#signal(container, signal);
+    this.#event(container, "kill", { signal: String(signal) });
+    if (signal !== constants.signals.SIGKILL) return;
+    // A frozen process dies only once thawed.
+    if (record.state.status === "paused") await this.context.runtime.resume(record.id);
+    await exited;
+  }
+
+  pause(container: Container): Promise<void> {
+    return container.mutex.run(async () => {
+      const { record } = container;
+      if (record.state.status === "paused") throw new Conflict(`Container ${record.id} is already paused`);
+      if (!isRunning(record)) throw new Conflict(`Container ${record.id} is not running`);
+      await this.context.runtime.pause(record.id);
+      transit(record, "pause");
+      this.table.save(container);
+      this.#event(container, "pause");
+    });
+  }
+
+  unpause(container: Container): Promise<void> {
+    return container.mutex.run(async () => {
+      const { record } = container;
+      if (record.state.status !== "paused") throw new Conflict(`Container ${record.id} is not paused`);
+      await this.context.runtime.resume(record.id);
+      transit(record, "unpause");
+      this.table.save(container);
+      this.#event(container, "unpause");
+    });
+  }
+
+  /** A container found running after a restart of the daemon (or started by a daemon that died before it could say so). */
+  async adopt(container: Container, process: MonitoredProcess): Promise<void> {
+    const { record } = container;
+    if (!isRunning(record)) {
+      transit(record, "start");
+      record.state.startedAt = process.startedAt;
+    }
+    record.state.pid = process.pid;
+    this.#follow(container, process);
+    this.table.save(container);
+    await this.networking.resume(record);
+  }
+
+  /** Deals with an exit that fell into the daemon's absence; `exit` undefined: the machine went down. */
+  async settleExit(container: Container, exit: ExitRecord | undefined): Promise<void> {
+    await this.#handleExit(container, exit ?? { exitCode: 255, exitedAt: Date.now(), oomKilled: false });
+  }
+
+  /** Frees all that a run holds: namespaces, mounts, cgroups, sockets. Nothing there is no error. */
+  async release(record: ContainerRecord): Promise<void> {
+    const { options, runtime, store } = this.context;
+    await runtime.delete(record.id, { force: true });
+    await this.networking.tearDown(record);
+    store.snapshots.unmount(paths.rootfs(options, record.id));
+    rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
+    rmSync(paths.stateDir(options, record.id), { recursive: true, force: true });
+  }
+
+  async #launch(container: Container): Promise<void> {
+    const { record } = container;
+    const { options, runtime, store } = this.context;
+    try {
+      store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id));
+      const sandboxPath = await this.networking.setUp(record);
+      writeEtcFiles(record, {
+        addresses: this.networking.addresses(record),
+        embeddedDns: this.networking.needsNames(record),
+        hostGateway: this.networking.hostGateway(),
+        dns: options.dns,
+        shareHost:
+          record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
+      });
+      const spec = await containerSpec(this.context, this.table, record, sandboxPath);
+      const stateDir = paths.stateDir(options, record.id);
+      rmSync(stateDir, { recursive: true, force: true });
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      const process = await runtime.start(spec, {
+        stateDir,
+        log: logSpec(record),
+        stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce },
+        onAttachable: async (attachable) => {
+          const waiting = container.waitingAttachers.splice(0);
+          await Promise.all(
+            waiting.map(async ({ stream, streams }) => stream.connect(await attachable.attach(streams))),
+          );
+        },
+      });
+      transit(record, "start");
+      Object.assign(record.state, {
+        pid: process.pid,
+        startedAt: process.startedAt,
+        exitCode: 0,
+        error: "",
+        oomKilled: false,
+        health: undefined,
+      });
+      this.#follow(container, process);
+      this.table.save(container);
+      this.#event(container, "start");
+    } catch (error) {
+      for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
+      record.state.error = messageOf(error);
+      record.state.exitCode = error instanceof StartFailure ? error.exitCode : 128;
+      if (record.state.status === "restarting") transit(record, "give-up");
+      await this.release(record);
+      this.table.save(container);
+      container.tellExit();
+      if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
+      throw error;
+    }
+  }
+
+  #follow(container: Container, process: MonitoredProcess): void {
+    container.process = process;
+    container.exitHandled = process.exited.then((exit) => this.#handleExit(container, exit));
+    container.stopHealthChecks = watchHealth(container, {
+      probe: (command, timeoutMs) => this.hooks.probe(container, command, timeoutMs),
+      changed: (status) => {
+        this.table.save(container);
+        this.#event(container, `health_status: ${status}`);
+      },
+    });
+  }
+
+  #handleExit(container: Container, exit: ExitRecord): Promise<void> {
+    return container.mutex.run(async () => {
+      const { record } = container;
+      container.stopHealthChecks?.();
+      container.stopHealthChecks = undefined;
+      container.process = undefined;
+      const ran = exit.exitedAt - (record.state.startedAt ?? exit.exitedAt);
+      transit(record, "exit");
+      Object.assign(record.state, {
+        pid: 0,
+        exitCode: exit.exitCode,
+        finishedAt: exit.exitedAt,
+        oomKilled: exit.oomKilled,
+      });
+      const again = this.#shouldRestart(record);
+      if (again) transit(record, "await-restart");
+      this.table.save(container);
+      if (exit.oomKilled) this.#event(container, "oom");
+      this.#event(container, "die", {
+        exitCode: String(exit.exitCode),
+        execDuration: String(Math.round(ran / 1000)),
+      });
+      container.tellExit();
+      await this.release(record);
+      this.table.save(container);
+      if (again) this.#scheduleRestart(container, ran);
+      else if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
+    });
+  }
+
+  #shouldRestart(record: ContainerRecord): boolean {
+    const { Name, MaximumRetryCount } = record.hostConfig.RestartPolicy;
+    if (record.hasBeenManuallyStopped) return false;
+    if (Name === "always" || Name === "unless-stopped") return true;
+    return (
+      Name === "on-failure" &&
+      record.state.exitCode !== 0 &&
+      (MaximumRetryCount === 0 || record.restartCount < MaximumRetryCount)
+    );
+  }
+
+  #scheduleRestart(container: Container, ranMs: number): void {
+    if (ranMs >= steadyRun) container.restartDelay = 100;
+    const delay = container.restartDelay;
+    container.restartDelay = Math.min(delay * 2, maxRestartDelay);
+    container.restartTimer = setTimeout(() => {
+      container.mutex
+        .run(async () => {
+          if (container.record.state.status !== "restarting") return;
+          container.record.restartCount++;
+          await this.#launch(container);
+        })
+        .catch(() => {
+          // The failed start has been recorded; the policy gives up, as Docker's does.
+        });
+    }, delay);
+  }
+
+  /** A restart that was due when the daemon stopped. */
+  resumeRestart(container: Container): void {
+    this.#scheduleRestart(container, 0);
+  }
+
+  #giveUpRestart(container: Container): Promise<void> {
+    return container.mutex.run(() => {
+      this.#cancelRestart(container);
+      container.record.hasBeenManuallyStopped = true;
+      if (container.record.state.status === "restarting") transit(container.record, "give-up");
+      this.table.save(container);
+    });
+  }
+
+  #cancelRestart(container: Container): void {
+    clearTimeout(container.restartTimer);
+    container.restartTimer = undefined;
+  }
+
+  async #signal(container: Container, signal: number): Promise<void> {
+    await this.context.runtime.kill(container.record.id, signal);
+  }
+
+  #event(container: Container, action: string, attributes: Record<string, string> = {}): void {
+    this.context.events.publish("container", action, container.record.id, {
+      ...eventAttributes(container.record),
+      ...attributes,
+    });
+  }
+}
+
+/** `SIGTERM`, `TERM` or `15`. @throws InvalidParameter */
+export function parseSignal(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0 && number <= 64) return number;
+  const name = text.toUpperCase().replace(/^(SIG)?/, "SIG");
+  const real = /^SIGRT(MIN|MAX)(?:([+-])(\d+))?$/.exec(name);
+  if (real) return (real[1] === "MIN" ? 34 : 64) + (real[2] === "-" ? -1 : 1) * Number(real[3] ?? 0);
+  const known = (constants.signals as Record<string, number>)[name];
+  if (known === undefined) throw new InvalidParameter(`Invalid signal: ${text}`);
+  return known;
+}
+
+function logSpec(record: ContainerRecord): LogSpec {
+  const { Config } = record.hostConfig.LogConfig;
+  if (record.logPath === "") return { driver: "none", path: "" };
+  const maxSize =
+    Config["max-size"] && Config["max-size"] !== "-1" ? parseSize(Config["max-size"]) : undefined;
+  return {
+    driver: "json-file",
+    path: record.logPath,
+    maxSize,
+    maxFiles: Config["max-file"] ? Number(Config["max-file"]) : undefined,
+  };
+}

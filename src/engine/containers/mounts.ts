@@ -1,0 +1,218 @@
+import { mkdirSync, statSync } from "node:fs";
+import { isAbsolute, normalize } from "node:path";
+import { InvalidParameter } from "../../lib/errors.ts";
+import type { ContainerConfig, HostConfig, MountConfig } from "../config.ts";
+import type { EngineVolumes, MountPoint } from "../types.ts";
+
+const propagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+const modeWords = new Set([
+  "rw",
+  "ro",
+  "z",
+  "Z",
+  "nocopy",
+  "consistent",
+  "cached",
+  "delegated",
+  "bind",
+  "rbind",
+  ...propagations,
+]);
+
+/** A mount point with what only its set-up needs. */
+export interface PlannedMount extends MountPoint {
+  /** Fill an empty volume from the image's directory. */
+  copyUp: boolean;
+  tmpfsOptions?: string;
+  recursive: boolean;
+}
+
+interface Sources {
+  volumes: EngineVolumes;
+  /** Mounts of another container, for `--volumes-from`. @throws NotFound */
+  mountsOf(container: string): MountPoint[];
+}
+
+/**
+ * The mounts of a new container: later ones win over earlier ones at the same destination, in Docker's order
+ * (volumes-from, binds, mounts, tmpfs, then the image's and `-v /path` anonymous volumes). Creates the volumes.
+ * @throws InvalidParameter, in Docker's words, for what cannot be mounted
+ */
+export async function planMounts(
+  config: ContainerConfig,
+  host: HostConfig,
+  sources: Sources,
+): Promise<PlannedMount[]> {
+  const byDestination = new Map<string, PlannedMount>();
+  const add = (mount: PlannedMount) => byDestination.set(mount.destination, mount);
+  for (const spec of host.VolumesFrom ?? []) {
+    const [container, mode = ""] = spec.split(":");
+    for (const mount of sources.mountsOf(container!)) {
+      const rw = mode === "ro" ? false : mount.rw;
+      add({ ...mount, rw, copyUp: false, recursive: true });
+    }
+  }
+  const own = new Set<string>();
+  const addOwn = (mount: PlannedMount) => {
+    if (own.has(mount.destination)) throw new InvalidParameter(`Duplicate mount point: ${mount.destination}`);
+    own.add(mount.destination);
+    add(mount);
+  };
+  for (const bind of host.Binds ?? []) addOwn(await fromBind(bind, sources.volumes));
+  for (const mount of host.Mounts ?? []) addOwn(await fromMount(mount, sources.volumes));
+  for (const [destination, options] of Object.entries(host.Tmpfs ?? {})) {
+    addOwn(tmpfs(checkDestination(destination), options));
+  }
+  for (const destination of Object.keys(config.Volumes ?? {})) {
+    const path = checkDestination(destination);
+    if (!byDestination.has(path)) add(await anonymousVolume(path, sources.volumes));
+  }
+  // Parents before what is mounted inside them.
+  return [...byDestination.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
+}
+
+const depth = (path: string) => path.split("/").length;
+
+function checkDestination(path: string): string {
+  if (!isAbsolute(path))
+    throw new InvalidParameter(`invalid mount path: '${path}' mount path must be absolute`);
+  const clean = normalize(path).replace(/(.)\/$/, "$1");
+  if (clean === "/") throw new InvalidParameter("invalid specification: destination can't be '/'");
+  return clean;
+}
+
+async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMount> {
+  const parts = spec.split(":");
+  if (parts.length > 3 || parts.some((part) => part === ""))
+    throw new InvalidParameter(`invalid volume specification: '${spec}'`);
+  if (parts.length === 1) return anonymousVolume(checkDestination(parts[0]!), volumes);
+  const [source, target, mode = ""] = parts as [string, string, string?];
+  const words = mode === "" ? [] : mode.split(",");
+  for (const word of words) if (!modeWords.has(word)) throw new InvalidParameter(`invalid mode: ${mode}`);
+  const destination = checkDestination(target);
+  const rw = !words.includes("ro");
+  if (!isAbsolute(source)) {
+    const volume = await volumes.create({ name: source, driver: "local", options: {}, labels: {} });
+    return {
+      type: "volume",
+      name: volume.name,
+      source: volume.mountpoint,
+      destination,
+      driver: volume.driver,
+      mode: mode || "z",
+      rw,
+      propagation: "",
+      copyUp: !words.includes("nocopy"),
+      recursive: true,
+    };
+  }
+  // `-v` creates a missing host directory, as Docker always has; `--mount` refuses it.
+  mkdirSync(source, { recursive: true });
+  return {
+    type: "bind",
+    source: normalize(source),
+    destination,
+    mode,
+    rw,
+    propagation: words.find((word) => propagations.includes(word)) ?? "rprivate",
+    copyUp: false,
+    recursive: !words.includes("bind"),
+  };
+}
+
+async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<PlannedMount> {
+  const destination = checkDestination(mount.Target);
+  const rw = !mount.ReadOnly;
+  if (mount.Type === "tmpfs") {
+    const words = rw ? [] : ["ro"];
+    if (mount.TmpfsOptions?.SizeBytes) words.push(`size=${mount.TmpfsOptions.SizeBytes}`);
+    if (mount.TmpfsOptions?.Mode) words.push(`mode=${mount.TmpfsOptions.Mode.toString(8)}`);
+    return tmpfs(destination, words.join(","));
+  }
+  if (mount.Type === "volume") {
+    if (!mount.Source && !mount.VolumeOptions)
+      return { ...(await anonymousVolume(destination, volumes)), rw };
+    if (mount.VolumeOptions?.Subpath)
+      throw new InvalidParameter(
+        `invalid mount config for type "volume": subpath is not supported by Gantry yet`,
+      );
+    const volume = await volumes.create({
+      name: mount.Source,
+      driver: mount.VolumeOptions?.DriverConfig?.Name ?? "local",
+      options: mount.VolumeOptions?.DriverConfig?.Options ?? {},
+      labels: mount.VolumeOptions?.Labels ?? {},
+    });
+    return {
+      type: "volume",
+      name: volume.name,
+      source: volume.mountpoint,
+      destination,
+      driver: volume.driver,
+      mode: "z",
+      rw,
+      propagation: "",
+      copyUp: !mount.VolumeOptions?.NoCopy,
+      recursive: true,
+    };
+  }
+  const source = mount.Source ?? "";
+  if (!isAbsolute(source))
+    throw new InvalidParameter(
+      `invalid mount config for type "bind": invalid mount path: '${source}' mount path must be absolute`,
+    );
+  if (!statSync(source, { throwIfNoEntry: false })) {
+    if (!mount.BindOptions?.CreateMountpoint) {
+      throw new InvalidParameter(
+        `invalid mount config for type "bind": bind source path does not exist: ${source}`,
+      );
+    }
+    mkdirSync(source, { recursive: true });
+  }
+  const propagation = mount.BindOptions?.Propagation || "rprivate";
+  if (!propagations.includes(propagation))
+    throw new InvalidParameter(`invalid propagation mode: ${propagation}`);
+  return {
+    type: "bind",
+    source: normalize(source),
+    destination,
+    mode: "",
+    rw,
+    propagation,
+    copyUp: false,
+    recursive: !mount.BindOptions?.NonRecursive,
+  };
+}
+
+async function anonymousVolume(destination: string, volumes: EngineVolumes): Promise<PlannedMount> {
+  const volume = await volumes.create({
+    driver: "local",
+    options: {},
+    labels: { "com.docker.volume.anonymous": "" },
+  });
+  return {
+    type: "volume",
+    name: volume.name,
+    source: volume.mountpoint,
+    destination,
+    driver: volume.driver,
+    mode: "",
+    rw: true,
+    propagation: "",
+    copyUp: true,
+    recursive: true,
+  };
+}
+
+function tmpfs(destination: string, options: string): PlannedMount {
+  return {
+    type: "tmpfs",
+    source: "",
+    destination,
+    mode: options,
+    rw: !options.split(",").includes("ro"),
+    propagation: "",
+    copyUp: false,
+    tmpfsOptions: options,
+    recursive: false,
+  };
+}

@@ -1,0 +1,300 @@
+import { Conflict, InvalidParameter } from "../../lib/errors.ts";
+import { shortId } from "../../lib/ids.ts";
+import type { NameSource, PublishedPort } from "../../net/types.ts";
+import type { EndpointConfig, PortMap } from "../config.ts";
+import type { Context } from "../context.ts";
+import type { NetworkService } from "../networks.ts";
+import type { ContainerRecord, EndpointState, NetworkRecord } from "../types.ts";
+import { isRunning } from "./state.ts";
+import type { ContainerTable } from "./table.ts";
+
+/** An endpoint that is asked for and not yet given. */
+export function newEndpoint(network: NetworkRecord, config: EndpointConfig): EndpointState {
+  return {
+    networkName: network.name,
+    networkId: network.id,
+    config,
+    endpointId: "",
+    gateway: "",
+    ipAddress: "",
+    ipPrefixLen: 0,
+    ipv6Gateway: "",
+    globalIPv6Address: "",
+    globalIPv6PrefixLen: 0,
+    macAddress: "",
+    dnsNames: [],
+  };
+}
+
+/** `container:<target>`'s target, if the mode is that. */
+export const sharedWith = (networkMode: string) =>
+  networkMode.startsWith("container:") ? networkMode.slice("container:".length) : undefined;
+
+/** Joins containers to their networks: sandbox, endpoints, ports and names. */
+export class Networking {
+  constructor(
+    private readonly context: Context,
+    private readonly table: ContainerTable,
+    private readonly networks: NetworkService,
+  ) {}
+
+  /**
+   * Everything for a container about to start. Returns the namespace's path, undefined for the host's.
+   * @throws Conflict for a taken port or address; the caller then calls `tearDown`
+   */
+  async setUp(record: ContainerRecord): Promise<string | undefined> {
+    const mode = record.hostConfig.NetworkMode;
+    if (mode === "host") return undefined;
+    const peer = sharedWith(mode);
+    if (peer) {
+      const other = this.table.find(peer).record;
+      if (!isRunning(other))
+        throw new Conflict(`cannot join network of a non running container: ${other.id}`);
+      return `/proc/${other.state.pid}/ns/net`;
+    }
+    const sandbox = this.context.network.createSandbox(record.id);
+    record.sandboxId = record.id;
+    const endpoints = this.#bridged(record);
+    for (const [index, { network, endpoint }] of endpoints.entries()) {
+      this.networks.assign(network, endpoint);
+      this.#connect(record, network, endpoint, `eth${index}`, index === 0);
+    }
+    await this.#publish(
+      record,
+      endpoints.map(({ endpoint }) => endpoint),
+    );
+    if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
+    return sandbox.path;
+  }
+
+  /** After a restart of the daemon: what the kernel does not keep without us. */
+  async resume(record: ContainerRecord): Promise<void> {
+    if (record.sandboxId === "") return;
+    await this.#publish(
+      record,
+      this.#bridged(record).map(({ endpoint }) => endpoint),
+      record.ports,
+    );
+    if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
+  }
+
+  /** Gives everything back. Nothing there is no error. */
+  async tearDown(record: ContainerRecord): Promise<void> {
+    for (const endpoint of Object.values(record.endpoints)) {
+      if (endpoint.endpointId === "") continue;
+      await this.context.network.unpublish(endpoint.endpointId);
+      const { networkId, networkName, config } = endpoint;
+      Object.assign(endpoint, newEndpoint({ id: networkId, name: networkName } as NetworkRecord, config));
+      this.context.events.publish("network", "disconnect", networkId, {
+        container: record.id,
+        name: networkName,
+        type: "bridge",
+      });
+    }
+    record.ports = {};
+    if (record.sandboxId === "") return;
+    this.context.network.stopNames(record.sandboxId);
+    this.context.network.removeSandbox(record.sandboxId);
+    record.sandboxId = "";
+  }
+
+  /** `network connect` on a running container; a stopped one only remembers. */
+  async attach(record: ContainerRecord, network: NetworkRecord, config: EndpointConfig): Promise<void> {
+    const endpoint = newEndpoint(network, config);
+    record.endpoints[network.name] = endpoint;
+    if (!isRunning(record) || network.driver !== "bridge") return;
+    const taken = new Set(Object.keys(this.context.network.counters(record.sandboxId)));
+    let index = 0;
+    while (taken.has(`eth${index}`)) index++;
+    try {
+      this.networks.assign(network, endpoint);
+      this.#connect(record, network, endpoint, `eth${index}`, this.#bridged(record).length === 1);
+      await this.context.network.serveNames(record.id, this.#namesFor(record));
+    } catch (error) {
+      delete record.endpoints[network.name];
+      throw error;
+    }
+  }
+
+  /** `network disconnect`. */
+  async detach(record: ContainerRecord, network: NetworkRecord): Promise<void> {
+    const endpoint = record.endpoints[network.name];
+    if (!endpoint) return;
+    delete record.endpoints[network.name];
+    if (endpoint.endpointId === "") return;
+    await this.context.network.unpublish(endpoint.endpointId);
+    this.context.network.disconnect(record.sandboxId, {
+      endpointId: endpoint.endpointId,
+      interfaceName: endpoint.interfaceName ?? "eth0",
+    });
+    this.context.events.publish("network", "disconnect", network.id, {
+      container: record.id,
+      name: network.name,
+      type: network.driver,
+    });
+  }
+
+  /** User-defined networks have the embedded DNS; the default bridge does not, as in Docker. */
+  needsNames(record: ContainerRecord): boolean {
+    return this.#bridged(record).some(({ network }) => network.name !== "bridge");
+  }
+
+  /** Addresses for the container's own line in /etc/hosts. */
+  addresses(record: ContainerRecord): string[] {
+    return Object.values(record.endpoints).flatMap((endpoint) =>
+      endpoint.ipAddress ? [endpoint.ipAddress] : [],
+    );
+  }
+
+  /** What `host-gateway` stands for: the default bridge's own address. */
+  hostGateway(): string {
+    return this.networks.find("bridge").ipam.config[0]?.gateway ?? "";
+  }
+
+  #bridged(record: ContainerRecord): { network: NetworkRecord; endpoint: EndpointState }[] {
+    return (
+      Object.values(record.endpoints)
+        .map((endpoint) => ({
+          endpoint,
+          network: this.networks.find(endpoint.networkId || endpoint.networkName),
+        }))
+        .filter(({ network }) => network.driver === "bridge")
+        // The network of --network is eth0 and has the default route.
+        .sort(
+          (a, b) =>
+            Number(b.network.name === record.hostConfig.NetworkMode) -
+            Number(a.network.name === record.hostConfig.NetworkMode),
+        )
+    );
+  }
+
+  #connect(
+    record: ContainerRecord,
+    network: NetworkRecord,
+    endpoint: EndpointState,
+    interfaceName: string,
+    isDefault: boolean,
+  ): void {
+    endpoint.networkId = network.id;
+    endpoint.interfaceName = interfaceName;
+    // On the default bridge names do not resolve, so none are given.
+    endpoint.dnsNames =
+      network.name === "bridge"
+        ? []
+        : [...new Set([record.name, ...(endpoint.config.Aliases ?? []), shortId(record.id)])];
+    const mtu = network.options["com.docker.network.driver.mtu"];
+    this.context.network.connect(record.sandboxId, {
+      networkId: network.id,
+      endpointId: endpoint.endpointId,
+      bridge: network.bridge,
+      interfaceName,
+      macAddress: endpoint.macAddress,
+      addresses: [`${endpoint.ipAddress}/${endpoint.ipPrefixLen}`],
+      gateways: isDefault && endpoint.gateway ? [endpoint.gateway] : [],
+      mtu: mtu ? Number(mtu) : undefined,
+    });
+    this.context.events.publish("network", "connect", network.id, {
+      container: record.id,
+      name: network.name,
+      type: network.driver,
+    });
+  }
+
+  /** Publishes on the first endpoint; `fixed` repeats the ports that were chosen before. */
+  async #publish(record: ContainerRecord, endpoints: EndpointState[], fixed?: PortMap): Promise<void> {
+    const endpoint = endpoints[0];
+    if (!endpoint) return;
+    const ports: PortMap = {};
+    for (const [key, bindings] of Object.entries(fixed ?? this.#askedPorts(record))) {
+      const [containerPort, protocol] = parsePort(key);
+      ports[key] = bindings === null ? null : [];
+      for (const binding of bindings ?? []) {
+        const published = await this.#publishOne(
+          endpoint,
+          {
+            protocol,
+            containerPort,
+            hostIp: binding.HostIp || "0.0.0.0",
+            hostPort: 0,
+            containerIp: endpoint.ipAddress,
+          },
+          binding.HostPort,
+        );
+        ports[key]!.push({ HostIp: published.hostIp, HostPort: String(published.hostPort) });
+      }
+    }
+    record.ports = ports;
+  }
+
+  /** A host port may be a range: the first free one is taken. */
+  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<PublishedPort> {
+    const [first, last = first] = (asked === "" ? "0" : asked).split("-").map(Number) as [number, number?];
+    for (let hostPort = first; ; hostPort++) {
+      try {
+        return await this.context.network.publish(endpoint.endpointId, { ...port, hostPort });
+      } catch (error) {
+        if (!(error instanceof Conflict) || hostPort >= last) throw error;
+      }
+    }
+  }
+
+  #askedPorts(record: ContainerRecord): PortMap {
+    const asked: PortMap = {};
+    for (const key of Object.keys(record.config.ExposedPorts ?? {})) {
+      asked[key] = record.hostConfig.PublishAllPorts ? [{ HostIp: "", HostPort: "" }] : null;
+    }
+    for (const [key, bindings] of Object.entries(record.hostConfig.PortBindings)) {
+      if (bindings !== null && bindings.length > 0) asked[key] = bindings;
+    }
+    return asked;
+  }
+
+  /** What the embedded DNS knows for one container: its neighbours on the user-defined networks. */
+  #namesFor(record: ContainerRecord): NameSource {
+    const neighbours = () => {
+      const mine = new Set(
+        this.#bridged(record)
+          .filter(({ network }) => network.name !== "bridge")
+          .map(({ network }) => network.id),
+      );
+      return this.table.all().flatMap((container) =>
+        Object.values(container.record.endpoints)
+          .filter((endpoint) => endpoint.endpointId !== "" && mine.has(endpoint.networkId))
+          .map((endpoint) => ({ endpoint, container })),
+      );
+    };
+    return {
+      lookup: (name, family) => {
+        const wanted = name.toLowerCase().replace(/\.$/, "");
+        if (wanted === "host.docker.internal" || wanted === "gateway.docker.internal") return undefined;
+        const found = neighbours().filter(({ endpoint }) =>
+          endpoint.dnsNames.some(
+            (own) =>
+              own.toLowerCase() === wanted || `${own}.${endpoint.networkName}`.toLowerCase() === wanted,
+          ),
+        );
+        if (found.length === 0) return undefined;
+        return family === 4 ? found.map(({ endpoint }) => endpoint.ipAddress) : [];
+      },
+      reverse: (address) => {
+        const found = neighbours().find(({ endpoint }) => endpoint.ipAddress === address);
+        return found && `${found.container.record.name}.${found.endpoint.networkName}`;
+      },
+      upstream:
+        record.hostConfig.Dns.length > 0
+          ? record.hostConfig.Dns
+          : this.context.options.dns.length > 0
+            ? this.context.options.dns
+            : undefined,
+    };
+  }
+}
+
+/** `80/tcp` -> [80, "tcp"]. @throws InvalidParameter */
+export function parsePort(key: string): [number, "tcp" | "udp" | "sctp"] {
+  const match = /^(\d+)(?:\/(tcp|udp|sctp))?$/.exec(key);
+  const port = Number(match?.[1]);
+  if (!match || port < 1 || port > 65535)
+    throw new InvalidParameter(`invalid port specification: ${JSON.stringify(key)}`);
+  return [port, (match[2] ?? "tcp") as "tcp"];
+}

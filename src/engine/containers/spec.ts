@@ -1,0 +1,250 @@
+import { statSync } from "node:fs";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { containerCapabilities, deviceAt, resolveUser } from "../../runtime/index.ts";
+import type {
+  ContainerSpec,
+  MountSpec,
+  NamespaceType,
+  ProcessSpec,
+  ResourceSpec,
+} from "../../runtime/types.ts";
+import type { HostConfig } from "../config.ts";
+import { type Context, cgroupPath, paths } from "../context.ts";
+import type { ContainerRecord } from "../types.ts";
+import type { Container, ContainerTable } from "./table.ts";
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * The spec that the runtime starts a container by.
+ * @throws InvalidParameter for a user, capability, device or option that can't be had
+ */
+export async function containerSpec(
+  context: Context,
+  table: ContainerTable,
+  record: ContainerRecord,
+  sandboxPath: string | undefined,
+): Promise<ContainerSpec> {
+  const { config, hostConfig: host } = record;
+  const rootfs = paths.rootfs(context.options, record.id);
+  const security = parseSecurityOptions(host.SecurityOpt ?? []);
+  const user = await resolveUser(rootfs, config.User, host.GroupAdd ?? []);
+  return {
+    id: record.id,
+    rootfs,
+    readonlyRootfs: host.ReadonlyRootfs,
+    // The host's own UTS namespace keeps the host's name.
+    hostname: host.UTSMode === "host" ? undefined : config.Hostname,
+    domainname: host.UTSMode === "host" ? undefined : config.Domainname || undefined,
+    process: {
+      args: [record.path, ...record.args],
+      env: processEnv(record, config.Tty),
+      cwd: config.WorkingDir || "/",
+      user,
+      terminal: config.Tty,
+      consoleSize:
+        host.ConsoleSize[0] > 0 ? { height: host.ConsoleSize[0], width: host.ConsoleSize[1] } : undefined,
+      capabilities: containerCapabilities({
+        add: host.CapAdd ?? [],
+        drop: host.CapDrop ?? [],
+        privileged: host.Privileged,
+      }),
+      noNewPrivileges: security.noNewPrivileges,
+      rlimits: rlimits(context, host),
+      oomScoreAdj: host.OomScoreAdj || undefined,
+    },
+    mounts: mountSpecs(record),
+    shmSize: host.ShmSize || context.options.defaultShmSize,
+    namespaces: namespaces(table, record, sandboxPath),
+    devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
+    resources: resourceSpec(host),
+    cgroupPath: cgroupPath(host.CgroupParent, record.id),
+    sysctls: host.Sysctls ?? {},
+    privileged: host.Privileged,
+    seccomp: host.Privileged ? "unconfined" : security.seccomp,
+    maskedPaths: host.MaskedPaths ?? undefined,
+    readonlyPaths: host.ReadonlyPaths ?? undefined,
+    annotations: host.Annotations,
+    init: host.Init ?? context.options.init,
+  };
+}
+
+/** Environment of the container's and its execs' processes. */
+export function processEnv(record: ContainerRecord, tty: boolean, extra: string[] = []): string[] {
+  const env = [...record.config.Env, ...extra];
+  const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
+  const defaults = [defaultPath, `HOSTNAME=${record.config.Hostname}`, ...(tty ? ["TERM=xterm"] : [])];
+  return [...defaults.filter((entry) => !has(entry.split("=", 1)[0]!)), ...env];
+}
+
+/** The limits as the runtime takes them; also for `update`. */
+export function resourceSpec(host: HostConfig): ResourceSpec {
+  const rules = (host.DeviceCgroupRules ?? []).map((rule) => {
+    const match = /^([acb]) (\*|\d+):(\*|\d+) ([rwm]{1,3})$/.exec(rule);
+    if (!match) throw new InvalidParameter(`invalid device cgroup rule format: '${rule}'`);
+    const number = (text: string) => (text === "*" ? undefined : Number(text));
+    return {
+      allow: true,
+      type: match[1]!,
+      major: number(match[2]!),
+      minor: number(match[3]!),
+      access: match[4]!,
+    };
+  });
+  return {
+    memory: host.Memory || undefined,
+    memoryReservation: host.MemoryReservation || undefined,
+    // Docker's default: as much swap again as memory.
+    memorySwap: host.MemorySwap || (host.Memory ? host.Memory * 2 : undefined),
+    memorySwappiness:
+      host.MemorySwappiness !== null && host.MemorySwappiness >= 0 ? host.MemorySwappiness : undefined,
+    oomKillDisable: host.OomKillDisable ?? undefined,
+    cpuShares: host.CpuShares || undefined,
+    cpuQuota: host.NanoCpus ? Math.round(host.NanoCpus / 10_000) : host.CpuQuota || undefined,
+    cpuPeriod: host.NanoCpus ? 100_000 : host.CpuPeriod || undefined,
+    cpusetCpus: host.CpusetCpus || undefined,
+    cpusetMems: host.CpusetMems || undefined,
+    pids: host.PidsLimit && host.PidsLimit > 0 ? host.PidsLimit : undefined,
+    blkioWeight: host.BlkioWeight || undefined,
+    deviceRules: rules,
+  };
+}
+
+interface SecurityOptions {
+  noNewPrivileges: boolean;
+  seccomp: ContainerSpec["seccomp"];
+}
+
+function parseSecurityOptions(options: string[]): SecurityOptions {
+  const result: SecurityOptions = { noNewPrivileges: false, seccomp: "default" };
+  for (const option of options) {
+    const [key, value = ""] = option.split(/[=:](.*)/s) as [string, string?];
+    if (key === "no-new-privileges") result.noNewPrivileges = value === "" || value === "true";
+    else if (key === "seccomp")
+      result.seccomp =
+        value === "unconfined" ? "unconfined" : value === "builtin" ? "default" : parseProfile(value);
+    else if (key === "apparmor" && (value === "unconfined" || value === "")) continue;
+    else if (key === "label" && value === "disable") continue;
+    else if (key === "apparmor" || key === "label" || key === "systempaths" || key === "credentialspec") {
+      throw new InvalidParameter(
+        `invalid --security-opt: ${JSON.stringify(option)} is not supported by Gantry on this host`,
+      );
+    } else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
+  }
+  return result;
+}
+
+function parseProfile(text: string): object {
+  try {
+    const profile: unknown = JSON.parse(text);
+    if (typeof profile === "object" && profile !== null) return profile;
+  } catch {
+    // Told below.
+  }
+  throw new InvalidParameter("Decoding seccomp profile failed: it is not a JSON object");
+}
+
+function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimits"] {
+  const asked = host.Ulimits ?? [];
+  const defaults = context.options.defaultUlimits.filter(
+    (limit) => !asked.some((other) => other.Name === limit.Name),
+  );
+  const spec = (explicit: boolean) => (limit: { Name: string; Soft: number; Hard: number }) => {
+    if (!/^[a-z]+$/.test(limit.Name)) throw new InvalidParameter(`invalid ulimit type: ${limit.Name}`);
+    if (limit.Hard !== -1 && limit.Soft > limit.Hard) {
+      throw new InvalidParameter(
+        `ulimit soft limit must be less than or equal to hard limit: ${limit.Soft} > ${limit.Hard}`,
+      );
+    }
+    return { type: `RLIMIT_${limit.Name.toUpperCase()}`, soft: limit.Soft, hard: limit.Hard, explicit };
+  };
+  return [...defaults.map(spec(false)), ...asked.map(spec(true))];
+}
+
+/** Binds, volumes and tmpfs of the record, and the three files that Docker puts into /etc. */
+function mountSpecs(record: ContainerRecord): MountSpec[] {
+  const specs: MountSpec[] = [];
+  const etcAccess = record.hostConfig.ReadonlyRootfs ? "ro" : "rw";
+  for (const [destination, source] of [
+    ["/etc/resolv.conf", record.resolvConfPath],
+    ["/etc/hostname", record.hostnamePath],
+    ["/etc/hosts", record.hostsPath],
+  ] as const) {
+    if (record.mounts.some((mount) => mount.destination === destination)) continue;
+    specs.push({ destination, type: "bind", source, options: ["rbind", "rprivate", etcAccess] });
+  }
+  for (const mount of record.mounts) {
+    if (mount.type === "tmpfs") {
+      const extra = mount.mode === "" ? [] : mount.mode.split(",");
+      specs.push({
+        destination: mount.destination,
+        type: "tmpfs",
+        source: "tmpfs",
+        options: ["nosuid", "nodev", ...(extra.includes("exec") ? [] : ["noexec"]), ...extra],
+      });
+    } else {
+      const recursive = !mount.mode.split(",").includes("bind");
+      specs.push({
+        destination: mount.destination,
+        type: "bind",
+        source: mount.source,
+        options: [recursive ? "rbind" : "bind", mount.propagation || "rprivate", mount.rw ? "rw" : "ro"],
+      });
+    }
+  }
+  const ipcOwner = record.hostConfig.IpcMode;
+  if (ipcOwner === "host")
+    specs.push({ destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate"] });
+  return specs;
+}
+
+function namespaces(
+  table: ContainerTable,
+  record: ContainerRecord,
+  sandboxPath: string | undefined,
+): ContainerSpec["namespaces"] {
+  const { hostConfig: host } = record;
+  const list: ContainerSpec["namespaces"] = [{ type: "mount" }];
+  const add = (type: NamespaceType, mode: string) => {
+    if (mode === "host") return;
+    if (mode.startsWith("container:"))
+      list.push({
+        type,
+        path: `/proc/${runningPid(table.find(mode.slice("container:".length)))}/ns/${type === "network" ? "net" : type}`,
+      });
+    else list.push({ type });
+  };
+  add("pid", host.PidMode);
+  add("ipc", host.IpcMode);
+  add("uts", host.UTSMode);
+  // On cgroup v1 Docker leaves the cgroup namespace with the host unless asked.
+  if (host.CgroupnsMode === "private") list.push({ type: "cgroup" });
+  if (sandboxPath) list.push({ type: "network", path: sandboxPath });
+  return list;
+}
+
+/** @throws Conflict-like InvalidParameter when the other container does not run */
+function runningPid(container: Container): number {
+  const pid = container.record.state.pid;
+  if (pid === 0)
+    throw new InvalidParameter(
+      `cannot join namespace of a non running container: container ${container.record.id} is ${container.record.state.status}`,
+    );
+  return pid;
+}
+
+function devicesOf(device: NonNullable<HostConfig["Devices"]>[number]): ContainerSpec["devices"] {
+  const { PathOnHost: source, PathInContainer: target, CgroupPermissions: access } = device;
+  if (!/^[rwm]*$/.test(access)) throw new InvalidParameter(`invalid device mode: ${access}`);
+  const stat = statSync(source, { throwIfNoEntry: false });
+  if (!stat)
+    throw new InvalidParameter(
+      `error gathering device information while adding custom device ${JSON.stringify(source)}: no such file or directory`,
+    );
+  const found = deviceAt(source, target || source, access || "rwm");
+  if (!found)
+    throw new InvalidParameter(
+      `error gathering device information while adding custom device ${JSON.stringify(source)}: not a device node`,
+    );
+  return [found];
+}

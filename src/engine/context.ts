@@ -1,0 +1,37 @@
+import { join } from "node:path";
+import type { Network } from "../net/types.ts";
+import type { RegistryClient } from "../registry/types.ts";
+import type { ContainerRuntime } from "../runtime/types.ts";
+import type { Store } from "../store/types.ts";
+import type { EventBus } from "./events.ts";
+import type { EngineOptions } from "./types.ts";
+
+/** What every part of the engine stands on. */
+export interface Context {
+  readonly options: EngineOptions;
+  readonly store: Store;
+  readonly runtime: ContainerRuntime;
+  readonly network: Network;
+  readonly registry: RegistryClient;
+  readonly events: EventBus;
+}
+
+/** How many digits of an id name its directory below exec-root: socket paths end at 107 bytes. */
+const shortDir = 24;
+
+/** Where things are on disk. Data outlives a reboot; what is below exec-root does not. */
+export const paths = {
+  containerData: (options: EngineOptions, id: string) => join(options.dataRoot, "containers", id),
+  stateDirs: (options: EngineOptions) => join(options.execRoot, "c"),
+  stateDir: (options: EngineOptions, id: string) => join(options.execRoot, "c", id.slice(0, shortDir)),
+  execDir: (options: EngineOptions, id: string) => join(options.execRoot, "e", id.slice(0, shortDir)),
+  rootfs: (options: EngineOptions, id: string) => join(options.execRoot, "r", id.slice(0, shortDir)),
+  volumes: (options: EngineOptions) => join(options.dataRoot, "volumes"),
+  tmp: (options: EngineOptions) => join(options.dataRoot, "tmp"),
+};
+
+/** Snapshot key of a container's writable layer. */
+export const snapshotKey = (containerId: string) => `container/${containerId}`;
+
+/** Cgroup of a container or a build step. */
+export const cgroupPath = (parent: string, id: string) => `${parent || "/gantry"}/${id}`;

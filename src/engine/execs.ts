@@ -1,0 +1,240 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { type Duplex, PassThrough } from "node:stream";
+import { Conflict, InvalidParameter, messageOf, NotFound } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import { Demultiplexer, frame } from "../lib/stdcopy.ts";
+import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
+import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
+import { eventAttributes } from "./containers/create.ts";
+import { processEnv } from "./containers/spec.ts";
+import type { Container, ContainerTable } from "./containers/table.ts";
+import { type Context, paths } from "./context.ts";
+import type { ExecConfig, ExecRecord, Execs } from "./types.ts";
+
+/** How long an ended exec can still be inspected (milliseconds). */
+const keepEnded = 5 * 60_000;
+
+interface Exec {
+  record: ExecRecord;
+  container: Container;
+  process?: MonitoredProcess;
+  started: boolean;
+}
+
+/** Processes added to running containers. They live in memory: a new daemon knows of none, the process goes on. */
+export class ExecService implements Execs {
+  #execs = new Map<string, Exec>();
+
+  constructor(
+    private readonly context: Context,
+    private readonly table: ContainerTable,
+  ) {}
+
+  async create(target: string, config: ExecConfig): Promise<string> {
+    const container = this.table.find(target);
+    this.#checkRunning(container);
+    if (config.cmd.length === 0) throw new InvalidParameter("No exec command specified");
+    const id = newId();
+    this.#execs.set(id, {
+      record: { id, containerId: container.record.id, config, running: false, exitCode: null, pid: 0 },
+      container,
+      started: false,
+    });
+    container.record.execIds.push(id);
+    this.#event(container, `exec_create: ${config.cmd.join(" ")}`, id);
+    return id;
+  }
+
+  async start(
+    id: string,
+    options: { detach: boolean; tty?: boolean; consoleSize?: [number, number] },
+  ): Promise<Duplex | undefined> {
+    const exec = this.#find(id);
+    const { config } = exec.record;
+    this.#checkRunning(exec.container);
+    if (exec.started) throw new Conflict(`exec command ${id} is already running`);
+    exec.started = true;
+    let stream: Duplex | undefined;
+    try {
+      const attached = !options.detach && (config.attachStdin || config.attachStdout || config.attachStderr);
+      await this.#run(exec, options.consoleSize ?? config.consoleSize, async (process) => {
+        if (!attached) return;
+        stream = await process.attach({
+          stdin: config.attachStdin,
+          stdout: config.attachStdout,
+          stderr: config.attachStderr,
+        });
+      });
+      return stream;
+    } catch (error) {
+      exec.record.exitCode = error instanceof StartFailure ? error.exitCode : 126;
+      this.#retire(exec);
+      if (options.detach || !(error instanceof StartFailure)) throw error;
+      // By now Docker's client reads a stream: the message goes there, the code to the exec's record.
+      const text = Buffer.from(`${messageOf(error)}\r\n`);
+      const told = new PassThrough();
+      told.end(config.tty ? text : frame(1, text));
+      return told;
+    }
+  }
+
+  async resize(id: string, size: { width: number; height: number }): Promise<void> {
+    const { process } = this.#find(id);
+    if (!process) throw new Conflict(`exec ${id} is not running`);
+    await process.resize(size.width, size.height);
+  }
+
+  get(id: string): ExecRecord {
+    return this.#find(id).record;
+  }
+
+  /** Runs a health probe: its combined output and code. @throws when it can't start or takes over `timeoutMs` */
+  async probe(
+    container: Container,
+    cmd: string[],
+    timeoutMs: number,
+  ): Promise<{ exitCode: number; output: string }> {
+    const config: ExecConfig = {
+      attachStdin: false,
+      attachStdout: true,
+      attachStderr: true,
+      tty: false,
+      env: [],
+      cmd,
+      privileged: false,
+      user: "",
+      workingDir: "",
+    };
+    const id = newId();
+    const exec: Exec = {
+      record: { id, containerId: container.record.id, config, running: false, exitCode: null, pid: 0 },
+      container,
+      started: true,
+    };
+    let output = "";
+    const demultiplexer = new Demultiplexer((_stream, data) => {
+      if (output.length < 4096) output += data.toString();
+    });
+    await this.#run(exec, undefined, async (process) => {
+      const stream = await process.attach({ stdin: false, stdout: true, stderr: true });
+      stream.on("data", (chunk: Buffer) => demultiplexer.push(chunk));
+    });
+    const expired = Symbol();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<typeof expired>((resolve) => {
+      timer = setTimeout(() => resolve(expired), timeoutMs);
+    });
+    const outcome = await Promise.race([exec.process!.exited, timeout]);
+    clearTimeout(timer);
+    if (outcome !== expired) return { exitCode: outcome.exitCode, output };
+    this.#killTree(exec.process!.pid);
+    return { exitCode: -1, output: `Health check exceeded timeout (${timeoutMs / 1000}s)` };
+  }
+
+  async #run(
+    exec: Exec,
+    consoleSize: [number, number] | undefined,
+    onAttachable: (process: Pick<MonitoredProcess, "attach">) => Promise<void>,
+  ): Promise<void> {
+    const { record, container } = exec;
+    const stateDir = paths.execDir(this.context.options, record.id);
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    try {
+      const spec = await this.#processSpec(container, record.config, consoleSize);
+      exec.process = await this.context.runtime.exec(container.record.id, spec, {
+        execId: record.id,
+        stateDir,
+        stdio: { openStdin: record.config.attachStdin, stdinOnce: true },
+        onAttachable,
+      });
+    } catch (error) {
+      rmSync(stateDir, { recursive: true, force: true });
+      throw error;
+    }
+    record.running = true;
+    record.pid = exec.process.pid;
+    this.#event(container, `exec_start: ${record.config.cmd.join(" ")}`, record.id);
+    void exec.process.exited.then((exit) => {
+      record.running = false;
+      record.exitCode = exit.exitCode;
+      rmSync(stateDir, { recursive: true, force: true });
+      this.#event(container, "exec_die", record.id, { exitCode: String(exit.exitCode) });
+      this.#retire(exec);
+    });
+  }
+
+  async #processSpec(
+    container: Container,
+    config: ExecConfig,
+    consoleSize: [number, number] | undefined,
+  ): Promise<ProcessSpec> {
+    const { record } = container;
+    const { hostConfig: host } = record;
+    // The live root, so that users added since the start are found.
+    const rootfs = `/proc/${record.state.pid}/root`;
+    return {
+      args: config.cmd,
+      env: processEnv(record, config.tty, config.env),
+      cwd: config.workingDir || record.config.WorkingDir || "/",
+      user: await resolveUser(
+        rootfs,
+        config.user || record.config.User,
+        config.user ? [] : (host.GroupAdd ?? []),
+      ),
+      terminal: config.tty,
+      consoleSize: consoleSize && { height: consoleSize[0], width: consoleSize[1] },
+      capabilities: containerCapabilities({
+        add: host.CapAdd ?? [],
+        drop: host.CapDrop ?? [],
+        privileged: config.privileged || host.Privileged,
+      }),
+      noNewPrivileges: (host.SecurityOpt ?? []).some((option) =>
+        /^no-new-privileges([:=]true)?$/.test(option),
+      ),
+      rlimits: [],
+    };
+  }
+
+  #find(id: string): Exec {
+    const exec =
+      this.#execs.get(id) ??
+      [...this.#execs.values()].find(({ record }) => id.length >= 12 && record.id.startsWith(id));
+    if (!exec) throw new NotFound(`No such exec instance: ${id}`);
+    return exec;
+  }
+
+  #checkRunning(container: Container): void {
+    const { id, state } = container.record;
+    if (state.status === "paused")
+      throw new Conflict(`container ${id} is paused, unpause the container before exec`);
+    if (state.status !== "running") throw new Conflict(`container ${id} is not running`);
+  }
+
+  #retire(exec: Exec): void {
+    const { execIds } = exec.container.record;
+    const index = execIds.indexOf(exec.record.id);
+    if (index >= 0) execIds.splice(index, 1);
+    setTimeout(() => this.#execs.delete(exec.record.id), keepEnded).unref();
+  }
+
+  #killTree(pid: number): void {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Gone already.
+    }
+  }
+
+  #event(
+    container: Container,
+    action: string,
+    execID: string,
+    attributes: Record<string, string> = {},
+  ): void {
+    this.context.events.publish("container", action, container.record.id, {
+      ...eventAttributes(container.record),
+      execID,
+      ...attributes,
+    });
+  }
+}

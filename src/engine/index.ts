@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { newId } from "../lib/ids.ts";
+import { openNetwork } from "../net/index.ts";
+import { createRegistryClient } from "../registry/index.ts";
+import { openRuntime } from "../runtime/index.ts";
+import { openStore } from "../store/index.ts";
+import { BuildService } from "./builds.ts";
+import { ContainerService } from "./containers/index.ts";
+import { Lifecycle } from "./containers/lifecycle.ts";
+import { Networking } from "./containers/networking.ts";
+import { ContainerTable } from "./containers/table.ts";
+import type { Context } from "./context.ts";
+import { EventBus } from "./events.ts";
+import { ExecService } from "./execs.ts";
+import { ImageService } from "./images/index.ts";
+import { Info } from "./info.ts";
+import { type Members, NetworkService } from "./networks.ts";
+import { reconcile } from "./reconcile.ts";
+import type { DiskUsage, Engine, EngineOptions } from "./types.ts";
+import { Volumes } from "./volumes.ts";
+
+export type * from "./config.ts";
+export type * from "./types.ts";
+
+/** Opens the engine on its roots and brings it in line with what the kernel, the monitors and the database say. */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+  await using stack = new AsyncDisposableStack();
+  const store = stack.use(await openStore(options.dataRoot));
+  const runtime = await openRuntime({ binary: options.runtime, root: join(options.execRoot, "runtime") });
+  const network = stack.use(
+    await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),
+  );
+  const registry = createRegistryClient({
+    mirrors: options.registryMirrors,
+    insecure: options.insecureRegistries,
+    userAgent: "gantry/0.1",
+  });
+  const events = new EventBus();
+  const context: Context = { options, store, runtime, network, registry, events };
+
+  const table = new ContainerTable(store.metadata);
+  const records = () => table.all().map((container) => container.record);
+  const members: Members = {
+    on: (networkId) =>
+      records().flatMap((container) =>
+        Object.values(container.endpoints)
+          .filter((endpoint) => endpoint.networkId === networkId)
+          .map((endpoint) => ({ container, endpoint })),
+      ),
+    alsoTaken: () => builds.stepAddresses(),
+  };
+  const networks = new NetworkService(context, members);
+  const networking = new Networking(context, table, networks);
+  const volumes = new Volumes(context, (name) =>
+    records()
+      .filter((record) => record.mounts.some((mount) => mount.name === name))
+      .map((record) => record.id),
+  );
+  const images = new ImageService(context, records);
+  const lifecycle = new Lifecycle(context, table, networking);
+  const containers = new ContainerService({
+    context,
+    table,
+    networks,
+    networking,
+    volumes,
+    lifecycle,
+    findImage: (reference) => images.find(reference),
+    isAncestor: (reference, record) => images.isAncestor(reference, record),
+  });
+  const execs = new ExecService(context, table);
+  lifecycle.hooks = {
+    probe: (container, command, timeoutMs) => execs.probe(container, command, timeoutMs),
+    autoRemove: (container) => containers.removeStopped(container, true),
+  };
+  const builds = new BuildService(context, networks);
+  await reconcile({ context, table, networks, lifecycle, containers });
+
+  const identity = store.metadata.table<string>("identity");
+  const id = identity.get("id") ?? newId();
+  identity.put("id", id);
+  const info = new Info(context, id, () => records().map((record) => record.state.status));
+  const resources = stack.move();
+  return {
+    containers,
+    execs,
+    images,
+    networks: {
+      create: async (request) => networks.create(request),
+      get: (target) => networks.inspect(target),
+      list: (filters) => networks.list(filters),
+      remove: async (target) => networks.remove(target),
+      connect: (target, container, endpoint) => containers.connect(target, container, endpoint),
+      disconnect: (target, container, force) => containers.disconnect(target, container, force),
+      prune: async (filters) => networks.prune(filters),
+    },
+    volumes,
+    events,
+    builds,
+    info: () => info.read(),
+    diskUsage: () => diskUsage({ images, containers, volumes, builds, context }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** Keeps the kernel objects of daemons with different roots apart. */
+function instanceOf(dataRoot: string): string {
+  return createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
+}
+
+async function diskUsage(parts: {
+  images: ImageService;
+  containers: ContainerService;
+  volumes: Volumes;
+  builds: BuildService;
+  context: Context;
+}): Promise<DiskUsage> {
+  const { snapshots } = parts.context.store;
+  const images = parts.images.list({ all: true, filters: {} });
+  const chains = new Set(images.flatMap(({ record }) => record.layers.map((layer) => layer.chainId)));
+  return {
+    images,
+    layersSize: [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0),
+    containers: await Promise.all(
+      parts.containers
+        .list({ all: true, filters: {} })
+        .map(async (record) => ({ record, ...(await parts.containers.sizes(record.id)) })),
+    ),
+    volumes: await Promise.all(
+      parts.volumes.list({}).map(async (record) => ({ record, ...(await parts.volumes.usage(record.name)) })),
+    ),
+    buildCache: parts.builds.usage(),
+  };
+}

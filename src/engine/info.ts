@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from "node:fs";
+import { cpus, hostname, release, totalmem } from "node:os";
+import type { Context } from "./context.ts";
+import type { SystemInfo } from "./types.ts";
+
+/** What does not change while the daemon runs. */
+function hostFacts() {
+  const osRelease = Object.fromEntries(
+    (existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "")
+      .split("\n")
+      .map((line) => /^(\w+)="?(.*?)"?$/.exec(line))
+      .filter((match) => match !== null)
+      .map((match) => [match[1]!, match[2]!]),
+  );
+  return {
+    name: hostname(),
+    kernelVersion: release(),
+    operatingSystem: osRelease.PRETTY_NAME ?? "Linux",
+    osVersion: osRelease.VERSION_ID ?? "",
+    architecture: process.arch === "x64" ? "x86_64" : process.arch === "arm64" ? "aarch64" : process.arch,
+    cpus: cpus().length,
+    memoryTotal: totalmem(),
+    cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? ("2" as const) : ("1" as const),
+  };
+}
+
+/** The facts of `docker info` that only the engine knows. */
+export class Info {
+  readonly #facts = hostFacts();
+  readonly #startedAt = Date.now();
+
+  constructor(
+    private readonly context: Context,
+    private readonly id: string,
+    private readonly statuses: () => string[],
+  ) {}
+
+  read(): SystemInfo {
+    const { options, runtime, store, events } = this.context;
+    const statuses = this.statuses();
+    const count = (...wanted: string[]) => statuses.filter((status) => wanted.includes(status)).length;
+    const running = count("running", "restarting");
+    const paused = count("paused");
+    return {
+      ...this.#facts,
+      id: this.id,
+      dataRoot: options.dataRoot,
+      containers: statuses.length,
+      running,
+      paused,
+      stopped: statuses.length - running - paused,
+      images: store.images.list().length,
+      defaultRuntime: runtime.name,
+      runtimes: { [runtime.name]: { path: runtime.name } },
+      runtimeVersion: runtime.version,
+      mirrors: options.registryMirrors,
+      insecureRegistries: options.insecureRegistries,
+      labels: options.labels,
+      startedAt: this.#startedAt,
+      warnings: [],
+      eventListeners: events.listeners,
+      httpProxy: process.env.HTTP_PROXY ?? process.env.http_proxy ?? "",
+      httpsProxy: process.env.HTTPS_PROXY ?? process.env.https_proxy ?? "",
+      noProxy: process.env.NO_PROXY ?? process.env.no_proxy ?? "",
+      addressPools: options.addressPools,
+    };
+  }
+}

@@ -1,0 +1,121 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { ContainerService } from "./containers/index.ts";
+import type { Lifecycle } from "./containers/lifecycle.ts";
+import { isRunning } from "./containers/state.ts";
+import type { Container, ContainerTable } from "./containers/table.ts";
+import { type Context, paths, snapshotKey } from "./context.ts";
+import type { NetworkService } from "./networks.ts";
+
+export interface Reconciled {
+  context: Context;
+  table: ContainerTable;
+  networks: NetworkService;
+  lifecycle: Lifecycle;
+  containers: ContainerService;
+}
+
+/**
+ * Brings database, monitors and kernel together after any kind of end of the last daemon: running containers are
+ * taken over, exits in between are recorded, half-made and half-removed things are finished or removed.
+ */
+export async function reconcile(deps: Reconciled): Promise<void> {
+  const { context, table, lifecycle, containers } = deps;
+  const { options } = context;
+  for (const directory of ["c", "e", "r", "f", "b"])
+    mkdirSync(join(options.execRoot, directory), { recursive: true, mode: 0o700 });
+  await Promise.all(
+    table.all().map(async (container) => {
+      const { record } = container;
+      const process = await context.runtime.reopen(paths.stateDir(options, record.id));
+      if (record.state.status === "removing" || record.state.status === "dead") {
+        await containers.removeStopped(container, false);
+      } else if (process && (await stillRuns(process.exited))) {
+        await lifecycle.adopt(container, process);
+      } else if (isRunning(record)) {
+        await lifecycle.settleExit(container, await process?.exited);
+      } else if (process) {
+        // Started and ended before the daemon that started it could say so: nothing was acknowledged.
+        await lifecycle.release(record);
+      } else if (record.state.status === "restarting") {
+        lifecycle.resumeRestart(container);
+      } else if (record.sandboxId !== "") {
+        await lifecycle.release(record);
+        table.save(container);
+      }
+    }),
+  );
+  dropStrays(deps);
+  for (const container of table.all()) {
+    if (shouldStart(container))
+      await lifecycle
+        .start(container)
+        .catch((error: unknown) => console.error(`cannot start ${container.record.name}: ${String(error)}`));
+    else if (container.record.hostConfig.AutoRemove && container.record.state.status === "exited")
+      await containers.removeStopped(container, true);
+  }
+}
+
+async function stillRuns(exited: Promise<unknown>): Promise<boolean> {
+  const running = Symbol();
+  return (
+    (await Promise.race([exited, new Promise((resolve) => setImmediate(() => resolve(running)))])) === running
+  );
+}
+
+/** `always` brings a container back with the daemon; `unless-stopped` unless somebody stopped it. */
+function shouldStart({ record }: Container): boolean {
+  const { Name } = record.hostConfig.RestartPolicy;
+  if (record.state.status !== "exited") return false;
+  return Name === "always" || (Name === "unless-stopped" && !record.hasBeenManuallyStopped);
+}
+
+/** What belongs to no container: kernel objects, directories and snapshots of work that a crash cut short. */
+function dropStrays({ context, table, networks }: Reconciled): void {
+  const { options, network, store } = context;
+  const records = table.all().map((container) => container.record);
+  network.reconcile({
+    bridges: networks
+      .records()
+      .map((record) => record.bridge)
+      .filter((bridge) => bridge !== ""),
+    endpoints: records
+      .flatMap((record) => Object.values(record.endpoints).map((endpoint) => endpoint.endpointId))
+      .filter((id) => id !== ""),
+    sandboxes: records.map((record) => record.sandboxId).filter((id) => id !== ""),
+  });
+  const live = new Set(records.filter(isRunning).map((record) => paths.rootfs(options, record.id)));
+  for (const mount of mountsBelow(options.execRoot))
+    if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
+  const known = new Set(records.map((record) => snapshotKey(record.id)));
+  for (const { key, kind } of store.snapshots.list()) {
+    const ours =
+      key.startsWith("container/") ||
+      key.startsWith("import/") ||
+      (key.startsWith("init/") && kind === "active");
+    if (ours && !known.has(key)) store.snapshots.remove(key);
+  }
+  const dataIds = new Set(records.map((record) => record.id));
+  const data = join(options.dataRoot, "containers");
+  mkdirSync(data, { recursive: true, mode: 0o710 });
+  for (const id of readdirSync(data))
+    if (!dataIds.has(id)) rmSync(join(data, id), { recursive: true, force: true });
+  rmSync(paths.tmp(options), { recursive: true, force: true });
+  mkdirSync(paths.tmp(options), { recursive: true, mode: 0o700 });
+  for (const directory of readdirSync(join(options.execRoot, "e")))
+    reapExec(join(options.execRoot, "e", directory));
+}
+
+/** The record of an exec whose daemon is gone: nobody can ask for it any more. A running one's monitor goes on. */
+function reapExec(directory: string): void {
+  const ended = readdirSync(directory).includes("exit");
+  if (ended) rmSync(directory, { recursive: true, force: true });
+}
+
+function mountsBelow(root: string): string[] {
+  return readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((target) => target.startsWith(`${root}/`))
+    .reverse();
+}

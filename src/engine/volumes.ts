@@ -1,0 +1,158 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Conflict, InvalidParameter, NotFound, NotImplemented } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { Table } from "../store/types.ts";
+import { type Context, paths } from "./context.ts";
+import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "./filters.ts";
+import type { EngineVolumes, Filters, VolumeRecord } from "./types.ts";
+
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/** A volume on its way out; no volume's name begins with a dot. */
+const removing = ".removing-";
+
+/** Named and anonymous volumes of the `local` driver: `<data-root>/volumes/<name>/_data`. */
+export class Volumes implements EngineVolumes {
+  #table: Table<VolumeRecord>;
+
+  constructor(
+    private readonly context: Context,
+    /** Names of the containers that use a volume. */
+    private readonly users: (name: string) => string[],
+  ) {
+    this.#table = context.store.metadata.table<VolumeRecord>("volumes");
+    mkdirSync(paths.volumes(context.options), { recursive: true, mode: 0o701 });
+    this.#reconcile();
+  }
+
+  async create(request: {
+    name?: string;
+    driver: string;
+    options: Record<string, string>;
+    labels: Record<string, string>;
+  }): Promise<VolumeRecord> {
+    const name = request.name || newId();
+    if (!namePattern.test(name) || name.length > 255) {
+      throw new InvalidParameter(
+        `create ${name}: ${JSON.stringify(name)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+      );
+    }
+    const driver = request.driver || "local";
+    if (driver !== "local")
+      throw new NotFound(
+        `create ${name}: error looking up volume plugin ${driver}: plugin "${driver}" not found`,
+      );
+    const existing = this.#table.get(name);
+    if (existing) return existing;
+    if (Object.keys(request.options).length > 0) {
+      throw new NotImplemented(
+        `create ${name}: Gantry's local volume driver has no options yet (given: ${Object.keys(request.options).join(", ")}); use a bind mount or a tmpfs mount instead`,
+      );
+    }
+    const record = this.#newRecord(name, request.labels, !request.name);
+    this.#table.put(name, record);
+    mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
+    this.context.events.publish("volume", "create", name, { driver });
+    return record;
+  }
+
+  get(name: string): VolumeRecord {
+    const record = this.#table.get(name);
+    if (!record) throw new NotFound(`get ${name}: no such volume`);
+    return record;
+  }
+
+  list(filters: Filters): VolumeRecord[] {
+    checkFilters(filters, ["name", "driver", "label", "label!", "dangling"]);
+    const dangling = booleanFilter(filters, "dangling");
+    return this.#table
+      .list()
+      .filter(
+        (volume) =>
+          matchAny(filters, "name", (value) => volume.name.includes(value)) &&
+          matchAny(filters, "driver", (value) => volume.driver === value) &&
+          matchLabels(filters, volume.labels) &&
+          (dangling === undefined || (this.users(volume.name).length === 0) === dangling),
+      )
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async remove(name: string, force: boolean): Promise<void> {
+    const record = this.#table.get(name);
+    if (!record) {
+      if (force) return;
+      throw new NotFound(`get ${name}: no such volume`);
+    }
+    const users = this.users(name);
+    if (users.length > 0) throw new Conflict(`remove ${name}: volume is in use - [${users.join(", ")}]`);
+    this.#delete(record);
+  }
+
+  async prune(filters: Filters): Promise<{ removed: string[]; bytes: number }> {
+    checkFilters(filters, ["label", "label!", "all", "until"]);
+    const all = booleanFilter(filters, "all") ?? false;
+    const until = untilFilter(filters);
+    const removed: string[] = [];
+    let bytes = 0;
+    for (const volume of this.#table.list()) {
+      if ((!volume.anonymous && !all) || this.users(volume.name).length > 0) continue;
+      if (!matchLabels(filters, volume.labels) || (until !== undefined && volume.createdAt > until)) continue;
+      bytes += await treeSize(volume.mountpoint);
+      this.#delete(volume);
+      removed.push(volume.name);
+    }
+    this.context.events.publish("volume", "prune", "", { reclaimed: String(bytes) });
+    return { removed, bytes };
+  }
+
+  async usage(name: string): Promise<{ size: number; refCount: number }> {
+    return { size: await treeSize(this.get(name).mountpoint), refCount: this.users(name).length };
+  }
+
+  #mountpoint(name: string): string {
+    return join(paths.volumes(this.context.options), name, "_data");
+  }
+
+  #delete(record: VolumeRecord): void {
+    const directory = join(record.mountpoint, "..");
+    const doomed = join(paths.volumes(this.context.options), `${removing}${record.name}`);
+    renameSync(directory, doomed);
+    this.#table.delete(record.name);
+    rmSync(doomed, { recursive: true, force: true });
+    this.context.events.publish("volume", "destroy", record.name, { driver: record.driver });
+  }
+
+  /**
+   * Mends what a crash left: removals are finished, a created volume gets its directory, and a directory that no
+   * row names is somebody's data, so it is taken in as a volume.
+   */
+  #reconcile(): void {
+    const root = paths.volumes(this.context.options);
+    for (const name of readdirSync(root)) {
+      if (name.startsWith(removing)) {
+        rmSync(join(root, name), { recursive: true, force: true });
+      } else if (!this.#table.get(name) && namePattern.test(name) && existsSync(this.#mountpoint(name))) {
+        this.#table.put(name, this.#newRecord(name, {}, false));
+      }
+    }
+    for (const record of this.#table.list()) mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
+  }
+
+  #newRecord(name: string, labels: Record<string, string>, anonymous: boolean): VolumeRecord {
+    const mountpoint = this.#mountpoint(name);
+    return { name, driver: "local", mountpoint, createdAt: Date.now(), labels, options: {}, anonymous };
+  }
+}
+
+/** Bytes that the files below `root` take on disk; what vanishes meanwhile counts nothing. */
+export async function treeSize(root: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    if (entry.isDirectory()) continue;
+    const stat = await lstat(join(entry.parentPath, entry.name)).catch(() => undefined);
+    if (stat) bytes += stat.size;
+  }
+  return bytes;
+}

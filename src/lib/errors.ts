@@ -1,0 +1,69 @@
+/**
+ * Errors by kind. Every layer throws these; only the API's edge turns a kind into an HTTP status, and the
+ * client turns the status back into the same class. Nobody matches on message text.
+ */
+export type ErrorKind =
+  | "invalid"
+  | "unauthorized"
+  | "forbidden"
+  | "not-found"
+  | "not-modified"
+  | "conflict"
+  | "too-large"
+  | "not-implemented"
+  | "unavailable"
+  | "cancelled"
+  | "internal";
+
+/** Docker's HTTP status of each kind. */
+export const statusOfKind: Record<ErrorKind, number> = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  "not-found": 404,
+  "not-modified": 304,
+  conflict: 409,
+  "too-large": 413,
+  "not-implemented": 501,
+  unavailable: 503,
+  cancelled: 499,
+  internal: 500,
+};
+
+export class GantryError extends Error {
+  constructor(
+    readonly kind: ErrorKind,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+  get status(): number {
+    return statusOfKind[this.kind];
+  }
+}
+
+const kindError = (kind: ErrorKind) =>
+  class extends GantryError {
+    constructor(message: string, options?: { cause?: unknown }) {
+      super(kind, message, options);
+    }
+  };
+
+export class InvalidParameter extends kindError("invalid") {}
+export class Unauthorized extends kindError("unauthorized") {}
+export class Forbidden extends kindError("forbidden") {}
+export class NotFound extends kindError("not-found") {}
+export class NotModified extends kindError("not-modified") {}
+export class Conflict extends kindError("conflict") {}
+export class TooLarge extends kindError("too-large") {}
+export class NotImplemented extends kindError("not-implemented") {}
+export class Unavailable extends kindError("unavailable") {}
+export class Cancelled extends kindError("cancelled") {}
+export class Internal extends kindError("internal") {}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,15 @@
+/** Tar archives as a pure codec; who reads or writes files is elsewhere. */
+export {
+  type ByteString,
+  blockSize,
+  type EntryType,
+  endOfArchive,
+  fromText,
+  paddingOf,
+  readable,
+  type TarEntry,
+  toByteString,
+  toBytes,
+} from "./entry.ts";
+export { TarReader, type TarHandler } from "./reader.ts";
+export { formatHeader } from "./writer.ts";

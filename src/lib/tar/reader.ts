@@ -1,0 +1,284 @@
+/**
+ * Reads tar archives: v7, ustar, pax (POSIX.1-2017, pax "Interchange Format") and GNU's long names and binary
+ * numbers. Push-driven and synchronous: bytes go in as they come, entries and contents come out at once.
+ */
+import { InvalidParameter } from "../errors.ts";
+import { type ByteString, blockSize, type EntryType, readable, type TarEntry, toByteString } from "./entry.ts";
+import { parsePax } from "./pax.ts";
+
+export interface TarHandler {
+  entry(entry: TarEntry): void;
+  /** Part of the current file's content; valid during the call only. */
+  data(bytes: Uint8Array): void;
+  /** The current entry is complete. */
+  end(): void;
+}
+
+/** Of a pax header or a GNU long name; the file system takes far less. */
+const maxExtension = 1 << 20;
+
+const types: Record<string, EntryType> = {
+  "0": "file",
+  "\0": "file",
+  "7": "file",
+  "1": "link",
+  "2": "symlink",
+  "3": "char",
+  "4": "block",
+  "5": "directory",
+  "6": "fifo",
+};
+
+type State =
+  | { at: "header" }
+  | { at: "content"; left: number }
+  /** A pax header or GNU long name, gathered whole. */
+  | { at: "extension"; flag: string; chunks: Uint8Array[]; left: number; padding: number }
+  | { at: "padding"; left: number }
+  | { at: "end" };
+
+export class TarReader {
+  #state: State = { at: "header" };
+  readonly #block = Buffer.alloc(blockSize);
+  #filled = 0;
+  /** Bytes taken so far, for messages. */
+  #position = 0;
+  #global = new Map<ByteString, ByteString>();
+  #pax = new Map<ByteString, ByteString>();
+
+  constructor(private readonly handler: TarHandler) {}
+
+  /** @throws InvalidParameter and whatever the handler throws */
+  push(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      const used = this.#take(at === 0 ? chunk : chunk.subarray(at));
+      at += used;
+      this.#position += used;
+    }
+  }
+
+  /** The archive has no more bytes. @throws InvalidParameter when it stops in the middle of something */
+  finish(): void {
+    const state = this.#state;
+    // The two zero blocks at the end are missing in some writers' archives; everyone accepts that.
+    const complete = state.at === "end" || (state.at === "header" && this.#filled === 0 && this.#pax.size === 0);
+    if (!complete) throw new InvalidParameter("unexpected end of archive");
+  }
+
+  #take(chunk: Uint8Array): number {
+    const state = this.#state;
+    switch (state.at) {
+      case "header": {
+        if (this.#filled === 0 && chunk.length >= blockSize) {
+          this.#header(Buffer.from(chunk.buffer, chunk.byteOffset, blockSize));
+          return blockSize;
+        }
+        const part = chunk.subarray(0, blockSize - this.#filled);
+        this.#block.set(part, this.#filled);
+        this.#filled += part.length;
+        if (this.#filled === blockSize) {
+          this.#filled = 0;
+          this.#header(this.#block);
+        }
+        return part.length;
+      }
+      case "content": {
+        const part = chunk.length > state.left ? chunk.subarray(0, state.left) : chunk;
+        this.handler.data(part);
+        state.left -= part.length;
+        if (state.left === 0) this.#endContent();
+        return part.length;
+      }
+      case "extension": {
+        const part = chunk.subarray(0, state.left);
+        state.chunks.push(part.slice());
+        state.left -= part.length;
+        if (state.left === 0) {
+          this.#extension(state.flag, Buffer.concat(state.chunks));
+          this.#skip(state.padding);
+        }
+        return part.length;
+      }
+      case "padding": {
+        const used = Math.min(state.left, chunk.length);
+        state.left -= used;
+        if (state.left === 0) this.#state = { at: "header" };
+        return used;
+      }
+      case "end":
+        return chunk.length;
+    }
+  }
+
+  #padding = 0;
+
+  #endContent(): void {
+    this.handler.end();
+    this.#skip(this.#padding);
+  }
+
+  #skip(bytes: number): void {
+    this.#state = bytes > 0 ? { at: "padding", left: bytes } : { at: "header" };
+  }
+
+  #header(block: Buffer): void {
+    if (isZero(block)) {
+      this.#state = { at: "end" };
+      return;
+    }
+    this.#checkSum(block);
+    const flag = String.fromCharCode(block[156]!);
+    const ownSize = this.#number(block, 124, 12, "size");
+    if ("xgLK".includes(flag)) {
+      if (ownSize > maxExtension) this.#fail(`extended header of ${ownSize} bytes`);
+      const padding = (blockSize - (ownSize % blockSize)) % blockSize;
+      if (ownSize === 0) this.#skip(0);
+      else this.#state = { at: "extension", flag, chunks: [], left: ownSize, padding };
+      return;
+    }
+    const pax = this.#global.size > 0 ? new Map([...this.#global, ...this.#pax]) : this.#pax;
+    this.#pax = new Map();
+    const entry = this.#entry(block, flag, pax, ownSize);
+    this.#padding = (blockSize - (entry.size % blockSize)) % blockSize;
+    this.handler.entry(entry);
+    if (entry.size > 0) {
+      this.#state = { at: "content", left: entry.size };
+    } else {
+      this.#endContent();
+    }
+  }
+
+  #entry(block: Buffer, flag: string, pax: Map<ByteString, ByteString>, ownSize: number): TarEntry {
+    const posix = block.toString("latin1", 257, 263) === "ustar\0";
+    const prefix = posix ? text(block, 345, 155) : "";
+    const name = text(block, 0, 100);
+    const path = pax.get("path") ?? (prefix ? `${prefix}/${name}` : name);
+    let type = types[flag];
+    if (type === undefined || flag === "S") this.#unsupported(flag, path);
+    for (const key of pax.keys()) if (key.startsWith("GNU.sparse.")) this.#unsupported("sparse", path);
+    // v7 knew no directories but by name.
+    if (type === "file" && path.endsWith("/")) type = "directory";
+    const isLink = type === "link" || type === "symlink";
+    const isDevice = type === "char" || type === "block";
+    const xattrs = new Map<ByteString, ByteString>();
+    for (const [key, value] of pax) {
+      if (key.startsWith(xattrPrefix)) xattrs.set(key.slice(xattrPrefix.length), value);
+    }
+    const size = this.#paxNumber(pax, "size", path) ?? ownSize;
+    if (size < 0) this.#fail(`negative size of ${readable(path)}`);
+    return {
+      path,
+      type: type!,
+      mode: this.#number(block, 100, 8, "mode") & 0o7777,
+      uid: this.#owner(this.#paxNumber(pax, "uid", path) ?? this.#number(block, 108, 8, "uid"), path),
+      gid: this.#owner(this.#paxNumber(pax, "gid", path) ?? this.#number(block, 116, 8, "gid"), path),
+      // Only files have content; what others say of their size means nothing.
+      size: type === "file" ? size : 0,
+      mtime:
+        this.#paxTime(pax, path) ?? BigInt(this.#number(block, 136, 12, "mtime")) * 1_000_000_000n,
+      linkPath: isLink ? (pax.get("linkpath") ?? text(block, 157, 100)) : "",
+      device: isDevice
+        ? { major: this.#number(block, 329, 8, "device"), minor: this.#number(block, 337, 8, "device") }
+        : { major: 0, minor: 0 },
+      xattrs,
+    };
+  }
+
+  #extension(flag: string, bytes: Buffer): void {
+    if (flag === "L" || flag === "K") {
+      const end = bytes.indexOf(0);
+      const value = toByteString(end < 0 ? bytes : bytes.subarray(0, end));
+      this.#pax.set(flag === "L" ? "path" : "linkpath", value);
+      return;
+    }
+    let records: Map<ByteString, ByteString>;
+    try {
+      records = parsePax(bytes);
+    } catch (error) {
+      return this.#fail((error as Error).message);
+    }
+    const target = flag === "g" ? this.#global : this.#pax;
+    for (const [key, value] of records) {
+      // An empty value takes a global record back.
+      if (value === "" && !key.startsWith(xattrPrefix)) target.delete(key);
+      else target.set(key, value);
+    }
+  }
+
+  #checkSum(block: Buffer): void {
+    const want = this.#number(block, 148, 8, "checksum");
+    let unsigned = 8 * 32;
+    let signed = 8 * 32;
+    for (let at = 0; at < blockSize; at++) {
+      if (at >= 148 && at < 156) continue;
+      const byte = block[at]!;
+      unsigned += byte;
+      // Some old writers summed signed characters.
+      signed += byte < 128 ? byte : byte - 256;
+    }
+    if (want !== unsigned && want !== signed) this.#fail("wrong checksum");
+  }
+
+  /** Octal digits, or GNU's big-endian two's complement when the first bit is set. */
+  #number(block: Buffer, at: number, length: number, what: string): number {
+    const first = block[at]!;
+    if (first & 0x80) {
+      const negative = first === 0xff;
+      let value = negative ? -1n : 0n;
+      for (let i = 1; i < length; i++) value = (value << 8n) | BigInt(block[at + i]!);
+      if (!negative) value |= BigInt(first & 0x7f) << BigInt(8 * (length - 1));
+      if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
+        this.#fail(`${what} out of range`);
+      return Number(value);
+    }
+    const digits = text(block, at, length).trim();
+    if (digits === "") return 0;
+    if (!/^[0-7]+$/.test(digits)) this.#fail(`${what} is not a number`);
+    return Number.parseInt(digits, 8);
+  }
+
+  #paxNumber(pax: Map<ByteString, ByteString>, key: string, path: ByteString): number | undefined {
+    const value = pax.get(key);
+    if (value === undefined) return undefined;
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || !Number.isSafeInteger(number)) this.#fail(`${key} of ${readable(path)}`);
+    return number;
+  }
+
+  #paxTime(pax: Map<ByteString, ByteString>, path: ByteString): bigint | undefined {
+    const value = pax.get("mtime");
+    if (value === undefined) return undefined;
+    const match = /^(-?)(\d{1,18})(?:\.(\d*))?$/.exec(value);
+    if (!match) return this.#fail(`mtime of ${readable(path)}`);
+    const [, sign, seconds, fraction = ""] = match;
+    const time = BigInt(seconds!) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, "0"));
+    return sign ? -time : time;
+  }
+
+  #owner(id: number, path: ByteString): number {
+    // 2^32-1 is chown's "leave as it is".
+    if (id < 0 || id >= 0xffffffff) this.#fail(`owner of ${readable(path)}`);
+    return id;
+  }
+
+  #unsupported(flag: string, path: ByteString): never {
+    const what = flag === "S" || flag === "sparse" ? "sparse files are" : `entry type ${JSON.stringify(flag)} is`;
+    throw new InvalidParameter(`${readable(path)}: ${what} not supported`);
+  }
+
+  #fail(what: string): never {
+    throw new InvalidParameter(`invalid tar header near byte ${this.#position}: ${what}`);
+  }
+}
+
+const xattrPrefix = "SCHILY.xattr.";
+
+/** Up to the first NUL. */
+function text(block: Buffer, at: number, length: number): ByteString {
+  const end = block.indexOf(0, at);
+  return block.toString("latin1", at, end < 0 || end > at + length ? at + length : end);
+}
+
+function isZero(block: Buffer): boolean {
+  return block[0] === 0 && block.every((byte) => byte === 0);
+}

@@ -1,0 +1,103 @@
+/** Bridges of the host: the links behind Docker's bridge networks. */
+import { existsSync, writeFileSync } from "node:fs";
+import { Conflict, InvalidParameter, NotImplemented } from "../lib/errors.ts";
+import { parseAddressWithPrefix } from "../lib/ip.ts";
+import {
+  addAddress,
+  addBridge,
+  deleteAddress,
+  deleteLink,
+  getLink,
+  type Link,
+  listAddresses,
+  listLinks,
+  type NetlinkSocket,
+  type PortFlags,
+  setLink,
+  setPortFlags,
+} from "../linux/netlink/index.ts";
+import { macFromIpv4 } from "./ipam.ts";
+import type { Labels } from "./labels.ts";
+import type { BridgeSpec } from "./types.ts";
+
+/** IFNAMSIZ less the NUL; what else the kernel would take is of no use in a rule or a path. */
+const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
+
+function validate(spec: BridgeSpec): void {
+  if (!bridgeName.test(spec.bridge)) throw new InvalidParameter(`invalid bridge name: ${spec.bridge}`);
+  for (const gateway of spec.gateways)
+    if (parseAddressWithPrefix(gateway).family === 6)
+      throw new NotImplemented("IPv6 subnets on bridge networks are not supported yet");
+}
+
+/**
+ * How the ports of a bridge are set. Where br_netfilter is loaded, a container's packet to its own published port
+ * never leaves the bridge's layer, so it has to go back through the port it came from.
+ */
+export function portFlags(icc: boolean): PortFlags {
+  return { isolated: !icc, hairpin: existsSync("/proc/sys/net/bridge") };
+}
+
+export class Bridges {
+  /** @param host socket of the host's namespace, owned by the caller */
+  constructor(
+    private readonly host: NetlinkSocket,
+    private readonly labels: Labels,
+  ) {}
+
+  /** Makes the bridge as told, or brings in line the one that is there. @throws Conflict when the name is taken */
+  ensure(spec: BridgeSpec): void {
+    validate(spec);
+    const mac = spec.gateways[0] && macFromIpv4(parseAddressWithPrefix(spec.gateways[0]).address);
+    const found = getLink(this.host, spec.bridge);
+    if (found) this.#checkOwner(found);
+    // A given address stays; without one a bridge takes that of whichever port has the lowest.
+    else this.host.execute(addBridge(spec.bridge, { macAddress: mac, mtu: spec.mtu }));
+    const link = found ?? getLink(this.host, spec.bridge)!;
+    const present = listAddresses(this.host).filter(
+      ({ index, family }) => index === link.index && family === 4,
+    );
+    const surplus = present.filter(({ cidr }) => !spec.gateways.includes(cidr));
+    const missing = spec.gateways.filter((gateway) => !present.some(({ cidr }) => cidr === gateway));
+    this.host.execute(
+      setLink(spec.bridge, {
+        alias: this.labels.of(spec.networkId),
+        mtu: spec.mtu !== undefined && spec.mtu !== link.mtu ? spec.mtu : undefined,
+        withoutLinkLocal: true,
+        up: true,
+      }),
+      ...surplus.map(({ cidr }) => deleteAddress(link.index, cidr)),
+      ...missing.map((gateway) => addAddress(link.index, gateway)),
+    );
+    // Lets 127.0.0.1:<published port> be forwarded out of the bridge; the rules keep the way back closed.
+    writeFileSync(`/proc/sys/net/ipv4/conf/${spec.bridge}/route_localnet`, "1");
+    if (found) this.#setPorts(link.index, portFlags(spec.icc));
+  }
+
+  #checkOwner(link: Link): void {
+    if (link.kind !== "bridge") throw new Conflict(`link ${link.name} exists and is no bridge`);
+    if (link.alias !== "" && this.labels.idOf(link.alias) === undefined)
+      throw new Conflict(`bridge ${link.name} belongs to somebody else (${link.alias})`);
+  }
+
+  #setPorts(bridge: number, flags: PortFlags): void {
+    const ports = listLinks(this.host).filter(({ master }) => master === bridge);
+    this.host.execute(...ports.map(({ index }) => setPortFlags(index, flags)));
+  }
+
+  /** Removes a bridge of this daemon; nothing there is no error. @throws Conflict when it is another's */
+  remove(name: string): void {
+    const link = getLink(this.host, name);
+    if (!link) return;
+    this.#checkOwner(link);
+    this.host.execute(deleteLink(name));
+  }
+
+  /** Bridges of this daemon. */
+  list(): { name: string; networkId: string }[] {
+    return listLinks(this.host).flatMap(({ kind, name, alias }) => {
+      const networkId = this.labels.idOf(alias);
+      return kind === "bridge" && networkId !== undefined ? [{ name, networkId }] : [];
+    });
+  }
+}

@@ -1,0 +1,2 @@
+export { createRegistryClient } from "./client/client.ts";
+export { serveRegistry } from "./server/index.ts";

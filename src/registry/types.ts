@@ -1,0 +1,66 @@
+/** OCI distribution 1.1, client side. The server is `registry/server/`. */
+import type { Readable } from "node:stream";
+import type { Digest } from "../lib/digest.ts";
+import type { Descriptor } from "../lib/oci.ts";
+
+export interface Credentials {
+  username?: string;
+  password?: string;
+  /** An OAuth2 refresh token. */
+  identityToken?: string;
+  /** A bearer token used as it is. */
+  registryToken?: string;
+}
+
+/** Where and how a registry is reached. */
+export interface RegistryClientOptions {
+  /** Mirrors tried first for `docker.io`: `http://127.0.0.1:5001`. */
+  mirrors?: string[];
+  /** Hosts (or CIDRs) spoken to over plain HTTP or unverified TLS. 127.0.0.0/8 and localhost always are. */
+  insecure?: string[];
+  userAgent?: string;
+  /** Folders of `<host>/{*.crt,*.cert,*.key}`; /etc/docker/certs.d and /etc/gantry/certs.d when not given. */
+  certDirs?: string[];
+}
+
+/** One repository at one registry, with authentication, retries and redirects taken care of. */
+export interface RepositoryClient {
+  /** Where the last answer came from, e.g. a mirror; for messages. */
+  readonly endpoint: string;
+  /** @throws NotFound manifest unknown, Unauthorized, Forbidden, Unavailable when no endpoint answers */
+  manifest(reference: string, signal?: AbortSignal): Promise<{ descriptor: Descriptor; bytes: Uint8Array }>;
+  hasBlob(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
+  /** Streams a blob from `offset`; retries are the caller's (it knows the offset). Not verified here. */
+  blob(descriptor: Descriptor, offset?: number, signal?: AbortSignal): Promise<Readable>;
+  /**
+   * Uploads unless it is there; `mountFrom` tries a cross-repository mount. `open` may be called again on retry.
+   * `onProgress` gets the bytes of the blob sent so far; after a retry the number may be smaller.
+   */
+  pushBlob(
+    descriptor: Descriptor,
+    open: () => Readable,
+    options?: { mountFrom?: string; onProgress?: (bytes: number) => void; signal?: AbortSignal },
+  ): Promise<"pushed" | "exists" | "mounted">;
+  pushManifest(
+    reference: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    signal?: AbortSignal,
+  ): Promise<Digest>;
+}
+
+export interface RegistryClient {
+  /** `domain/path` as lib/reference gives it. */
+  repository(name: { domain: string; path: string }, auth?: Credentials): RepositoryClient;
+  /** Checks credentials (POST /auth). @throws Unauthorized */
+  login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
+}
+/** Exported by registry/index.ts. */
+export type CreateRegistryClient = (options: RegistryClientOptions) => RegistryClient;
+
+export interface RegistryServer extends AsyncDisposable {
+  /** Bound address, e.g. `127.0.0.1:5001`. */
+  readonly address: string;
+}
+/** Exported by registry/index.ts. Filesystem store at `root`. */
+export type ServeRegistry = (options: { addr: string; root: string }) => Promise<RegistryServer>;

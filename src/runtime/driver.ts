@@ -1,0 +1,241 @@
+/** One OCI runtime binary, crun or runc alike, with a monitor in front of each process. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { Conflict, Internal, messageOf, NotFound, Unavailable } from "../lib/errors.ts";
+import {
+  type CgroupLayout,
+  cgroupDirectory,
+  cgroupPids,
+  freezeCgroup,
+  isFrozen,
+  removeCgroup,
+  signalCgroup,
+} from "../linux/cgroup.ts";
+import { readCgroupFigures } from "../linux/cgroup-stats.ts";
+import { processExists, signalProcess } from "../linux/process.ts";
+import { startFailure } from "./failures.ts";
+import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
+import { CompiledFilters } from "./seccomp-cache.ts";
+import { ociJson, ociProcess, ociResources, ociSpec } from "./spec.ts";
+import type {
+  CgroupStats,
+  ContainerRuntime,
+  ContainerSpec,
+  MonitoredProcess,
+  ProcessSpec,
+  ResourceSpec,
+  StartOptions,
+} from "./types.ts";
+
+const SIGKILL = 9;
+
+export interface DriverOptions {
+  /** Absolute path. */
+  binary: string;
+  version: string;
+  root: string;
+  cgroup: CgroupLayout;
+  /** The monitor's executable. */
+  monitor: string;
+}
+
+/** What a state directory says of itself, for a daemon that comes later. */
+interface About {
+  containerId: string;
+  cgroupPath: string;
+  execId?: string;
+}
+
+interface Known {
+  process: Monitored;
+  cgroupPath: string;
+}
+
+export class OciRuntime implements ContainerRuntime {
+  readonly name: string;
+  readonly #known = new Map<string, Known>();
+  readonly #filters = new CompiledFilters();
+
+  constructor(private readonly options: DriverOptions) {
+    this.name = basename(options.binary);
+  }
+
+  get version(): string {
+    return this.options.version;
+  }
+
+  async start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess> {
+    const { cgroup, monitor } = this.options;
+    const oomFile = cgroup.version === 2 ? "memory.events" : "memory.oom_control";
+    const memory = cgroupDirectory(cgroup, "memory", spec.cgroupPath);
+    const full = ociSpec(spec, { cgroup, monitor });
+    const state = `${this.options.root}/${spec.id}`;
+    const written = this.#isCrun ? this.#filters.apply(full, state) : { spec: full, learn: undefined };
+    writeFileSync(`${options.stateDir}/config.json`, ociJson(written.spec), { mode: 0o600 });
+    const about: About = { containerId: spec.id, cgroupPath: spec.cgroupPath };
+    const args = ["run", "--detach", "--bundle", ".", ...processFlags(spec.process), spec.id];
+    try {
+      const process = await this.#launch(
+        args,
+        spec.process,
+        options,
+        about,
+        memory && `${memory}/${oomFile}`,
+      );
+      this.#known.set(spec.id, { process, cgroupPath: spec.cgroupPath });
+      await written.learn?.();
+      return process;
+    } catch (error) {
+      // Half a container may be left, whatever the reason.
+      await this.#runRuntime(["delete", "--force", spec.id]);
+      await removeCgroup(cgroup, spec.cgroupPath).catch(() => undefined);
+      throw error instanceof RuntimeRefusal
+        ? startFailure("start", error.output, spec.process.args[0] ?? "")
+        : error;
+    }
+  }
+
+  async exec(
+    containerId: string,
+    process: ProcessSpec,
+    options: StartOptions & { execId: string },
+  ): Promise<MonitoredProcess> {
+    const cgroupPath = this.#known.get(containerId)?.cgroupPath ?? "";
+    writeFileSync(`${options.stateDir}/process.json`, ociJson(ociProcess(process)), { mode: 0o600 });
+    const args = ["exec", "--detach", "--process", "process.json", ...processFlags(process), containerId];
+    try {
+      return await this.#launch(
+        args,
+        process,
+        options,
+        { containerId, cgroupPath, execId: options.execId },
+        undefined,
+      );
+    } catch (error) {
+      throw error instanceof RuntimeRefusal
+        ? startFailure("exec", error.output, process.args[0] ?? "")
+        : error;
+    }
+  }
+
+  #launch(
+    args: string[],
+    process: ProcessSpec,
+    options: StartOptions,
+    about: About,
+    oomPath: string | undefined,
+  ): Promise<Monitored> {
+    writeFileSync(`${options.stateDir}/about.json`, JSON.stringify(about), { mode: 0o600 });
+    const { terminal, consoleSize } = process;
+    const runtime = [this.options.binary, "--root", this.options.root, ...args];
+    return startMonitored({ binary: this.options.monitor, runtime, terminal, consoleSize, oomPath }, options);
+  }
+
+  async reopen(stateDir: string): Promise<MonitoredProcess | undefined> {
+    const process = await reopenMonitored(stateDir);
+    if (!process) return undefined;
+    const about = JSON.parse(readFileSync(`${stateDir}/about.json`, "utf8")) as About;
+    if (about.execId === undefined)
+      this.#known.set(about.containerId, { process, cgroupPath: about.cgroupPath });
+    return process;
+  }
+
+  async kill(containerId: string, signal: number, { all = false }: { all?: boolean } = {}): Promise<void> {
+    const known = this.#known.get(containerId);
+    if (!known) {
+      // Not started or reopened by this daemon: the runtime's state knows the pid. Gone is no error.
+      await this.#runRuntime(["kill", ...(all ? ["--all"] : []), containerId, String(signal)]);
+    } else if (all) signalCgroup(this.options.cgroup, known.cgroupPath, signal);
+    else signalProcess(known.process.identity, signal);
+  }
+
+  async pause(containerId: string): Promise<void> {
+    await this.#freeze(containerId, true);
+  }
+
+  async resume(containerId: string): Promise<void> {
+    await this.#freeze(containerId, false);
+  }
+
+  async #freeze(containerId: string, frozen: boolean): Promise<void> {
+    const known = this.#known.get(containerId);
+    if (!known || known.process.hasExited) throw new Conflict(`container ${containerId} is not running`);
+    try {
+      await freezeCgroup(this.options.cgroup, known.cgroupPath, frozen);
+    } catch (cause) {
+      throw new Internal(
+        `cannot ${frozen ? "pause" : "unpause"} container ${containerId}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  async update(containerId: string, resources: ResourceSpec): Promise<void> {
+    const json = ociJson(ociResources(resources, this.options.cgroup));
+    const { ok, output } = await this.#runRuntime(["update", "--resources", "-", containerId], json);
+    if (!ok) throw new Internal(`cannot update container ${containerId}: ${output}`);
+  }
+
+  async delete(containerId: string, { force = false }: { force?: boolean } = {}): Promise<void> {
+    const known = this.#known.get(containerId);
+    const { cgroup } = this.options;
+    if (known && processExists(known.process.identity) && !known.process.hasExited) {
+      if (!force) throw new Conflict(`cannot remove container ${containerId}: it is running`);
+      if (isFrozen(cgroup, known.cgroupPath)) await freezeCgroup(cgroup, known.cgroupPath, false);
+      signalProcess(known.process.identity, SIGKILL);
+      await known.process.exited;
+    }
+    if (known && this.#isCrun) {
+      // What crun keeps is one directory and the cgroups: removing them here spares a spawn.
+      await rm(`${this.options.root}/${containerId}`, { recursive: true, force: true });
+    } else {
+      const { ok, output } = await this.#runRuntime([
+        "delete",
+        ...(force || known ? ["--force"] : []),
+        containerId,
+      ]);
+      if (!ok && existsSync(`${this.options.root}/${containerId}`))
+        throw new Internal(`cannot delete container ${containerId}: ${output}`);
+    }
+    if (known) {
+      // Without a pid namespace of its own a container leaves processes behind.
+      signalCgroup(cgroup, known.cgroupPath, SIGKILL);
+      await removeCgroup(cgroup, known.cgroupPath);
+    }
+    this.#known.delete(containerId);
+  }
+
+  pids(cgroupPath: string): number[] {
+    return cgroupPids(this.options.cgroup, cgroupPath);
+  }
+
+  stats(cgroupPath: string): CgroupStats {
+    const figures = readCgroupFigures(this.options.cgroup, cgroupPath);
+    if (!figures) throw new NotFound(`no control group ${cgroupPath}: the container is not running`);
+    return figures;
+  }
+
+  get #isCrun(): boolean {
+    return this.options.version.startsWith("crun");
+  }
+
+  /** Runs the OCI runtime for something rare. Never throws for what it answers. @throws Unavailable */
+  async #runRuntime(args: string[], input = ""): Promise<{ ok: boolean; output: string }> {
+    try {
+      const child = Bun.spawn([this.options.binary, "--root", this.options.root, ...args], {
+        stdin: Buffer.from(input),
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      const [output, exitCode] = await Promise.all([child.stderr.text(), child.exited]);
+      return { ok: exitCode === 0, output: output.trim() };
+    } catch (cause) {
+      throw new Unavailable(`cannot run ${this.options.binary}: ${messageOf(cause)}`, { cause });
+    }
+  }
+}
+
+function processFlags({ terminal }: ProcessSpec): string[] {
+  return ["--pid-file", "pid", ...(terminal ? ["--console-socket", "console.sock"] : [])];
+}

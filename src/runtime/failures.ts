@@ -1,0 +1,58 @@
+/** The OCI runtimes' words for a failed start, told apart and put into Docker's. */
+import { InvalidParameter } from "../lib/errors.ts";
+import type { StartFailureInfo } from "./types.ts";
+
+/** A container or exec that did not start. `exitCode` is what Docker's clients exit with. */
+export class StartFailure extends InvalidParameter implements StartFailureInfo {
+  constructor(
+    message: string,
+    readonly exitCode: StartFailureInfo["exitCode"],
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+const prefixes = {
+  start:
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ",
+  exec: "OCI runtime exec failed: exec failed: ",
+};
+
+/**
+ * @param output what the runtime wrote to stderr
+ * @param command the first argument, as the user gave it
+ */
+export function startFailure(action: "start" | "exec", output: string, command: string): StartFailure {
+  const last = output.trim().split("\n").at(-1) ?? "";
+  // runc with --log says `runc run failed: ...` on stderr; crun says the bare cause.
+  const cause = last
+    .replace(/^time=".*?" level=\w+ msg="(.*)"$/, (_, message: string) => message.replaceAll('\\"', '"'))
+    .replace(/^(?:runc run failed|runc create failed|exec failed): /, "");
+  const reason = execProblem(cause, command);
+  const text = reason
+    ? `unable to start container process: ${reason.text}`
+    : cause || "the OCI runtime gave no reason";
+  return new StartFailure(`${prefixes[action]}${text}: unknown`, reason?.exitCode ?? 125);
+}
+
+function execProblem(cause: string, command: string): { text: string; exitCode: 126 | 127 } | undefined {
+  const exec = `exec: ${JSON.stringify(command)}: `;
+  const lower = cause.toLowerCase();
+  // crun: "executable file `x` not found in $PATH: No such file or directory" for paths with a slash too.
+  if (/executable file .*not found/.test(lower) || (command === "" && lower.startsWith("open executable"))) {
+    const text = command.includes("/")
+      ? `stat ${command}: no such file or directory`
+      : "executable file not found in $PATH";
+    return { text: exec + text, exitCode: 127 };
+  }
+  // runc: `unable to start container process: exec: "x": stat x: no such file or directory`.
+  const runc = /exec: ".*": (.*)$/.exec(cause);
+  if (runc) return { text: exec + runc[1], exitCode: /no such file|not found/.test(runc[1]!) ? 127 : 126 };
+  // crun 1.8 says EPERM for a directory and EACCES for a file that is not executable.
+  if (lower.startsWith("open executable: operation not permitted"))
+    return { text: `${exec}is a directory`, exitCode: 126 };
+  if (/^open executable: |^exec .*: permission denied/.test(lower))
+    return { text: `${exec}permission denied`, exitCode: 126 };
+  return undefined;
+}

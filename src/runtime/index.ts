@@ -1,0 +1,45 @@
+/** Processes in containers: the public face of this folder. The contract is in types.ts. */
+import { mkdirSync } from "node:fs";
+import { messageOf, Unavailable } from "../lib/errors.ts";
+import { readCgroupLayout } from "../linux/cgroup.ts";
+import { adoptStrayControllers, strayControllers } from "../linux/cgroup-hybrid.ts";
+import { OciRuntime } from "./driver.ts";
+import { installMonitor } from "./monitor-binary.ts";
+import type { OpenRuntime } from "./types.ts";
+
+export { type CapabilityRequest, containerCapabilities, defaultCapabilities } from "./capabilities.ts";
+export { deviceAt, hostDevices } from "./devices.ts";
+export { StartFailure } from "./failures.ts";
+export { defaultSeccompProfile } from "./seccomp-default.ts";
+export { defaultMaskedPaths, defaultReadonlyPaths } from "./spec.ts";
+export { resolveUser } from "./users.ts";
+
+/** @throws Unavailable when there is no usable OCI runtime, or nothing can be executed from the root */
+export const openRuntime: OpenRuntime = async ({ binary, root, monitorDirectory = root }) => {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const monitor = installMonitor(monitorDirectory);
+  let cgroup = readCgroupLayout();
+  if (strayControllers(cgroup).length > 0) {
+    adoptStrayControllers(cgroup);
+    cgroup = readCgroupLayout();
+  }
+  // crun 1.8 refuses the hybrid layout while anything is left on cgroup2; runc doesn't mind.
+  const candidates = binary
+    ? [binary]
+    : strayControllers(cgroup).length > 0
+      ? ["runc", "crun"]
+      : ["crun", "runc"];
+  const found = candidates.map((name) => Bun.which(name)).find((path) => path !== null);
+  if (!found) throw new Unavailable(`no OCI runtime found: neither of ${candidates.join(", ")} is installed`);
+  return new OciRuntime({ binary: found, version: await versionOf(found), root, cgroup, monitor });
+};
+
+/** First line of `--version`, e.g. `crun version 1.8.1`. */
+async function versionOf(binary: string): Promise<string> {
+  try {
+    const child = Bun.spawn([binary, "--version"], { stdin: "ignore", stderr: "ignore" });
+    return (await child.stdout.text()).split("\n", 1)[0]!;
+  } catch (cause) {
+    throw new Unavailable(`cannot run the OCI runtime ${binary}: ${messageOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,243 @@
+/** The daemon's side of a monitor: starting one, talking to it, finding it again. Protocol: monitor/README.md. */
+import { readFileSync } from "node:fs";
+import type { Duplex } from "node:stream";
+import { Cancelled, Internal } from "../lib/errors.ts";
+import { type ProcessIdentity, signalProcess } from "../linux/process.ts";
+import { attachTo } from "./attach.ts";
+import type { ExitRecord, MonitoredProcess, StartOptions } from "./types.ts";
+
+const SIGKILL = 9;
+
+export interface MonitorCommand {
+  /** The monitor's executable. */
+  binary: string;
+  /** The OCI runtime's argv; paths in it may be relative to the state directory. */
+  runtime: string[];
+  terminal: boolean;
+  consoleSize?: { width: number; height: number };
+  /** Control file that counts OOM kills. */
+  oomPath?: string;
+}
+
+/** The OCI runtime refused; `output` is its stderr. */
+export class RuntimeRefusal extends Error {
+  constructor(readonly output: string) {
+    super(output);
+  }
+}
+
+/**
+ * Starts a monitor in `options.stateDir`, lets attachers connect, and has it start the process.
+ * @throws RuntimeRefusal, Cancelled, Internal when the monitor itself can't work
+ */
+export async function startMonitored(command: MonitorCommand, options: StartOptions): Promise<Monitored> {
+  options.signal?.throwIfAborted();
+  const { stateDir } = options;
+  const child = Bun.spawn(
+    [command.binary, "monitor", ...monitorArguments(command, options), "--", ...command.runtime],
+    {
+      cwd: stateDir,
+      // Not the daemon's own: OCI runtimes look at NOTIFY_SOCKET, LISTEN_FDS and the like.
+      env: { PATH: process.env.PATH ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+    },
+  );
+  child.unref();
+  // It closes its stdout once it listens; before that it says what is wrong.
+  const complaint = await child.stdout.text();
+  if (complaint !== "") throw new Internal(`the container monitor can't start: ${complaint.trim()}`);
+  const control = await Control.connect(stateDir);
+  if (!control) throw new Internal("the container monitor ended before it started anything");
+  const abort = () => control.send("abort");
+  options.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    const attach = (streams: Parameters<MonitoredProcess["attach"]>[0]) =>
+      attachTo(socketPath(stateDir), streams);
+    await options.onAttachable?.({ attach });
+    options.signal?.throwIfAborted();
+    control.send("go");
+    const started = await control.started;
+    if (started) return new Monitored(stateDir, started, control);
+    if (options.signal?.aborted) throw new Cancelled("the start was cancelled");
+    throw new RuntimeRefusal(
+      control.failure ?? "the container monitor ended while the OCI runtime was starting",
+    );
+  } catch (error) {
+    control.close();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** The process behind `stateDir`, running or not; undefined when nothing was started there. */
+export async function reopenMonitored(stateDir: string): Promise<Monitored | undefined> {
+  // A monitor that is just starting the process says so when it's through.
+  const control = readRecord(stateDir, "exit") === undefined ? await Control.connect(stateDir) : undefined;
+  const started = control ? await control.started : parseStarted(readRecord(stateDir, "started"));
+  if (!started) {
+    control?.close();
+    return undefined;
+  }
+  return new Monitored(stateDir, started, control);
+}
+
+function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions): string[] {
+  const args: string[] = [];
+  if (log?.driver === "json-file") args.push("--log", log.path);
+  if (log?.maxSize)
+    args.push("--log-max-size", String(log.maxSize), "--log-max-files", String(log.maxFiles ?? 1));
+  if (command.oomPath) args.push("--oom", command.oomPath);
+  if (command.terminal) args.push("--tty");
+  if (command.consoleSize)
+    args.push("--width", String(command.consoleSize.width), "--height", String(command.consoleSize.height));
+  if (stdio.openStdin) args.push("--stdin");
+  if (stdio.stdinOnce) args.push("--stdin-once");
+  return args;
+}
+
+interface Started extends ProcessIdentity {
+  startedAt: number;
+}
+
+const socketPath = (stateDir: string) => `${stateDir}/monitor.sock`;
+
+function readRecord(stateDir: string, name: "started" | "exit"): string | undefined {
+  try {
+    return readFileSync(`${stateDir}/${name}`, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** `started <pid> <milliseconds> <start ticks>`. */
+function parseStarted(line: string | undefined): Started | undefined {
+  const [, pid, startedAt, startTicks] = line?.trim().split(" ") ?? [];
+  return startTicks === undefined
+    ? undefined
+    : { pid: Number(pid), startedAt: Number(startedAt), startTicks: Number(startTicks) };
+}
+
+/** A process under a monitor. */
+export class Monitored implements MonitoredProcess {
+  readonly exited: Promise<ExitRecord>;
+  #hasExited = false;
+
+  constructor(
+    private readonly stateDir: string,
+    private readonly started: Started,
+    private readonly control: Control | undefined,
+  ) {
+    this.exited = this.#watch();
+  }
+
+  get pid(): number {
+    return this.started.pid;
+  }
+  get startedAt(): number {
+    return this.started.startedAt;
+  }
+  get identity(): ProcessIdentity {
+    return this.started;
+  }
+  get hasExited(): boolean {
+    return this.#hasExited;
+  }
+
+  attach(streams: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<Duplex> {
+    return attachTo(socketPath(this.stateDir), streams);
+  }
+
+  async resize(width: number, height: number): Promise<void> {
+    this.control?.send(`resize ${Math.trunc(width)} ${Math.trunc(height)}`);
+  }
+
+  async #watch(): Promise<ExitRecord> {
+    await this.control?.closed;
+    this.#hasExited = true;
+    return this.control?.exit ?? parseExit(readRecord(this.stateDir, "exit")) ?? this.#withoutMonitor();
+  }
+
+  /** The monitor itself was killed: nobody holds the process's stdio or can learn its exit, so it ends too. */
+  #withoutMonitor(): ExitRecord {
+    try {
+      signalProcess(this.started, SIGKILL);
+    } catch {
+      // `exited` never rejects; a process that can't be killed is left to `delete`.
+    }
+    return { exitCode: 128 + SIGKILL, exitedAt: Date.now(), oomKilled: false };
+  }
+}
+
+function parseExit(text: string | undefined): ExitRecord | undefined {
+  if (text === undefined) return undefined;
+  const { exitCode, exitedAt, oomKilled } = JSON.parse(text) as ExitRecord;
+  return { exitCode, exitedAt, oomKilled };
+}
+
+/** The line that commands go down and news come up. */
+class Control {
+  /** Settles when it's known whether the process runs; undefined: it doesn't, see `failure`. */
+  readonly started: Promise<Started | undefined>;
+  readonly closed: Promise<void>;
+  failure: string | undefined;
+  exit: ExitRecord | undefined;
+  readonly #started = Promise.withResolvers<Started | undefined>();
+  readonly #closed = Promise.withResolvers<void>();
+  #text = "";
+  #socket: Bun.Socket | undefined;
+
+  private constructor() {
+    this.started = this.#started.promise;
+    this.closed = this.#closed.promise;
+  }
+
+  /** undefined when no monitor listens there. */
+  static async connect(stateDir: string): Promise<Control | undefined> {
+    const control = new Control();
+    const over = () => control.close();
+    try {
+      control.#socket = await Bun.connect({
+        unix: socketPath(stateDir),
+        socket: { data: (_, bytes) => control.#received(bytes), end: over, close: over, error: over },
+      });
+    } catch {
+      return undefined;
+    }
+    control.#socket.write("C");
+    return control;
+  }
+
+  send(command: string): void {
+    this.#socket?.write(`${command}\n`);
+  }
+
+  close(): void {
+    this.#socket?.end();
+    this.#socket = undefined;
+    this.#started.resolve(undefined);
+    this.#closed.resolve();
+  }
+
+  #received(bytes: Uint8Array): void {
+    this.#text += Buffer.from(bytes).toString("utf8");
+    for (let end = this.#text.indexOf("\n"); end >= 0; end = this.#text.indexOf("\n")) {
+      const line = this.#text.slice(0, end);
+      const words = line.split(" ");
+      if (words[0] === "failed") {
+        // The runtime's own words follow to the end of the connection.
+        this.failure = this.#text.slice(end + 1);
+        return;
+      }
+      this.#text = this.#text.slice(end + 1);
+      if (words[0] === "started") this.#started.resolve(parseStarted(line));
+      if (words[0] === "exited") {
+        this.exit = { exitCode: Number(words[1]), exitedAt: Number(words[2]), oomKilled: words[3] === "1" };
+        // Not at the connection's end: the monitor may live on for an attacher that is slow to read.
+        this.#closed.resolve();
+      }
+    }
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * What the runtime promises: a process tree in namespaces, started by an OCI runtime (crun, runc) under one
+ * monitor each, that outlives this daemon. The spec here is neutral; `spec.ts` writes it as OCI config.json.
+ */
+import type { Duplex } from "node:stream";
+
+/** The user part is already resolved to numbers (see `users.ts`: resolveUser(rootfs, "name:group")). */
+export interface ProcessSpec {
+  args: string[];
+  /** `KEY=value`. */
+  env: string[];
+  cwd: string;
+  user: { uid: number; gid: number; additionalGids: number[]; umask?: number };
+  terminal: boolean;
+  /** Columns and rows at start, when terminal. */
+  consoleSize?: { width: number; height: number };
+  /** Names with `CAP_`; the same set goes to bounding, effective and permitted. */
+  capabilities: string[];
+  noNewPrivileges: boolean;
+  rlimits: {
+    type: string;
+    soft: number;
+    hard: number /** Set by the user: fail when it can't be set. */;
+    explicit: boolean;
+  }[];
+  oomScoreAdj?: number;
+  apparmorProfile?: string;
+}
+
+export interface MountSpec {
+  destination: string;
+  type: string;
+  source: string;
+  options: string[];
+}
+
+export interface DeviceSpec {
+  path: string;
+  type: "c" | "b" | "p";
+  major: number;
+  minor: number;
+  fileMode?: number;
+  uid?: number;
+  gid?: number;
+  /** Cgroup access, e.g. `rwm`. */
+  access: string;
+}
+
+/** Limits in the units of the OCI runtime-spec: bytes, microseconds, shares; undefined: no limit. */
+export interface ResourceSpec {
+  memory?: number;
+  memoryReservation?: number;
+  /** Memory plus swap; -1 unlimited. */
+  memorySwap?: number;
+  memorySwappiness?: number;
+  oomKillDisable?: boolean;
+  cpuShares?: number;
+  cpuQuota?: number;
+  cpuPeriod?: number;
+  cpusetCpus?: string;
+  cpusetMems?: string;
+  pids?: number;
+  blkioWeight?: number;
+  deviceRules?: { allow: boolean; type?: string; major?: number; minor?: number; access: string }[];
+}
+
+export type NamespaceType = "pid" | "network" | "mount" | "ipc" | "uts" | "user" | "cgroup";
+
+export interface ContainerSpec {
+  id: string;
+  rootfs: string;
+  readonlyRootfs: boolean;
+  hostname?: string;
+  domainname?: string;
+  process: ProcessSpec;
+  /** In mount order, besides the defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys, cgroup). */
+  mounts: MountSpec[];
+  shmSize?: number;
+  /** New namespaces; a path joins an existing one; a missing type shares the host's. */
+  namespaces: { type: NamespaceType; path?: string }[];
+  devices: DeviceSpec[];
+  resources: ResourceSpec;
+  /** Cgroup path below each controller's root, e.g. `/gantry/<id>`; the same for v1 and v2. */
+  cgroupPath: string;
+  sysctls: Record<string, string>;
+  privileged: boolean;
+  /** "default": Docker's default profile for the capabilities; "unconfined"; or a profile in Docker's JSON. */
+  seccomp: "default" | "unconfined" | object;
+  /** undefined: Docker's defaults. */
+  maskedPaths?: string[];
+  readonlyPaths?: string[];
+  annotations?: Record<string, string>;
+  /** Adds the monitor's init (`docker run --init`) as pid 1. */
+  init?: boolean;
+}
+
+export interface LogSpec {
+  /** json-file writes Docker's JSON lines; none keeps nothing. */
+  driver: "json-file" | "none";
+  path: string;
+  /** Rotates at this many bytes, keeping `maxFiles` files. */
+  maxSize?: number;
+  maxFiles?: number;
+}
+
+export interface ExitRecord {
+  /** 0..255; 128+n after signal n. */
+  exitCode: number;
+  /** Milliseconds since the epoch. */
+  exitedAt: number;
+  oomKilled: boolean;
+}
+
+export interface StdioSpec {
+  /** Keep a stdin pipe open for attachers; otherwise it is /dev/null. */
+  openStdin: boolean;
+  /** Close stdin once the first attacher with stdin leaves. */
+  stdinOnce: boolean;
+}
+
+/** A container's or exec's process, seen through its monitor. Survives a restart of the daemon by `reopen`. */
+export interface MonitoredProcess {
+  /** Host pid of the process. */
+  readonly pid: number;
+  readonly startedAt: number;
+  /**
+   * Raw stdio. Without a terminal the bytes from the container come in Docker's stdcopy frames (8-byte header:
+   * stream 1 or 2, 3 zero bytes, big-endian length); with one they are raw. Writes go to stdin and `end()`
+   * closes the client's side. Backpressure works both ways. Ends after the process's last byte.
+   */
+  attach(streams: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<Duplex>;
+  resize(width: number, height: number): Promise<void>;
+  /** Settles once, when the process has exited, its output is drained and its log is complete. Never rejects. */
+  readonly exited: Promise<ExitRecord>;
+}
+
+export interface StartOptions {
+  /** An empty directory of this process for bundle, sockets and records (under exec-root; short paths). */
+  stateDir: string;
+  log?: LogSpec;
+  stdio: StdioSpec;
+  /** Attachers to be connected before the process runs, so that they miss nothing. */
+  onAttachable?: (process: Pick<MonitoredProcess, "attach">) => Promise<void>;
+  signal?: AbortSignal;
+}
+
+/** Why a start failed, told apart without matching text by callers. Kind "invalid", as Docker's 400. */
+export interface StartFailureInfo {
+  /** 127: command not found; 126: cannot be invoked; 125: anything else. */
+  exitCode: 125 | 126 | 127;
+}
+
+/** One OCI runtime binary. */
+export interface ContainerRuntime {
+  readonly name: string;
+  readonly version: string;
+  /** Writes the bundle and starts. @throws StartFailure (extends InvalidParameter, has exitCode) */
+  start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess>;
+  exec(
+    containerId: string,
+    process: ProcessSpec,
+    options: StartOptions & { execId: string },
+  ): Promise<MonitoredProcess>;
+  /**
+   * After a restart of the daemon: the process behind `stateDir`, still running or with its exit record;
+   * undefined when nothing was started there.
+   */
+  reopen(stateDir: string): Promise<MonitoredProcess | undefined>;
+  /** Signal to the init process (all: every process). A process that is gone is no error. */
+  kill(containerId: string, signal: number, options?: { all?: boolean }): Promise<void>;
+  pause(containerId: string): Promise<void>;
+  resume(containerId: string): Promise<void>;
+  update(containerId: string, resources: ResourceSpec): Promise<void>;
+  /** Frees what the runtime and cgroups hold; force kills first. Nothing there is no error. */
+  delete(containerId: string, options?: { force?: boolean }): Promise<void>;
+  /** Host pids in the container, from its cgroup. */
+  pids(cgroupPath: string): number[];
+  /** Raw figures from the cgroup, v1 or v2 behind one shape. */
+  stats(cgroupPath: string): CgroupStats;
+}
+
+export interface CgroupStats {
+  /** Nanoseconds. */
+  cpuTotal: number;
+  cpuUser: number;
+  cpuKernel: number;
+  throttledPeriods: number;
+  throttledTime: number;
+  /** Bytes. */
+  memoryUsage: number;
+  memoryLimit: number;
+  memoryCache: number;
+  /** Raw memory.stat. */
+  memoryStat: Record<string, number>;
+  pids: number;
+  pidsLimit: number;
+  blkioRead: number;
+  blkioWrite: number;
+  oomKills: number;
+}
+
+export interface RuntimeOptions {
+  /** Path or name on PATH of the OCI runtime; undefined: crun, or runc where crun can't run. */
+  binary?: string;
+  /** The runtime's own state, `--root`. */
+  root: string;
+  /** Where the monitor's executable is put; a mount without noexec. Default: `root`. */
+  monitorDirectory?: string;
+}
+/** Exported by runtime/index.ts. Probes the binary once; makes a hybrid cgroup layout usable for crun. */
+export type OpenRuntime = (options: RuntimeOptions) => Promise<ContainerRuntime>;

@@ -1,0 +1,66 @@
+/** Compression told by content, as Docker does. */
+import { pipeline, Readable } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+
+const outputSize = 256 << 10;
+
+/** First bytes of each format; the tars among them have their first at a file name. */
+const formats: { name: "gzip" | "zstd" | "xz" | "bzip2"; magic: number[] }[] = [
+  { name: "gzip", magic: [0x1f, 0x8b] },
+  { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd] },
+  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] },
+  { name: "bzip2", magic: [0x42, 0x5a, 0x68] },
+];
+const longestMagic = 6;
+
+/**
+ * The bytes of `source`, decompressed when they are gzip (any number of members) or zstd.
+ * @throws InvalidParameter on corrupt or truncated data, NotImplemented for other compressions
+ */
+export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks = source[Symbol.asyncIterator]();
+  let head: Uint8Array = new Uint8Array(0);
+  while (head.length < longestMagic) {
+    const next = await chunks.next();
+    if (next.done) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  const whole = resume(head, chunks);
+  const format = formats.find(({ magic }) => magic.every((byte, at) => head[at] === byte))?.name;
+  if (format === undefined) return yield* whole;
+  if (format === "xz" || format === "bzip2")
+    throw new NotImplemented(`archives compressed with ${format} are not supported: use gzip or zstd`);
+  const options = { chunkSize: outputSize };
+  const decoder = format === "gzip" ? createGunzip(options) : createZstdDecompress(options);
+  let sourceError: Error | undefined;
+  pipeline(Readable.from(whole, { objectMode: false, highWaterMark: 1 << 20 }), decoder, (error) => {
+    sourceError = error ?? undefined;
+  });
+  try {
+    for await (const chunk of decoder) yield chunk as Uint8Array;
+  } catch (error) {
+    throw explain(sourceError ?? (error as Error), format);
+  }
+}
+
+async function* resume(
+  head: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    if (head.length > 0) yield head;
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
+}
+
+/** zlib's own errors are the data's fault; others (an abort, the disk) pass. */
+function explain(error: Error, format: string): Error {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  if (code === "Z_BUF_ERROR") return new InvalidParameter("unexpected end of archive", { cause: error });
+  if (/^(Z_|ZSTD_)/.test(code))
+    return new InvalidParameter(`corrupt ${format} data: ${error.message}`, { cause: error });
+  return error;
+}

@@ -1,0 +1,159 @@
+/** The work itself; runs in a worker, several jobs side by side. */
+import { createReadStream } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { createGzip, createZstdCompress, constants as zlib } from "node:zlib";
+import type { Digest } from "../../lib/digest.ts";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { endOfArchive, formatHeader, TarReader } from "../../lib/tar/index.ts";
+import * as fs from "../../linux/fs.ts";
+import { decompress } from "./decompress.ts";
+import { measureTree } from "./measure.ts";
+import type { JobName, Jobs } from "./protocol.ts";
+import { Unpacker, type UnpackOptions } from "./unpacker.ts";
+import { type Walked, Walker, walkPath } from "./walk.ts";
+
+/** A job's connection to who ordered it. */
+export interface JobContext {
+  signal: AbortSignal;
+  input: AsyncIterable<Uint8Array>;
+  /** Resolves when the next chunk is welcome. The bytes are given away. */
+  output(bytes: Uint8Array): Promise<void>;
+}
+
+export const jobs: {
+  [N in JobName]: (task: Jobs[N]["task"], context: JobContext) => Promise<Jobs[N]["result"]>;
+} = { unpack, extract, pack, archive, measure: ({ directory }, { signal }) => measureTree(directory, signal) };
+
+async function unpack(
+  { blob, directory, lower, diffId }: Jobs["unpack"]["task"],
+  { signal }: JobContext,
+): Promise<Jobs["unpack"]["result"]> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const source = createReadStream(blob, { highWaterMark: 1 << 20 });
+  const size = await writeTree(source, directory, { layer: { lower } }, signal, hasher);
+  const found: Digest = `sha256:${hasher.digest("hex")}`;
+  if (found !== diffId)
+    throw new InvalidParameter(`uncompressed digest is ${found}, the image's config says ${diffId}`);
+  return { size: size ?? (await measureTree(directory, signal)).bytes };
+}
+
+async function extract(
+  { directory, ...options }: Jobs["extract"]["task"],
+  { signal, input }: JobContext,
+): Promise<undefined> {
+  await writeTree(input, directory, options, signal);
+}
+
+/** @returns content bytes, as `Unpacker.size` */
+async function writeTree(
+  source: AsyncIterable<Uint8Array>,
+  directory: string,
+  options: UnpackOptions,
+  signal: AbortSignal,
+  hasher?: Bun.CryptoHasher,
+): Promise<number | undefined> {
+  using unpacker = new Unpacker(directory, options);
+  const reader = new TarReader(unpacker);
+  for await (const chunk of decompress(source)) {
+    signal.throwIfAborted();
+    hasher?.update(chunk);
+    reader.push(chunk);
+  }
+  reader.finish();
+  unpacker.finish();
+  return unpacker.size;
+}
+
+async function pack(task: Jobs["pack"]["task"], { signal }: JobContext): Promise<Jobs["pack"]["result"]> {
+  const { directory, lower, epoch } = task;
+  const walker = new Walker({ layer: { lower }, epoch });
+  const tarHasher = new Bun.CryptoHasher("sha256");
+  await using file = await open(task.target, "wx", 0o600);
+  using top = fs.Descriptor.directory(directory);
+  const plain = hashed(blocks(walker.inside(top.fd, ""), signal), tarHasher);
+  const blob = await writeHashed(compress(plain, task), file);
+  return { ...blob, diffId: `sha256:${tarHasher.digest("hex")}` };
+}
+
+async function writeHashed(
+  chunks: AsyncIterable<Uint8Array>,
+  file: FileHandle,
+): Promise<{ digest: Digest; size: number }> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  let size = 0;
+  for await (const chunk of chunks) {
+    hasher.update(chunk);
+    for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+    size += chunk.length;
+  }
+  return { digest: `sha256:${hasher.digest("hex")}`, size };
+}
+
+async function* hashed(
+  chunks: AsyncIterable<Uint8Array>,
+  hasher: Bun.CryptoHasher,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    hasher.update(chunk);
+    yield chunk;
+  }
+}
+
+async function* compress(
+  chunks: AsyncIterable<Uint8Array>,
+  { compression, level }: Jobs["pack"]["task"],
+): AsyncGenerator<Uint8Array> {
+  if (compression === "none") return yield* chunks;
+  const chunkSize = 256 << 10;
+  // The fastest levels: a layer is packed while somebody waits for it, and size differs by little.
+  const encoder =
+    compression === "gzip"
+      ? createGzip({ level: level ?? 1, chunkSize })
+      : createZstdCompress({ params: { [zlib.ZSTD_c_compressionLevel]: level ?? 1 }, chunkSize });
+  const feeding = (async () => {
+    for await (const chunk of chunks)
+      await new Promise<void>((resolve, reject) =>
+        encoder.write(chunk, (error) => (error ? reject(error) : resolve())),
+      );
+    encoder.end();
+  })();
+  feeding.catch((error: Error) => encoder.destroy(error));
+  for await (const chunk of encoder) yield chunk as Uint8Array;
+  await feeding;
+}
+
+async function archive(
+  { root, path, as }: Jobs["archive"]["task"],
+  { signal, output }: JobContext,
+): Promise<undefined> {
+  const walked = walkPath(new Walker({}), root, path, as);
+  for await (const block of blocks(walked, signal)) await output(block);
+}
+
+const outputBlock = 512 << 10;
+
+/** The archive in blocks of a size that is worth passing on; each belongs to who takes it. */
+async function* blocks(walked: Iterable<Walked>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  let block = new Uint8Array(outputBlock);
+  let filled = 0;
+  const parts = function* () {
+    for (const part of walked) yield "entry" in part ? formatHeader(part.entry) : part.data;
+    yield endOfArchive;
+  };
+  for (const bytes of parts()) {
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + outputBlock - filled);
+      block.set(part, filled);
+      filled += part.length;
+      at += part.length;
+      if (filled < outputBlock) continue;
+      yield block;
+      // Lets an abort and the other jobs have their turn.
+      await new Promise((resolve) => setImmediate(resolve));
+      signal.throwIfAborted();
+      block = new Uint8Array(outputBlock);
+      filled = 0;
+    }
+  }
+  yield block.subarray(0, filled);
+}

@@ -1,0 +1,55 @@
+/** What the daemon's thread and the layer workers say to each other. */
+import type { Digest } from "../../lib/digest.ts";
+import type { ErrorKind } from "../../lib/errors.ts";
+import type { LayerLimits } from "../types.ts";
+
+/** Every job by name: what it's given and what it answers. */
+export interface Jobs {
+  unpack: {
+    task: { blob: string; directory: string; lower: string[]; diffId: Digest };
+    result: { size: number };
+  };
+  extract: {
+    task: {
+      directory: string;
+      limits?: LayerLimits;
+      owner?: { uid: number; gid: number };
+      noOverwriteDirNonDir?: boolean;
+    };
+    result: undefined;
+  };
+  pack: {
+    task: {
+      directory: string;
+      lower: string[];
+      /** Written whole, without being synced. */
+      target: string;
+      compression: "gzip" | "zstd" | "none";
+      level?: number;
+      epoch?: number;
+    };
+    result: { digest: Digest; diffId: Digest; size: number };
+  };
+  archive: { task: { root: string; path: string; as?: string }; result: undefined };
+  measure: { task: { directory: string }; result: { bytes: number; inodes: number } };
+}
+
+export type JobName = keyof Jobs;
+export type JobRequest = { [N in JobName]: { name: N; task: Jobs[N]["task"] } }[JobName];
+
+/** Chunks of a job's byte stream that may be on their way before the receiver has asked for more. */
+export const streamWindow = 4;
+
+export type ToWorker =
+  | { type: "start"; id: number; request: JobRequest }
+  | { type: "abort"; id: number }
+  | { type: "input"; id: number; bytes: Uint8Array | undefined }
+  /** One more chunk of output is welcome. */
+  | { type: "credit"; id: number };
+
+export type FromWorker =
+  | { type: "done"; id: number; result: unknown }
+  | { type: "failed"; id: number; kind: ErrorKind | undefined; message: string; code: string | undefined }
+  | { type: "output"; id: number; bytes: Uint8Array }
+  /** One more chunk of input is welcome. */
+  | { type: "credit"; id: number };

@@ -1,0 +1,380 @@
+/**
+ * Writes the entries of a tar into a directory, synchronously and only below it: every path is opened by openat2
+ * with the directory as root, so neither names nor links in the archive nor whoever changes the tree meanwhile
+ * lead out of it.
+ */
+import { closeSync, fchmodSync, fchownSync, writeSync } from "node:fs";
+import { InvalidParameter, TooLarge } from "../../lib/errors.ts";
+import { type ByteString, readable, type TarEntry, type TarHandler, toBytes } from "../../lib/tar/index.ts";
+import * as fs from "../../linux/fs.ts";
+import { Errno } from "../../linux/libc.ts";
+import type { LayerLimits } from "../types.ts";
+import { removeTree } from "./remove-tree.ts";
+import { isOverlayXattr, opaqueMarker, opaqueXattr, whiteoutPrefix } from "./whiteout.ts";
+
+export interface UnpackOptions {
+  /** The tree is an overlay layer: `.wh.` entries become overlay's whiteouts and opaque directories. */
+  layer?: {
+    /** Trees of the layers below, nearest first: missing parent directories look as they do there. */
+    lower: string[];
+  };
+  limits?: LayerLimits;
+  owner?: { uid: number; gid: number };
+  /** Docker's rule for `docker cp`: a directory never takes the place of a file, nor a file that of a directory. */
+  noOverwriteDirNonDir?: boolean;
+}
+
+const openDirectory = fs.O_RDONLY | fs.O_DIRECTORY;
+const createFile = fs.O_WRONLY | fs.O_CREAT | fs.O_EXCL | fs.O_NOFOLLOW;
+const typeBits = { char: fs.S_IFCHR, block: fs.S_IFBLK, fifo: fs.S_IFIFO } as const;
+
+export class Unpacker implements TarHandler, Disposable {
+  readonly #root: fs.Descriptor;
+  /** The directory of the last entry stays open: the next one is mostly beside it. */
+  #parent: { path: ByteString; fd: number } | undefined;
+  /** Set last, because every file made inside changes them. */
+  readonly #directoryTimes = new Map<ByteString, bigint>();
+  #file: { fd: number; entry: TarEntry } | undefined;
+  #bytes = 0;
+  #entries = 0;
+  #replaced = false;
+
+  constructor(
+    directory: string,
+    private readonly options: UnpackOptions,
+  ) {
+    this.#root = fs.Descriptor.directory(directory);
+  }
+
+  /** Content bytes written; undefined when entries replaced others, so that only a look at the tree tells. */
+  get size(): number | undefined {
+    return this.#replaced ? undefined : this.#bytes;
+  }
+
+  entry(entry: TarEntry): void {
+    const { limits = {} } = this.options;
+    if (++this.#entries > (limits.maxEntries ?? Number.POSITIVE_INFINITY))
+      throw new TooLarge(`more than ${limits.maxEntries} entries`);
+    this.#bytes += entry.size;
+    if (this.#bytes > (limits.maxBytes ?? Number.POSITIVE_INFINITY))
+      throw new TooLarge(`more than ${limits.maxBytes} bytes`);
+    try {
+      this.#place(cleanPath(entry.path), entry);
+    } catch (error) {
+      throw explain(error, entry);
+    }
+  }
+
+  data(bytes: Uint8Array): void {
+    if (!this.#file) return;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file.fd, bytes, at, bytes.length - at);
+  }
+
+  end(): void {
+    if (!this.#file) return;
+    const { fd, entry } = this.#file;
+    this.#file = undefined;
+    try {
+      this.#describe(fd, entry);
+      fs.setMtime(fd, entry.mtime);
+    } catch (error) {
+      throw explain(error, entry);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** The archive is complete: gives directories their times. */
+  finish(): void {
+    for (const [path, mtime] of [...this.#directoryTimes].reverse()) {
+      const fd = fs.unlessMissing(() =>
+        fs.openInRoot(this.#root.fd, toBytes(path || "."), openDirectory | fs.O_NOFOLLOW),
+      );
+      if (fd === undefined) continue;
+      try {
+        fs.setMtime(fd, mtime);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file) closeSync(this.#file.fd);
+    this.#file = undefined;
+    this.#forgetParent();
+    this.#root[Symbol.dispose]();
+  }
+
+  #place(path: ByteString, entry: TarEntry): void {
+    if (path === "") {
+      if (entry.type !== "directory") throw new InvalidParameter("the root is not a directory");
+      this.#describe(this.#root.fd, entry);
+      this.#directoryTimes.set("", entry.mtime);
+      return;
+    }
+    const slash = path.lastIndexOf("/");
+    const directory = this.#openParent(path.slice(0, Math.max(slash, 0)));
+    const base = path.slice(slash + 1);
+    if (this.options.layer && base.startsWith(whiteoutPrefix)) {
+      this.#whiteout(directory, base);
+      return;
+    }
+    const name = toBytes(base);
+    switch (entry.type) {
+      case "file":
+        this.#file = {
+          fd: this.#create(directory, name, entry, () => fs.openAt(directory, name, createFile, 0o600)),
+          entry,
+        };
+        break;
+      case "directory":
+        this.#directory(directory, name, entry);
+        this.#directoryTimes.set(path, entry.mtime);
+        break;
+      case "symlink":
+        this.#create(directory, name, entry, () => fs.symlinkAt(toBytes(entry.linkPath), directory, name));
+        this.#describeAt(directory, name, entry);
+        break;
+      case "link":
+        this.#link(directory, name, path, entry);
+        break;
+      default:
+        this.#special(directory, name, entry, typeBits[entry.type]);
+    }
+  }
+
+  #special(directory: number, name: Buffer, entry: TarEntry, type: number): void {
+    const { major, minor } = entry.device;
+    const mode = type | entry.mode;
+    this.#create(directory, name, entry, () => fs.mknodAt(directory, name, mode, major, minor));
+    this.#describeAt(directory, name, entry);
+  }
+
+  #link(directory: number, name: Buffer, path: ByteString, entry: TarEntry): void {
+    const target = cleanPath(entry.linkPath);
+    if (target === path) throw new InvalidParameter("hard link to itself");
+    const slash = target.lastIndexOf("/");
+    const from = fs.openInRoot(
+      this.#root.fd,
+      toBytes(slash < 0 ? "." : target.slice(0, slash)),
+      fs.O_PATH | fs.O_DIRECTORY,
+    );
+    try {
+      const source = toBytes(target.slice(slash + 1));
+      this.#create(directory, name, entry, () => fs.linkAt(from, source, directory, name));
+    } finally {
+      closeSync(from);
+    }
+  }
+
+  #directory(directory: number, name: Buffer, entry: TarEntry): void {
+    let hidesLower = false;
+    try {
+      fs.mkdirAt(directory, name, 0o700);
+    } catch (error) {
+      if (!isExists(error)) throw error;
+      const there = fs.statAt(directory, name);
+      if ((there.mode & fs.S_IFMT) !== fs.S_IFDIR) {
+        hidesLower = this.options.layer !== undefined && isWhiteout(there);
+        this.#clear(directory, name, entry);
+        fs.mkdirAt(directory, name, 0o700);
+      }
+    }
+    const fd = fs.openAt(directory, name, openDirectory | fs.O_NOFOLLOW);
+    try {
+      this.#describe(fd, entry);
+      // The whiteout said that nothing below is to be seen here; the directory in its place says so too.
+      if (hidesLower) setOpaque(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Makes something new; what is in the way goes. */
+  #create<T>(directory: number, name: Buffer, entry: TarEntry, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (!isExists(error)) throw error;
+      this.#clear(directory, name, entry);
+      return make();
+    }
+  }
+
+  #clear(directory: number, name: Buffer, entry: TarEntry): void {
+    const there = fs.statAt(directory, name);
+    const isDirectory = (there.mode & fs.S_IFMT) === fs.S_IFDIR;
+    if (this.options.noOverwriteDirNonDir && isDirectory !== (entry.type === "directory")) {
+      const path = JSON.stringify(readable(entry.path));
+      throw new InvalidParameter(
+        isDirectory
+          ? `cannot overwrite directory ${path} with non-directory`
+          : `cannot overwrite non-directory ${path} with directory`,
+      );
+    }
+    this.#replaced = true;
+    removeTree(directory, name, isDirectory);
+  }
+
+  #whiteout(directory: number, base: ByteString): void {
+    if (base === opaqueMarker) {
+      setOpaque(directory);
+      return;
+    }
+    // aufs kept notes of its own under this double prefix; they mean nothing elsewhere.
+    if (base.startsWith(whiteoutPrefix + whiteoutPrefix)) return;
+    const hidden = base.slice(whiteoutPrefix.length);
+    if (hidden === "" || hidden === "." || hidden === "..") throw new InvalidParameter("whiteout of nothing");
+    const name = toBytes(hidden);
+    try {
+      fs.mknodAt(directory, name, fs.S_IFCHR);
+    } catch (error) {
+      if (!isExists(error)) throw error;
+      // Whiteouts are about the layers below; what this layer brings itself stays.
+      const fd = fs.unlessMissing(() => fs.openAt(directory, name, openDirectory | fs.O_NOFOLLOW));
+      if (fd === undefined) return;
+      try {
+        setOpaque(fd);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+
+  /** Descriptor of the directory at `path`, made if missing. Stays this object's. */
+  #openParent(path: ByteString): number {
+    if (this.#parent?.path === path) return this.#parent.fd;
+    // Also for the root: what replaces a directory beside the remembered one must not leave a stale memory.
+    this.#forgetParent();
+    if (path === "") return this.#root.fd;
+    const fd = this.#openOrMake(path);
+    this.#parent = { path, fd };
+    return fd;
+  }
+
+  #openOrMake(path: ByteString): number {
+    const open = () => fs.openInRoot(this.#root.fd, toBytes(path), openDirectory);
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof Errno) || error.code !== "ENOENT") throw error;
+    }
+    const slash = path.lastIndexOf("/");
+    const parent = slash < 0 ? undefined : this.#openOrMake(path.slice(0, slash));
+    try {
+      const name = toBytes(path.slice(slash + 1));
+      fs.mkdirAt(parent ?? this.#root.fd, name, 0o755);
+      this.#lookAsBelow(parent ?? this.#root.fd, name, path);
+    } finally {
+      if (parent !== undefined) closeSync(parent);
+    }
+    return open();
+  }
+
+  /** A directory that the archive doesn't describe takes owner, mode and time from the layers below. */
+  #lookAsBelow(directory: number, name: Buffer, path: ByteString): void {
+    for (const lower of this.options.layer?.lower ?? []) {
+      using root = fs.Descriptor.directory(lower);
+      const fd = fs.unlessMissing(() =>
+        fs.openInRoot(root.fd, toBytes(path), openDirectory | fs.O_NOFOLLOW),
+      );
+      if (fd === undefined) continue;
+      try {
+        const { uid, gid, mode, mtime } = fs.statAt(fd, "");
+        fs.chownAt(directory, name, uid, gid);
+        const own = fs.openAt(directory, name, openDirectory | fs.O_NOFOLLOW);
+        try {
+          fchmodSync(own, mode & 0o7777);
+        } finally {
+          closeSync(own);
+        }
+        this.#directoryTimes.set(path, mtime);
+        return;
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+
+  /** Owner, then what a change of owner would clear: mode, attributes. */
+  #describe(fd: number, entry: TarEntry): void {
+    const { uid, gid } = this.options.owner ?? entry;
+    fchownSync(fd, uid, gid);
+    fchmodSync(fd, entry.mode);
+    this.#xattrs(fd, "", entry);
+  }
+
+  /** For what can't be opened: links, devices. Its mode was given when it was made, short of the umask. */
+  #describeAt(directory: number, name: Buffer, entry: TarEntry): void {
+    const { uid, gid } = this.options.owner ?? entry;
+    fs.chownAt(directory, name, uid, gid);
+    if (entry.type !== "symlink") fs.chmodAt(directory, name, entry.mode);
+    this.#xattrs(directory, name, entry);
+    fs.setMtimeAt(directory, name, entry.mtime);
+  }
+
+  #xattrs(directory: number, name: Buffer | "", entry: TarEntry): void {
+    for (const [attribute, value] of entry.xattrs) {
+      // From an archive, overlay's own attributes could redirect lookups; only markers are turned into them.
+      if (isOverlayXattr(attribute)) continue;
+      try {
+        fs.setXattrAt(directory, name, toBytes(attribute), toBytes(value));
+      } catch (error) {
+        // As Docker and GNU tar: a file system without such attributes still gets the file.
+        if (!(error instanceof Errno) || !unsupportedXattr.has(error.code)) throw error;
+      }
+    }
+  }
+
+  #forgetParent(): void {
+    if (this.#parent) closeSync(this.#parent.fd);
+    this.#parent = undefined;
+  }
+}
+
+const unsupportedXattr = new Set(["EOPNOTSUPP", "EPERM"]);
+
+function setOpaque(directory: number): void {
+  fs.setXattrAt(directory, "", opaqueXattr, toBytes("y"));
+}
+
+const isExists = (error: unknown) => error instanceof Errno && error.code === "EEXIST";
+
+const isWhiteout = ({ mode, device }: fs.FileStat) =>
+  (mode & fs.S_IFMT) === fs.S_IFCHR && device.major === 0 && device.minor === 0;
+
+/** Relative, without `.`, `..` and empty parts. @throws InvalidParameter when it leads above the root */
+function cleanPath(path: ByteString): ByteString {
+  if (!/(^|\/)(\.{0,2})(\/|$)/.test(path)) return path;
+  const parts: ByteString[] = [];
+  for (const part of path.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined)
+      throw new InvalidParameter(`${readable(path)} leads outside of the archive's root`);
+  }
+  return parts.join("/");
+}
+
+/** What the archive is to blame for, rather than the disk. */
+const archiveFaults = new Set([
+  "ENAMETOOLONG",
+  "ENOTDIR",
+  "EISDIR",
+  "ELOOP",
+  "EINVAL",
+  "ENOENT",
+  "EEXIST",
+  "EMLINK",
+  "EXDEV",
+]);
+
+function explain(error: unknown, entry: TarEntry): unknown {
+  const what = `${readable(entry.path)}${entry.linkPath ? ` -> ${readable(entry.linkPath)}` : ""}`;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (error instanceof InvalidParameter) return new InvalidParameter(`${what}: ${error.message}`, { cause: error });
+  if (code !== undefined && archiveFaults.has(code))
+    return new InvalidParameter(`${what}: ${(error as Error).message}`, { cause: error });
+  return error;
+}

@@ -1,0 +1,205 @@
+/**
+ * What the store promises. Content is immutable bytes named by their digest; a snapshot is a directory tree
+ * made of overlay layers; metadata is SQLite. Garbage is what no image, container, build record or lease reaches.
+ */
+import type { Readable } from "node:stream";
+import type { Digest } from "../lib/digest.ts";
+import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
+
+/** Content-addressed blobs on disk: `<root>/content/blobs/sha256/<hex>`, ingests in `<root>/content/ingest/`. */
+export interface ContentStore {
+  has(digest: Digest): boolean;
+  /** Size in bytes. @throws NotFound */
+  size(digest: Digest): number;
+  /** Absolute path of the blob, for readers that want a file. @throws NotFound */
+  path(digest: Digest): string;
+  /** Streams the blob, optionally a byte range (end exclusive). @throws NotFound */
+  open(digest: Digest, range?: { start?: number; end?: number }): Readable;
+  /** The whole blob; refuses one over `limit` bytes (default 8 MiB). @throws NotFound, TooLarge */
+  bytes(digest: Digest, limit?: number): Promise<Uint8Array>;
+  /**
+   * Starts or resumes the ingest named `ref` (any string; stored hashed). Two live ingests of one ref wait for
+   * each other. `resume: true` keeps what an interrupted ingest left: `offset` says how much.
+   */
+  ingest(ref: string, options?: { resume?: boolean }): Promise<Ingest>;
+  /** Stores bytes already in memory. */
+  put(bytes: Uint8Array | string): Promise<Digest>;
+  remove(digest: Digest): void;
+  list(): Iterable<{ digest: Digest; size: number }>;
+}
+
+export interface Ingest {
+  /** Bytes already written. */
+  readonly offset: number;
+  write(chunk: Uint8Array): Promise<void>;
+  /**
+   * fsync, verify, rename into place. @throws InvalidParameter when digest or size differ from what is
+   * expected (the ingest is then discarded).
+   */
+  commit(expected?: { digest?: Digest; size?: number }): Promise<{ digest: Digest; size: number }>;
+  /** Closes; keeps the partial bytes for a resume when `keep`. Safe after commit. */
+  close(options?: { keep?: boolean }): Promise<void>;
+}
+
+/** A mount as mount(2) takes it. */
+export interface Mount {
+  type: string;
+  source: string;
+  /** Comma-separated data and flag words: `lowerdir=...`, `ro`, `nosuid`. */
+  options: string[];
+}
+
+export type SnapshotKind = "committed" | "active";
+export interface SnapshotInfo {
+  key: string;
+  parent?: string;
+  kind: SnapshotKind;
+  /** Bytes and inodes in this snapshot's own layer; set at commit. */
+  size?: number;
+  createdAt: number;
+}
+
+/**
+ * Overlay snapshots. A committed one is read-only and named by chain id (OCI image-spec, config.md "Layer
+ * ChainID") or by the builder's own key; an active one is writable. State is in the metadata database, trees in
+ * `<root>/snapshots/<n>/{fs,work}`.
+ */
+export interface Snapshots {
+  stat(key: string): SnapshotInfo | undefined;
+  /** A writable snapshot on `parent` (none: an empty tree). @throws NotFound parent, Conflict key taken */
+  prepare(key: string, parent?: string): SnapshotInfo;
+  /** The mounts that give the whole tree; read-only for a committed key. Many layers are handled. @throws NotFound */
+  mounts(key: string): Mount[];
+  /** The directory of the snapshot's own layer (overlay "upper"). */
+  upperDir(key: string): string;
+  /** Makes the active `key` the committed `name`; its size is measured (or given). @throws Conflict name taken */
+  commit(name: string, key: string, size?: number): Promise<SnapshotInfo>;
+  /** Removes a snapshot that no other has as parent. @throws NotFound, Conflict when it is a parent */
+  remove(key: string): void;
+  /** Bytes used by the snapshot's own layer, measured now for an active one. */
+  usage(key: string): Promise<{ bytes: number; inodes: number }>;
+  list(): SnapshotInfo[];
+  /** Mounts `key` at `target` (created if missing); release unmounts. */
+  mountAt(key: string, target: string): void;
+  unmount(target: string): void;
+}
+
+export interface LayerLimits {
+  /** Refuses a layer that unpacks to more bytes or entries than this. */
+  maxBytes?: number;
+  maxEntries?: number;
+}
+
+/** Layer tars to trees and back; runs in workers, so the daemon's thread stays free. */
+export interface Layers {
+  /**
+   * Unpacks a layer blob (gzip, zstd or plain, told by content) over `parent` as committed snapshot `chainId`;
+   * a no-op when that snapshot is there. Checks the uncompressed digest. Paths and links never leave the root.
+   * @throws InvalidParameter wrong diffId, truncated or malformed archive, escaping path; nothing stays behind
+   */
+  unpack(
+    blob: Digest,
+    expect: { diffId: Digest; chainId: string; parent?: string },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * Packs the own layer of an active or committed snapshot as a layer tar (overlay whiteouts become `.wh.`
+   * entries, OCI image-spec layer.md), compressed, into the content store.
+   */
+  pack(
+    key: string,
+    options?: { compression?: "gzip" | "zstd" | "none"; level?: number; epoch?: number },
+    signal?: AbortSignal,
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
+  /** Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT. */
+  extract(
+    tar: Readable,
+    directory: string,
+    options?: { limits?: LayerLimits; owner?: { uid: number; gid: number }; noOverwriteDirNonDir?: boolean },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename). */
+  archive(root: string, path: string, options?: { as?: string }): Readable;
+}
+
+/** An image as the store knows it. `id` is the digest of its config, as Docker's image id. */
+export interface ImageRecord {
+  id: Digest;
+  manifest: Digest;
+  manifestMediaType: string;
+  config: ImageConfig;
+  platform: Platform;
+  /** In order, base first. */
+  layers: { descriptor: Descriptor; diffId: Digest; chainId: string }[];
+  /** Sum of the uncompressed sizes of the layers. */
+  size: number;
+  createdAt: number;
+}
+
+/**
+ * Names to images. References are normalized (`docker.io/library/busybox:latest`,
+ * `host:port/name@sha256:...`).
+ */
+export interface Images {
+  /**
+   * Registers a manifest whose blobs are all in the content store, unpacking its layers. `onLayer` hears of each
+   * layer unpacked.
+   */
+  register(
+    manifest: Descriptor,
+    options?: { signal?: AbortSignal; onLayer?: (diffId: Digest) => void },
+  ): Promise<ImageRecord>;
+  get(id: Digest): ImageRecord | undefined;
+  list(): ImageRecord[];
+  /** All `reference -> id` pairs; both tags and `name@digest`. */
+  names(): { reference: string; id: Digest }[];
+  byName(reference: string): ImageRecord | undefined;
+  /** Ids that begin with `prefix` (hex, without algorithm). */
+  byPrefix(prefix: string): ImageRecord[];
+  tag(reference: string, id: Digest): void;
+  untag(reference: string): void;
+  /** Forgets the image and its names; layers that nothing else reaches are removed by `collect`. */
+  remove(id: Digest): void;
+  /** Removes content and snapshots that no image, active snapshot, lease or pin reaches. Returns bytes freed. */
+  collect(): Promise<{ removed: Digest[]; bytes: number }>;
+  /** Keeps blobs and committed snapshots from `collect` until released. In memory: for work in progress. */
+  lease(): Lease;
+  /** Names committed snapshots that `collect` must keep besides images', e.g. the build cache's. */
+  addRoots(roots: () => Iterable<string>): void;
+}
+
+export interface Lease extends Disposable {
+  addBlob(digest: Digest): void;
+  addSnapshot(key: string): void;
+}
+
+/**
+ * A table of JSON documents in SQLite with a primary key and optional unique columns computed from the document.
+ */
+export interface Table<T> {
+  get(key: string): T | undefined;
+  list(): T[];
+  /** Insert or replace. @throws Conflict when a unique column is taken by another key */
+  put(key: string, value: T): void;
+  delete(key: string): boolean;
+  by(column: string, value: string): T | undefined;
+}
+
+/** `<root>/gantry.db`, WAL, synchronous=NORMAL. */
+export interface Metadata extends Disposable {
+  table<T>(name: string, unique?: Record<string, (value: T) => string | undefined>): Table<T>;
+  /** Runs `work` in one transaction; a throw rolls back. */
+  transaction<R>(work: () => R): R;
+}
+
+export interface Store extends AsyncDisposable {
+  readonly root: string;
+  readonly metadata: Metadata;
+  readonly content: ContentStore;
+  readonly snapshots: Snapshots;
+  readonly layers: Layers;
+  readonly images: Images;
+}
+
+/** Opens (creating) the store at `root`, and clears what a crash left half-done. Exported by store/index.ts. */
+export type OpenStore = (root: string) => Promise<Store>;

@@ -1,0 +1,162 @@
+/** A daemon of its own for a test file: own roots, socket, bridge and addresses, and nothing left afterwards. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { busyboxArchive } from "./busybox.ts";
+
+const top = join(import.meta.dir, "..", "..");
+export const executable = join(top, "dist", "gantry");
+
+export interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export class TestDaemon implements AsyncDisposable {
+  readonly root = mkdtempSync(join(tmpdir(), "gt-"));
+  readonly socket = join(this.root, "s");
+  readonly host = `unix://${this.socket}`;
+  readonly dataRoot = join(this.root, "data");
+  readonly execRoot = join(this.root, "x");
+  readonly #suffix = this.root.slice(-5).toLowerCase().replace(/[^a-z0-9]/g, "0");
+  readonly bridge = `gt${this.#suffix}`;
+  /** A /16 below 10.128 by chance: test files may run side by side. */
+  readonly #block = 128 + Math.floor(Math.random() * 100);
+  #process: Bun.Subprocess | undefined;
+
+  constructor(readonly flags: string[] = []) {}
+
+  static async start(options: { flags?: string[]; images?: boolean } = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(options.flags);
+    await daemon.boot();
+    if (options.images !== false) {
+      const loaded = await daemon.gantry(["load", "-q", "-i", busyboxArchive()]);
+      if (loaded.code !== 0) throw new Error(`cannot load busybox: ${loaded.stderr}`);
+    }
+    return daemon;
+  }
+
+  /** Starts the process and waits until it answers; returns the milliseconds that took. */
+  async boot(): Promise<number> {
+    mkdirSync(this.root, { recursive: true });
+    const from = performance.now();
+    const args = [
+      "daemon", "-H", this.host, "--data-root", this.dataRoot, "--exec-root", this.execRoot, "--pidfile", join(this.root, "pid"),
+      "--config-file", join(this.root, "daemon.json"), "--bridge", this.bridge, "--bip", `10.${this.#block}.0.1/24`,
+      "--default-address-pool", `base=10.${this.#block}.128.0/17,size=24`, ...this.flags,
+    ];
+    this.#process = Bun.spawn([executable, ...args], { stdin: "ignore", stdout: Bun.file(join(this.root, "log")), stderr: Bun.file(join(this.root, "log")) });
+    while (!(await this.#answers())) {
+      if (this.#process.exitCode !== null) throw new Error(`the daemon ended with ${this.#process.exitCode}:\n${this.log()}`);
+      if (performance.now() - from > 20_000) throw new Error(`the daemon does not answer:\n${this.log()}`);
+      await Bun.sleep(5);
+    }
+    return performance.now() - from;
+  }
+
+  get pid(): number {
+    return this.#process!.pid;
+  }
+
+  log(): string {
+    return existsSync(join(this.root, "log")) ? readFileSync(join(this.root, "log"), "utf8") : "";
+  }
+
+  /** kill -9. */
+  async crash(): Promise<void> {
+    this.#process!.kill("SIGKILL");
+    await this.#process!.exited;
+  }
+
+  async shutDown(): Promise<void> {
+    this.#process!.kill("SIGTERM");
+    await this.#process!.exited;
+  }
+
+  gantry(args: string[], options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {}): Promise<Result> {
+    return run([executable, ...args], { ...options, env: { GANTRY_HOST: this.host, ...options.env } });
+  }
+
+  /** The real docker CLI. */
+  docker(args: string[], options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {}): Promise<Result> {
+    return run(["docker", "-H", this.host, ...args], { ...options, env: { DOCKER_CONFIG: join(this.root, "docker-config"), DOCKER_BUILDKIT: undefined, ...options.env } });
+  }
+
+  /** stdout of a command that must succeed. */
+  async ok(args: string[], options: { stdin?: string | Blob; cwd?: string } = {}): Promise<string> {
+    const result = await this.gantry(args, options);
+    if (result.code !== 0) throw new Error(`gantry ${args.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+    return result.stdout.trimEnd();
+  }
+
+  /** The API, raw. */
+  request(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://localhost${path}`, { ...init, unix: this.socket } as RequestInit);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process && this.#process.exitCode === null && this.#process.signalCode === null) {
+      const ids = (await this.gantry(["ps", "-aq"])).stdout.trim().split("\n").filter(Boolean);
+      if (ids.length > 0) await this.gantry(["rm", "-f", "-v", ...ids]);
+      await this.gantry(["network", "prune", "-f"]);
+      await this.shutDown();
+    }
+    Bun.spawnSync(["ip", "link", "delete", this.bridge], { stderr: "ignore" });
+    for (const { target } of leftMounts(this.root)) Bun.spawnSync(["umount", "-l", target]);
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  async #answers(): Promise<boolean> {
+    if (!existsSync(this.socket)) return false;
+    try {
+      return (await this.request("/_ping")).ok;
+    } catch {
+      return false;
+    }
+  }
+}
+
+export async function run(command: string[], options: { stdin?: string | Blob; env?: Record<string, string | undefined>; cwd?: string } = {}): Promise<Result> {
+  const child = Bun.spawn(command, {
+    stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
+    stdout: "pipe",
+    stderr: "pipe",
+    cwd: options.cwd ?? tmpdir(),
+    env: { ...process.env, ...options.env },
+  });
+  const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  return { code, stdout, stderr };
+}
+
+/** Mounts below a directory, innermost first. */
+export function leftMounts(root: string): { target: string }[] {
+  return readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => ({ target: line.split(" ")[1] ?? "" }))
+    .filter(({ target }) => target.startsWith(`${root}/`))
+    .reverse();
+}
+
+/** Pids of processes whose command line or environment names `needle`. */
+export function processesNaming(needle: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(needle);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Waits until `condition` holds; what it stands for must come, so the bound is generous. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 15_000): Promise<void> {
+  const end = performance.now() + ms;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    await Bun.sleep(20);
+  }
+}
