@@ -63,6 +63,31 @@ export class Unavailable extends kindError("unavailable") {}
 export class Cancelled extends kindError("cancelled") {}
 export class Internal extends kindError("internal") {}
 
+const classes: Record<ErrorKind, new (message: string, options?: { cause?: unknown }) => GantryError> = {
+  invalid: InvalidParameter,
+  unauthorized: Unauthorized,
+  forbidden: Forbidden,
+  "not-found": NotFound,
+  "not-modified": NotModified,
+  conflict: Conflict,
+  "too-large": TooLarge,
+  "not-implemented": NotImplemented,
+  unavailable: Unavailable,
+  cancelled: Cancelled,
+  internal: Internal,
+};
+
+/** The error of a kind, as when it comes back from a worker or over HTTP. */
+export function errorOfKind(kind: ErrorKind, message: string, options?: { cause?: unknown }): GantryError {
+  return new classes[kind](message, options);
+}
+
+/** The kind behind an HTTP status; what is unknown is internal. */
+export function kindOfStatus(status: number): ErrorKind {
+  const kinds = Object.keys(statusOfKind) as ErrorKind[];
+  return kinds.find((kind) => statusOfKind[kind] === status) ?? "internal";
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

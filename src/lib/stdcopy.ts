@@ -16,7 +16,10 @@ export class Demultiplexer {
   constructor(private readonly onData: (stream: number, data: Buffer) => void) {}
 
   push(chunk: Uint8Array): void {
-    let data = this.#pending.length > 0 ? Buffer.concat([this.#pending, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    let data =
+      this.#pending.length > 0
+        ? Buffer.concat([this.#pending, chunk])
+        : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     while (data.length >= 8) {
       const length = data.readUInt32BE(4);
       if (data.length < 8 + length) break;

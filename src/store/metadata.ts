@@ -1,5 +1,5 @@
 /** Documents in SQLite: one table each, a key, and columns computed from the document that must be unique. */
-import { Database, type SQLQueryBindings, SQLiteError } from "bun:sqlite";
+import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
 import { Conflict } from "../lib/errors.ts";
 import type { Metadata, Table } from "./types.ts";
 
@@ -87,7 +87,9 @@ class DocumentTable<T> implements Table<T> {
       );
     } catch (error) {
       if (!(error instanceof SQLiteError) || error.code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
-      throw new Conflict(`${this.name}: ${key} would take what another has: ${error.message}`, { cause: error });
+      throw new Conflict(`${this.name}: ${key} would take what another has: ${error.message}`, {
+        cause: error,
+      });
     }
   }
 
@@ -129,9 +131,7 @@ function createTable<T>(
           const fill = database.query(`UPDATE doc_${name} SET u_${column} = ? WHERE key = ?`);
           for (const row of rows) fill.run(compute(JSON.parse(row.doc) as T) ?? null, row.key);
         }
-        database.run(
-          `CREATE UNIQUE INDEX IF NOT EXISTS doc_${name}_${column} ON doc_${name} (u_${column})`,
-        );
+        database.run(`CREATE UNIQUE INDEX IF NOT EXISTS doc_${name}_${column} ON doc_${name} (u_${column})`);
       }
     })
     .immediate();

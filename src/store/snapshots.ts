@@ -132,7 +132,8 @@ export class OverlaySnapshots implements Snapshots {
     const bytes = size ?? (await this.usage(key)).bytes;
     return this.metadata.transaction(() => {
       this.#checkActive(key);
-      if (name !== key && this.#queries.byKey.get(name)) throw new Conflict(`snapshot ${name} already exists`);
+      if (name !== key && this.#queries.byKey.get(name))
+        throw new Conflict(`snapshot ${name} already exists`);
       this.#queries.commit.run(name, bytes, key);
       return infoOf(this.#row(name));
     });

@@ -1,16 +1,4 @@
-import {
-  Conflict,
-  Forbidden,
-  GantryError,
-  Internal,
-  InvalidParameter,
-  NotFound,
-  NotImplemented,
-  NotModified,
-  TooLarge,
-  Unauthorized,
-  Unavailable,
-} from "../../lib/errors.ts";
+import { errorOfKind, GantryError, kindOfStatus, Unavailable } from "../../lib/errors.ts";
 import { Connection } from "./connection.ts";
 import { jsonLines } from "./json-lines.ts";
 import type { ResponseKind } from "./response-parser.ts";
@@ -221,18 +209,6 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   ).toString();
 }
 
-const errorClasses: Record<number, new (message: string, options: { cause: unknown }) => GantryError> = {
-  304: NotModified,
-  400: InvalidParameter,
-  401: Unauthorized,
-  403: Forbidden,
-  404: NotFound,
-  409: Conflict,
-  413: TooLarge,
-  501: NotImplemented,
-  503: Unavailable,
-};
-
 /** The cause of an error that the engine answered with, unlike those that arise on the way to it. */
 export class EngineAnswer {
   constructor(readonly status: number) {}
@@ -246,10 +222,8 @@ export function isEngineError(error: unknown): error is GantryError {
 /** The error that an answer of status 300 or above stands for, with the engine's message. Reads the body. */
 export async function errorOf(response: ApiResponse): Promise<GantryError> {
   const text = await textOf(response.body);
-  const Kind = errorClasses[response.status] ?? Internal;
-  return new Kind(messageIn(text) || `request returned status ${response.status}`, {
-    cause: new EngineAnswer(response.status),
-  });
+  const message = messageIn(text) || `request returned status ${response.status}`;
+  return errorOfKind(kindOfStatus(response.status), message, { cause: new EngineAnswer(response.status) });
 }
 
 function messageIn(text: string): string {

@@ -2,8 +2,8 @@ import { ApiClientOverHttp, type ClientOptions } from "./client.ts";
 import type { ApiClient, Endpoint } from "./types.ts";
 
 export type { ClientOptions } from "./client.ts";
-export { type PackOptions, packContext } from "./context.ts";
 export { errorOf, isEngineError } from "./client.ts";
+export { type PackOptions, packContext } from "./context.ts";
 export * from "./endpoint.ts";
 export * from "./types.ts";
 

@@ -11,5 +11,5 @@ export {
   toByteString,
   toBytes,
 } from "./entry.ts";
-export { TarReader, type TarHandler } from "./reader.ts";
+export { type TarHandler, TarReader } from "./reader.ts";
 export { formatHeader } from "./writer.ts";

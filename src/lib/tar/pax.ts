@@ -1,5 +1,5 @@
 /** Records of pax extended headers: `<length> <key>=<value>\n`, the length counting the whole record. */
-import { type ByteString, toBytes, toByteString } from "./entry.ts";
+import { type ByteString, toByteString, toBytes } from "./entry.ts";
 
 /** @throws RangeError with what is wrong */
 export function parsePax(bytes: Uint8Array): Map<ByteString, ByteString> {

@@ -3,7 +3,14 @@
  * numbers. Push-driven and synchronous: bytes go in as they come, entries and contents come out at once.
  */
 import { InvalidParameter } from "../errors.ts";
-import { type ByteString, blockSize, type EntryType, readable, type TarEntry, toByteString } from "./entry.ts";
+import {
+  type ByteString,
+  blockSize,
+  type EntryType,
+  readable,
+  type TarEntry,
+  toByteString,
+} from "./entry.ts";
 import { parsePax } from "./pax.ts";
 
 export interface TarHandler {
@@ -61,7 +68,8 @@ export class TarReader {
   finish(): void {
     const state = this.#state;
     // The two zero blocks at the end are missing in some writers' archives; everyone accepts that.
-    const complete = state.at === "end" || (state.at === "header" && this.#filled === 0 && this.#pax.size === 0);
+    const complete =
+      state.at === "end" || (state.at === "header" && this.#filled === 0 && this.#pax.size === 0);
     if (!complete) throw new InvalidParameter("unexpected end of archive");
   }
 
@@ -174,8 +182,7 @@ export class TarReader {
       gid: this.#owner(this.#paxNumber(pax, "gid", path) ?? this.#number(block, 116, 8, "gid"), path),
       // Only files have content; what others say of their size means nothing.
       size: type === "file" ? size : 0,
-      mtime:
-        this.#paxTime(pax, path) ?? BigInt(this.#number(block, 136, 12, "mtime")) * 1_000_000_000n,
+      mtime: this.#paxTime(pax, path) ?? BigInt(this.#number(block, 136, 12, "mtime")) * 1_000_000_000n,
       linkPath: isLink ? (pax.get("linkpath") ?? text(block, 157, 100)) : "",
       device: isDevice
         ? { major: this.#number(block, 329, 8, "device"), minor: this.#number(block, 337, 8, "device") }
@@ -195,7 +202,7 @@ export class TarReader {
     try {
       records = parsePax(bytes);
     } catch (error) {
-      return this.#fail((error as Error).message);
+      this.#fail((error as Error).message);
     }
     const target = flag === "g" ? this.#global : this.#pax;
     for (const [key, value] of records) {
@@ -262,7 +269,8 @@ export class TarReader {
   }
 
   #unsupported(flag: string, path: ByteString): never {
-    const what = flag === "S" || flag === "sparse" ? "sparse files are" : `entry type ${JSON.stringify(flag)} is`;
+    const what =
+      flag === "S" || flag === "sparse" ? "sparse files are" : `entry type ${JSON.stringify(flag)} is`;
     throw new InvalidParameter(`${readable(path)}: ${what} not supported`);
   }
 

@@ -1,11 +1,5 @@
 /** Writes tar headers: ustar where it suffices, a pax header before it where it doesn't. */
-import {
-  type ByteString,
-  blockSize,
-  type EntryType,
-  paddingOf,
-  type TarEntry,
-} from "./entry.ts";
+import { type ByteString, blockSize, type EntryType, paddingOf, type TarEntry } from "./entry.ts";
 import { formatPax } from "./pax.ts";
 
 const flags: Record<EntryType, string> = {
@@ -96,6 +90,8 @@ const hasHighBytes = (path: ByteString) => /[\x80-\xff]/.test(path);
 function formatTime(nanoseconds: bigint): string {
   const sign = nanoseconds < 0n ? "-" : "";
   const size = nanoseconds < 0n ? -nanoseconds : nanoseconds;
-  const fraction = String(size % 1_000_000_000n).padStart(9, "0").replace(/0+$/, "");
+  const fraction = String(size % 1_000_000_000n)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
   return `${sign}${size / 1_000_000_000n}${fraction ? `.${fraction}` : ""}`;
 }

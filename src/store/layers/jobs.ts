@@ -22,7 +22,13 @@ export interface JobContext {
 
 export const jobs: {
   [N in JobName]: (task: Jobs[N]["task"], context: JobContext) => Promise<Jobs[N]["result"]>;
-} = { unpack, extract, pack, archive, measure: ({ directory }, { signal }) => measureTree(directory, signal) };
+} = {
+  unpack,
+  extract,
+  pack,
+  archive,
+  measure: ({ directory }, { signal }) => measureTree(directory, signal),
+};
 
 async function unpack(
   { blob, directory, lower, diffId }: Jobs["unpack"]["task"],

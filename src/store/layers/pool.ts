@@ -3,7 +3,7 @@
  * memory returns.
  */
 import { availableParallelism } from "node:os";
-import { type ErrorKind, GantryError, Internal } from "../../lib/errors.ts";
+import { errorOfKind, Internal } from "../../lib/errors.ts";
 import type { FromWorker, JobName, Jobs, ToWorker } from "./protocol.ts";
 
 /** Milliseconds without a job after which a worker ends. */
@@ -49,7 +49,11 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** Starts a job on the least busy thread. */
-  start<N extends JobName>(name: N, task: Jobs[N]["task"], listener: JobListener = {}): Job<Jobs[N]["result"]> {
+  start<N extends JobName>(
+    name: N,
+    task: Jobs[N]["task"],
+    listener: JobListener = {},
+  ): Job<Jobs[N]["result"]> {
     const id = ++this.#lastId;
     const thread = this.#pick();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

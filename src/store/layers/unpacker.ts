@@ -276,9 +276,7 @@ export class Unpacker implements TarHandler, Disposable {
   #lookAsBelow(directory: number, name: Buffer, path: ByteString): void {
     for (const lower of this.options.layer?.lower ?? []) {
       using root = fs.Descriptor.directory(lower);
-      const fd = fs.unlessMissing(() =>
-        fs.openInRoot(root.fd, toBytes(path), openDirectory | fs.O_NOFOLLOW),
-      );
+      const fd = fs.unlessMissing(() => fs.openInRoot(root.fd, toBytes(path), openDirectory | fs.O_NOFOLLOW));
       if (fd === undefined) continue;
       try {
         const { uid, gid, mode, mtime } = fs.statAt(fd, "");
@@ -373,7 +371,8 @@ const archiveFaults = new Set([
 function explain(error: unknown, entry: TarEntry): unknown {
   const what = `${readable(entry.path)}${entry.linkPath ? ` -> ${readable(entry.linkPath)}` : ""}`;
   const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof InvalidParameter) return new InvalidParameter(`${what}: ${error.message}`, { cause: error });
+  if (error instanceof InvalidParameter)
+    return new InvalidParameter(`${what}: ${error.message}`, { cause: error });
   if (code !== undefined && archiveFaults.has(code))
     return new InvalidParameter(`${what}: ${(error as Error).message}`, { cause: error });
   return error;

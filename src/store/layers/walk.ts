@@ -202,7 +202,12 @@ function insertPrefix(path: ByteString): ByteString {
  * a slash. Names begin with `as`, by default the path's last component; `.` leaves the tree's own entry out.
  * @throws Errno when there is no such path
  */
-export function* walkPath(walker: Walker, root: string, path: string, as: string | undefined): Generator<Walked> {
+export function* walkPath(
+  walker: Walker,
+  root: string,
+  path: string,
+  as: string | undefined,
+): Generator<Walked> {
   using top = fs.Descriptor.directory(root);
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   const base = parts.at(-1);

@@ -10,6 +10,12 @@ interface Running {
   credits: Credits;
 }
 
+/** The worker's side of the channel (HTML, "DedicatedWorkerGlobalScope"). */
+declare const self: {
+  postMessage(message: FromWorker, transfer?: ArrayBuffer[]): void;
+  onmessage: (event: MessageEvent<ToWorker>) => void;
+};
+
 const running = new Map<number, Running>();
 const post = (message: FromWorker, transfer: ArrayBuffer[] = []) => self.postMessage(message, transfer);
 

@@ -1,0 +1,45 @@
+/** The store: content, snapshots, layers, images and metadata below one directory. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { FileContentStore } from "./content.ts";
+import { ImageStore } from "./images.ts";
+import { isUnpackKey, WorkerLayers } from "./layers/index.ts";
+import { WorkerPool } from "./layers/pool.ts";
+import { SqliteMetadata } from "./metadata.ts";
+import { OverlaySnapshots } from "./snapshots.ts";
+import type { OpenStore } from "./types.ts";
+
+export { chainIds } from "./chain.ts";
+export { resolveInRoot } from "./resolve.ts";
+
+/**
+ * Opens (creating) the store at `root`, and clears what a crash left half-done. One process at a time may have it
+ * open; the daemon's lock sees to that.
+ */
+export const openStore: OpenStore = async (root) => {
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  const metadata = new SqliteMetadata(join(root, "gantry.db"));
+  const workers = new WorkerPool();
+  const content = new FileContentStore(join(root, "content"));
+  content.clearStale();
+  const snapshots = new OverlaySnapshots(join(root, "snapshots"), metadata, (directory) =>
+    workers.run("measure", { directory }),
+  );
+  snapshots.recover(isUnpackKey);
+  const layers = new WorkerLayers(content, snapshots, workers);
+  const images = new ImageStore(metadata, content, snapshots, layers);
+  await images.recover();
+  return {
+    root,
+    metadata,
+    content,
+    snapshots,
+    layers,
+    images,
+    async [Symbol.asyncDispose]() {
+      await snapshots.settle();
+      await workers[Symbol.asyncDispose]();
+      metadata[Symbol.dispose]();
+    },
+  };
+};

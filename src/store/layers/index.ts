@@ -1,0 +1,149 @@
+/** Layers by worker threads. */
+import { rm } from "node:fs/promises";
+import { Readable } from "node:stream";
+import type { Digest } from "../../lib/digest.ts";
+import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
+import type { FileContentStore } from "../content.ts";
+import type { OverlaySnapshots } from "../snapshots.ts";
+import type { Layers } from "../types.ts";
+import type { WorkerPool } from "./pool.ts";
+import { Credits } from "./streams.ts";
+
+/** Keys of snapshots that are being unpacked begin so; none outlives the daemon. */
+const unpackPrefix = "unpack/";
+export const isUnpackKey = (key: string) => key.startsWith(unpackPrefix);
+
+const mediaTypeOf = {
+  gzip: mediaTypes.ociLayerGzip,
+  zstd: mediaTypes.ociLayerZstd,
+  none: mediaTypes.ociLayer,
+} as const;
+
+/** Output of an archive that may wait in the daemon for its reader (bytes). */
+const archiveBuffer = 1 << 20;
+
+export class WorkerLayers implements Layers {
+  /** Chains being unpacked. */
+  readonly #unpacking = new Map<string, Promise<void>>();
+
+  constructor(
+    private readonly content: FileContentStore,
+    private readonly snapshots: OverlaySnapshots,
+    private readonly workers: WorkerPool,
+  ) {}
+
+  async unpack(...[blob, expect, signal]: Parameters<Layers["unpack"]>): Promise<void> {
+    const { chainId } = expect;
+    // Whoever waits for another's unpacking tries itself when that one fails or is cancelled.
+    for (let running = this.#unpacking.get(chainId); running; running = this.#unpacking.get(chainId))
+      await running.catch(() => {});
+    signal?.throwIfAborted();
+    if (this.snapshots.stat(chainId)) return;
+    const work = this.#unpack(blob, expect, signal).finally(() => this.#unpacking.delete(chainId));
+    this.#unpacking.set(chainId, work);
+    await work;
+  }
+
+  async #unpack(...[blob, { diffId, chainId, parent }, signal]: Parameters<Layers["unpack"]>): Promise<void> {
+    const path = this.content.path(blob);
+    const key = `${unpackPrefix}${chainId}`;
+    this.snapshots.prepare(key, parent);
+    try {
+      const directory = this.snapshots.upperDir(key);
+      const lower = this.snapshots.lowerDirs(key);
+      const { size } = await this.workers.run("unpack", { blob: path, directory, lower, diffId }, signal);
+      await this.snapshots.commit(chainId, key, size);
+    } catch (error) {
+      this.snapshots.remove(key);
+      throw error;
+    }
+  }
+
+  async pack(
+    ...[key, options = {}, signal]: Parameters<Layers["pack"]>
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
+    const compression = options.compression ?? "gzip";
+    const target = this.content.scratchPath();
+    const directory = this.snapshots.upperDir(key);
+    const lower = this.snapshots.lowerDirs(key);
+    try {
+      const task = { ...options, compression, target, directory, lower };
+      const { digest, size, diffId } = await this.workers.run("pack", task, signal);
+      await this.content.adopt(target, digest);
+      return { descriptor: { mediaType: mediaTypeOf[compression], digest, size }, diffId };
+    } finally {
+      // Gone already when the content store has taken it.
+      await rm(target, { force: true });
+    }
+  }
+
+  async extract(...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>): Promise<void> {
+    signal?.throwIfAborted();
+    const credits = new Credits();
+    const job = this.workers.start("extract", { directory, ...options }, { onCredit: () => credits.add() });
+    signal?.addEventListener("abort", job.abort);
+    const feeding = feed(tar, credits, job.input).catch((error: unknown) => {
+      job.abort();
+      throw error;
+    });
+    try {
+      // The job's own failure ends the feeding, whose failure ends the job: nothing is left running.
+      const [fed, done] = await Promise.allSettled([
+        feeding,
+        job.done.catch((error: Error) => {
+          credits.fail(error);
+          throw error;
+        }),
+      ]);
+      signal?.throwIfAborted();
+      if (fed.status === "rejected") throw fed.reason;
+      if (done.status === "rejected") throw done.reason;
+    } finally {
+      signal?.removeEventListener("abort", job.abort);
+    }
+  }
+
+  archive(...[root, path, options = {}]: Parameters<Layers["archive"]>): Readable {
+    /** Chunks taken from the worker that the reader had no room for. */
+    let owed = 0;
+    const stream = new Readable({
+      highWaterMark: archiveBuffer,
+      read() {
+        for (; owed > 0; owed--) job.credit();
+      },
+      destroy(error, done) {
+        job.abort();
+        done(error);
+      },
+    });
+    const job = this.workers.start(
+      "archive",
+      { root, path, ...options },
+      {
+        onOutput(bytes) {
+          if (stream.push(bytes)) job.credit();
+          else owed++;
+        },
+      },
+    );
+    job.done.then(
+      () => stream.push(null),
+      (error: Error) => stream.destroy(error),
+    );
+    return stream;
+  }
+}
+
+/** Sends a stream as a job's input; the stream stays open for who owns it. */
+async function feed(
+  source: Readable,
+  credits: Credits,
+  send: (bytes: Uint8Array | undefined) => void,
+): Promise<void> {
+  for await (const chunk of source.iterator({ destroyOnReturn: false })) {
+    await credits.take();
+    // A copy: the buffer goes to the worker, and a chunk may be a part of one that others use.
+    send(new Uint8Array(chunk as Uint8Array));
+  }
+  send(undefined);
+}
