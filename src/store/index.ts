@@ -1,6 +1,8 @@
 /** The store: content, snapshots, layers, images and metadata below one directory. */
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { Conflict } from "../lib/errors.ts";
+import { tryLock } from "../linux/fs.ts";
 import { FileContentStore } from "./content.ts";
 import { ImageStore } from "./images.ts";
 import { isUnpackKey, WorkerLayers } from "./layers/index.ts";
@@ -13,11 +15,16 @@ export { chainIds } from "./chain.ts";
 export { resolveInRoot } from "./resolve.ts";
 
 /**
- * Opens (creating) the store at `root`, and clears what a crash left half-done. One process at a time may have it
- * open; the daemon's lock sees to that.
+ * Opens (creating) the store at `root`, and clears what a crash left half-done.
+ * @throws Conflict when another process has it open
  */
 export const openStore: OpenStore = async (root) => {
   mkdirSync(root, { recursive: true, mode: 0o711 });
+  const lock = openSync(join(root, "lock"), "w", 0o600);
+  if (!tryLock(lock)) {
+    closeSync(lock);
+    throw new Conflict(`${root} is in use by another process`);
+  }
   const metadata = new SqliteMetadata(join(root, "gantry.db"));
   const workers = new WorkerPool();
   const content = new FileContentStore(join(root, "content"));
@@ -40,6 +47,7 @@ export const openStore: OpenStore = async (root) => {
       await snapshots.settle();
       await workers[Symbol.asyncDispose]();
       metadata[Symbol.dispose]();
+      closeSync(lock);
     },
   };
 };

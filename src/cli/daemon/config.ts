@@ -1,0 +1,203 @@
+/** Flags and daemon.json as one configuration (dockerd's keys and rules). */
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import type { Listener } from "../../api/server/index.ts";
+import type { EngineOptions } from "../../engine/types.ts";
+import { InvalidParameter, messageOf, NotFound, NotImplemented } from "../../lib/errors.ts";
+import { parseSize } from "../../lib/units.ts";
+import type { Parsed } from "../command.ts";
+import type { daemonFlags } from "./flags.ts";
+
+type DaemonFlags = Parsed<typeof daemonFlags>;
+
+export interface DaemonConfig {
+  engine: EngineOptions;
+  listeners: Listener[];
+  pidfile: string;
+}
+
+const strings = v.optional(v.array(v.string()));
+const text = v.optional(v.string());
+const flag = v.optional(v.boolean());
+const fileSchema = v.strictObject({
+  "allow-insecure-tcp": flag,
+  bip: text,
+  bridge: text,
+  "data-root": text,
+  "default-address-pools": v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
+  "default-runtime": text,
+  "default-shm-size": v.optional(v.union([v.string(), v.number()])),
+  "default-ulimits": v.optional(
+    v.record(v.string(), v.object({ Name: v.string(), Soft: v.number(), Hard: v.number() })),
+  ),
+  dns: strings,
+  "exec-root": text,
+  group: text,
+  hosts: strings,
+  init: flag,
+  "insecure-registries": strings,
+  labels: strings,
+  "log-driver": text,
+  "log-opts": v.optional(v.record(v.string(), v.string())),
+  pidfile: text,
+  "registry-mirrors": strings,
+  tls: flag,
+  tlscacert: text,
+  tlscert: text,
+  tlskey: text,
+  tlsverify: flag,
+});
+type File = v.InferOutput<typeof fileSchema>;
+
+/** Flags whose key in the file has another name. */
+const keyOfFlag: Partial<Record<keyof DaemonFlags["flags"], keyof File>> = {
+  "default-address-pool": "default-address-pools",
+  "default-ulimit": "default-ulimits",
+  host: "hosts",
+  "insecure-registry": "insecure-registries",
+  label: "labels",
+  "log-opt": "log-opts",
+  "registry-mirror": "registry-mirrors",
+};
+
+/**
+ * Reads the configuration file and joins it with the flags. A setting in both is an error, as with dockerd: it is
+ * not for the program to guess which was meant.
+ * @throws InvalidParameter, NotFound (a file that was named)
+ */
+export function readConfig(parsed: DaemonFlags): DaemonConfig {
+  const { flags, given } = parsed;
+  const file = readFile(flags["config-file"], given("config-file"));
+  const twice = (Object.keys(flags) as (keyof typeof flags)[]).filter(
+    (name) => given(name) && (keyOfFlag[name] ?? name) in file,
+  );
+  if (twice.length > 0)
+    throw new InvalidParameter(
+      `${flags["config-file"]}: these settings are given as flags too, remove one of each: ${twice.join(", ")}`,
+    );
+  return {
+    engine: {
+      dataRoot: file["data-root"] ?? flags["data-root"],
+      execRoot: file["exec-root"] ?? flags["exec-root"],
+      runtime: file["default-runtime"] ?? flags["default-runtime"],
+      registryMirrors: file["registry-mirrors"] ?? flags["registry-mirror"],
+      insecureRegistries: file["insecure-registries"] ?? flags["insecure-registry"],
+      bip: file.bip ?? flags.bip,
+      bridge: file.bridge ?? flags.bridge,
+      addressPools: file["default-address-pools"] ?? flags["default-address-pool"].map(parsePool),
+      dns: file.dns ?? flags.dns,
+      labels: file.labels ?? flags.label,
+      logDriver: file["log-driver"] ?? flags["log-driver"],
+      logOptions: file["log-opts"] ?? pairs("log-opt", flags["log-opt"]),
+      defaultUlimits: file["default-ulimits"]
+        ? Object.values(file["default-ulimits"])
+        : flags["default-ulimit"].map(parseUlimit),
+      defaultShmSize:
+        file["default-shm-size"] === undefined
+          ? flags["default-shm-size"]
+          : parseSize(String(file["default-shm-size"])),
+      init: file.init ?? flags.init,
+    },
+    listeners: listenersOf(parsed, file),
+    pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),
+  };
+}
+
+function readFile(path: string, mustExist: boolean): File {
+  if (!existsSync(path)) {
+    if (mustExist) throw new NotFound(`the configuration file ${path} is not there`);
+    return {};
+  }
+  const content = readFileSync(path, "utf8");
+  if (content.trim() === "") return {};
+  let json: unknown;
+  try {
+    json = JSON.parse(content);
+  } catch (error) {
+    throw new InvalidParameter(`${path}: not JSON: ${messageOf(error)}`, { cause: error });
+  }
+  const result = v.safeParse(fileSchema, json);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const where = v.getDotPath(issue);
+  if (issue.type === "strict_object" && issue.expected === "never")
+    throw new InvalidParameter(`${path}: ${where}: no such setting`);
+  throw new InvalidParameter(`${path}: ${where ?? "document"}: ${issue.message}`);
+}
+
+function listenersOf({ flags }: DaemonFlags, file: File): Listener[] {
+  const hosts = file.hosts ?? flags.host;
+  const group = file.group ?? flags.group;
+  const verify = file.tlsverify ?? flags.tlsverify;
+  const useTls = verify || (file.tls ?? flags.tls);
+  const execRoot = file["exec-root"] ?? flags["exec-root"];
+  return (hosts.length > 0 ? hosts : [`unix://${join(execRoot, "gantry.sock")}`]).map((host): Listener => {
+    const [, protocol, address] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(host)!;
+    if (protocol === "unix") return { kind: "unix", path: address || join(execRoot, "gantry.sock"), group };
+    if (protocol === "fd")
+      throw new NotImplemented(
+        `${host}: sockets handed over by systemd are not supported; name a unix:// path`,
+      );
+    if (protocol !== undefined && protocol !== "tcp")
+      throw new InvalidParameter(`invalid host ${host}: unix:// or tcp:// is wanted`);
+    const [, name, port] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(address!) ?? [];
+    if (name === undefined) throw new InvalidParameter(`invalid host ${host}: host:port is wanted`);
+    if (!useTls && !(file["allow-insecure-tcp"] ?? flags["allow-insecure-tcp"]))
+      throw new InvalidParameter(
+        `refusing to serve ${host} without TLS: whoever reaches that port is root here. Give --tlsverify with --tlscacert, --tlscert and --tlskey, or --allow-insecure-tcp if you mean it`,
+      );
+    return {
+      kind: "tcp",
+      host: name.replace(/^\[|\]$/g, "") || "127.0.0.1",
+      port: Number(port ?? (useTls ? 2376 : 2375)),
+      tls: useTls ? tlsOf({ flags, file, verify }) : undefined,
+    };
+  });
+}
+
+function tlsOf({ flags, file, verify }: { flags: DaemonFlags["flags"]; file: File; verify: boolean }) {
+  const directory = process.env.DOCKER_CERT_PATH ?? join(homedir(), ".docker");
+  const pem = (setting: "tlscacert" | "tlscert" | "tlskey", name: string) => {
+    const path = file[setting] ?? flags[setting] ?? join(directory, name);
+    try {
+      return readFileSync(path, "utf8");
+    } catch (error) {
+      throw new InvalidParameter(`could not read ${path} (--${setting}): ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  };
+  return {
+    cert: pem("tlscert", "cert.pem"),
+    key: pem("tlskey", "key.pem"),
+    ca: verify ? pem("tlscacert", "ca.pem") : undefined,
+    verify,
+  };
+}
+
+/** `base=10.5.0.0/16,size=24` */
+function parsePool(pool: string): { base: string; size: number } {
+  const { base, size, ...others } = pairs("default-address-pool", pool.split(","));
+  if (!base || !/^\d+$/.test(size ?? "") || Object.keys(others).length > 0)
+    throw new InvalidParameter(`invalid --default-address-pool ${pool}: base=SUBNET,size=BITS is wanted`);
+  return { base, size: Number(size) };
+}
+
+/** `nofile=1024:2048` */
+function parseUlimit(ulimit: string): { Name: string; Soft: number; Hard: number } {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(ulimit);
+  if (!match) throw new InvalidParameter(`invalid --default-ulimit ${ulimit}: NAME=SOFT[:HARD] is wanted`);
+  return { Name: match[1]!, Soft: Number(match[2]), Hard: Number(match[3] ?? match[2]) };
+}
+
+function pairs(flag: string, values: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    values.map((value) => {
+      const equals = value.indexOf("=");
+      if (equals <= 0) throw new InvalidParameter(`invalid --${flag} ${value}: key=value is wanted`);
+      return [value.slice(0, equals), value.slice(equals + 1)];
+    }),
+  );
+}

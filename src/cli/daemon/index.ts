@@ -1,0 +1,110 @@
+/** `gantry daemon`: the engine behind its API, until a signal ends it. Containers go on without it. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { serveApi } from "../../api/server/index.ts";
+import { openEngine } from "../../engine/index.ts";
+import { Conflict, GantryError, messageOf } from "../../lib/errors.ts";
+import { flagsHelp } from "../args/help.ts";
+import { HelpRequested, parseFlags, UsageError } from "../args/parse.ts";
+import { type DaemonConfig, readConfig } from "./config.ts";
+import { daemonFlags } from "./flags.ts";
+
+const usage = () => `Usage:  gantry daemon [OPTIONS]
+
+Run the engine
+
+Options:
+${flagsHelp(daemonFlags)}
+
+Examples:
+  gantry daemon
+  gantry daemon -H unix:///run/gantry/gantry.sock -H tcp://0.0.0.0:2376 --tlsverify \\
+    --tlscacert ca.pem --tlscert server.pem --tlskey server-key.pem
+`;
+
+/**
+ * Runs until SIGINT or SIGTERM; running containers stay.
+ * @param args behind `gantry daemon`
+ * @returns the exit status
+ */
+export async function daemonCommand(args: string[]): Promise<number> {
+  try {
+    const parsed = parseFlags(daemonFlags, args);
+    if (parsed.args.length > 0) throw new UsageError(`"gantry daemon" accepts no arguments.`);
+    const config = readConfig(parsed);
+    if (parsed.flags.validate) {
+      console.log("configuration OK");
+      return 0;
+    }
+    await run(config);
+    return 0;
+  } catch (error) {
+    if (error instanceof HelpRequested) {
+      process.stdout.write(usage());
+      return 0;
+    }
+    if (!(error instanceof UsageError) && !(error instanceof GantryError)) throw error;
+    console.error(`gantry daemon: ${messageOf(error)}`);
+    if (error instanceof UsageError) console.error("\nSee 'gantry daemon --help'.");
+    return error instanceof UsageError ? 125 : 1;
+  }
+}
+
+async function run({ engine: options, listeners, pidfile }: DaemonConfig): Promise<void> {
+  using _pidfile = takePidfile(pidfile);
+  // Asked for before anything is opened: an early signal must not cut the opening short.
+  const stopped = stopSignal();
+  process.on("unhandledRejection", (reason) => console.error("unhandled rejection:", reason));
+  await using engine = await openEngine(options);
+  const server = await serveApi(engine, listeners);
+  for (const listener of listeners)
+    console.error(
+      `listening on ${listener.kind === "unix" ? listener.path : `${listener.host}:${listener.port}${listener.tls ? "" : " WITHOUT TLS"}`}`,
+    );
+  await stopped;
+  await server.close();
+}
+
+/** @throws Conflict when the process that wrote the file is alive */
+function takePidfile(path: string): Disposable {
+  const other = pidIn(path);
+  if (other !== undefined && isDaemon(other))
+    throw new Conflict(`process ${other} is running on ${path} already`);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${process.pid}\n`);
+  return {
+    [Symbol.dispose]() {
+      if (pidIn(path) === process.pid) rmSync(path, { force: true });
+    },
+  };
+}
+
+function pidIn(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8").trim()) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** After a crash the number may be another program's. */
+function isDaemon(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes("daemon");
+  } catch {
+    return false;
+  }
+}
+
+/** The second signal ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ["SIGINT", "SIGTERM"])
+      process.on(signal, () => {
+        if (asked) process.exit(1);
+        asked = true;
+        resolve();
+      });
+  });
+}
