@@ -24,18 +24,18 @@ export class DockerfileError extends InvalidParameter implements DockerfileProbl
 
 /** A RUN step that ended with a non-zero code. Kind "internal", as Docker reports it with code and message. */
 export class BuildStepFailed extends GantryError {
+  readonly file: string;
+  /** Assigned, for every Error of the engine has a `line` of its own, which hides a getter. */
+  readonly line: number;
+
   constructor(
     readonly command: string,
     readonly exitCode: number,
     readonly range: SourceRange,
   ) {
     super("internal", `The command '${command}' returned a non-zero code: ${exitCode}`);
-  }
-  get file(): string {
-    return this.range.file;
-  }
-  get line(): number {
-    return this.range.line;
+    this.file = range.file;
+    this.line = range.line;
   }
 }
 

@@ -137,11 +137,7 @@ export function unlinkAt(directory: number, name: Name, flags = 0): void {
 
 /** Links are not followed. @throws Errno */
 export function chownAt(directory: number, name: Name, uid: number, gid: number): void {
-  check(
-    symbols.fchownat(directory, cstring(name), uid, gid, AT_SYMLINK_NOFOLLOW),
-    "fchownat",
-    text(name),
-  );
+  check(symbols.fchownat(directory, cstring(name), uid, gid, AT_SYMLINK_NOFOLLOW), "fchownat", text(name));
 }
 
 /** Changes the mode of what is itself no link; a link put in its place meanwhile is not followed. @throws Errno */
@@ -257,8 +253,9 @@ const dotdot = Buffer.from("..");
 
 /** There is no `at` form of the xattr calls; the descriptor's entry in /proc stands for the directory. */
 function through(directory: number, name: Name): Buffer {
-  const prefix = Buffer.from(`/proc/self/fd/${directory}`);
-  return cstring(name.length === 0 ? prefix : Buffer.concat([prefix, Buffer.from("/"), Buffer.from(name)]));
+  // Without a name the directory itself; a bare /proc/self/fd/N would be the link there.
+  const prefix = Buffer.from(`/proc/self/fd/${directory}/`);
+  return cstring(Buffer.concat([prefix, Buffer.from(name.length === 0 ? "." : name)]));
 }
 
 /** Sets an extended attribute of `name` in `directory`; links are not followed. @throws Errno */

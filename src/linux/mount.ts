@@ -36,7 +36,11 @@ export const mountDataLimit = 4096;
  * @throws Errno
  */
 export function mount(source: string, target: string, type: string, flags: number, data: string): void {
-  check(symbols.mount(cstring(source), cstring(target), cstring(type), flags, cstring(data)), "mount", target);
+  check(
+    symbols.mount(cstring(source), cstring(target), cstring(type), flags, cstring(data)),
+    "mount",
+    target,
+  );
 }
 
 /** @param flags `MNT_*`, `UMOUNT_NOFOLLOW` @throws Errno */

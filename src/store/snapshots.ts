@@ -4,7 +4,6 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statS
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Conflict, NotFound } from "../lib/errors.ts";
-import { Descriptor } from "../linux/fs.ts";
 import { Errno } from "../linux/libc.ts";
 import { MNT_DETACH, mount, mountDataLimit, umount, umountIfMounted } from "../linux/mount.ts";
 import type { SqliteMetadata } from "./metadata.ts";
@@ -166,14 +165,18 @@ export class OverlaySnapshots implements Snapshots {
       mount(source, target, type, 0, data);
       return;
     }
-    // Too many layers for one page of options: name them from this process's descriptor of the root.
-    using directory = Descriptor.directory(this.root);
-    const short = data.replaceAll(escapeOption(this.root), `/proc/self/fd/${directory.fd}`);
+    // Too many layers for one page of options: name them from the root. Nothing runs between the two changes of
+    // directory, and no thread of ours uses relative paths.
+    const short = data.replaceAll(`${escapeOption(this.root)}/`, "");
+    const cwd = process.cwd();
+    process.chdir(this.root);
     try {
       mount(source, target, type, 0, short);
     } catch (error) {
       if (Buffer.byteLength(short) < mountDataLimit || !(error instanceof Errno)) throw error;
       throw new Conflict(`snapshot ${key} has more layers than can be mounted`, { cause: error });
+    } finally {
+      process.chdir(cwd);
     }
   }
 

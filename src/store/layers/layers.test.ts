@@ -1,0 +1,250 @@
+/** Layers to trees and back, on the real kernel; hostile ones above all. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import fc from "fast-check";
+import { InvalidParameter, NotFound, TooLarge } from "../../lib/errors.ts";
+import { type Entry, StoreLab, tarOf } from "../testing.ts";
+
+let lab: StoreLab;
+beforeAll(async () => {
+  lab = await StoreLab.open();
+});
+afterEach(() => expect(lab.leftovers()).toEqual([]));
+afterAll(() => lab[Symbol.asyncDispose]());
+
+const file = (name: string, content = name): Entry => ({ name, content });
+
+describe("unpack", () => {
+  test.each([
+    ["plain", (tar: Buffer) => tar],
+    ["gzip", (tar: Buffer) => gzipSync(tar)],
+    [
+      "gzip of two members",
+      (tar: Buffer) => Buffer.concat([gzipSync(tar.subarray(0, 700)), gzipSync(tar.subarray(700))]),
+    ],
+    ["zstd", (tar: Buffer) => zstdCompressSync(tar)],
+  ])("takes %s", async (_name, compress) => {
+    const tar = await tarOf([{ name: "d", type: "directory" }, file("d/f", "text")]);
+    const key = await lab.unpack(tar, { blob: compress(tar) });
+    expect(await lab.look(key, (root) => readFileSync(join(root, "d/f"), "utf8"))).toBe("text");
+    expect(lab.store.snapshots.stat(key)?.size).toBe(4);
+  });
+
+  test("whiteouts remove, an opaque directory hides what is below", async () => {
+    const base = await lab.unpack(
+      await tarOf([
+        { name: "d", type: "directory" },
+        file("d/a"),
+        file("d/b"),
+        { name: "o", type: "directory" },
+        file("o/old"),
+      ]),
+    );
+    const key = await lab.unpack(
+      await tarOf([file("d/.wh.a", ""), file("o/.wh..wh..opq", ""), file("o/new")]),
+      {
+        parent: base,
+      },
+    );
+    await lab.look(key, (root) => {
+      expect(readdirSync(join(root, "d"))).toEqual(["b"]);
+      expect(readdirSync(join(root, "o"))).toEqual(["new"]);
+    });
+  });
+
+  test("the same chain asked for twice at once is unpacked once", async () => {
+    const tar = await tarOf([file("once")]);
+    const image = lab.image([tar]);
+    const again = lab.image([tar]);
+    expect((await image).id).toBe((await again).id);
+  });
+
+  const outside = () => join(lab.directory, "outside");
+  test.each<[string, (target: string) => Entry[]]>([
+    ["..", () => [file("../outside/x")]],
+    [".. further in", () => [file("a/../../outside/x")]],
+    ["an absolute path", (target) => [file(`${target}/x`)]],
+    ["an absolute link", (target) => [{ name: "l", type: "symlink", linkname: target }, file("l/x")]],
+    ["a relative link", () => [{ name: "l", type: "symlink", linkname: "../../../../outside" }, file("l/x")]],
+    [
+      "a hard link through a link",
+      (target) => [
+        { name: "l", type: "symlink", linkname: target },
+        { name: "h", type: "link", linkname: "l/secret" },
+      ],
+    ],
+    ["a hard link by ..", () => [{ name: "h", type: "link", linkname: "../../../../outside/secret" }]],
+    ["a whiteout of the parent", () => [file(".wh...", "")]],
+    [
+      "a whiteout through a link",
+      (target) => [{ name: "l", type: "symlink", linkname: target }, file("l/.wh.secret", "")],
+    ],
+  ])("never leaves the root by %s", async (_name, entries) => {
+    mkdirSync(outside(), { recursive: true });
+    writeFileSync(join(outside(), "secret"), "secret");
+    const tar = await tarOf(entries(outside()));
+    const linked = await lab.unpack(tar).then(
+      (key) => lab.look(key, (root) => existsSync(join(root, "h")) && readFileSync(join(root, "h"), "utf8")),
+      (error: unknown) => expect(error).toBeInstanceOf(InvalidParameter),
+    );
+    expect(linked).not.toBe("secret");
+    expect(readdirSync(outside())).toEqual(["secret"]);
+    expect(readFileSync(join(outside(), "secret"), "utf8")).toBe("secret");
+  });
+
+  test("a wrong uncompressed digest, truncation and rubbish are refused, and leave nothing", async () => {
+    const tar = await tarOf([file("f", "x".repeat(5000))]);
+    const other = await tarOf([file("g")]);
+    const gzip = gzipSync(tar);
+    for (const blob of [
+      other,
+      gzip.subarray(0, gzip.length - 20),
+      tar.subarray(0, 2000),
+      Buffer.from("no tar at all"),
+    ]) {
+      const error: unknown = await lab.unpack(tar, { blob }).catch((error) => error);
+      expect(error).toBeInstanceOf(InvalidParameter);
+      expect(lab.leftovers()).toEqual([]);
+    }
+  });
+
+  test("any prefix of a layer is refused", async () => {
+    const tar = await tarOf([{ name: "d", type: "directory" }, file("d/f", "y".repeat(3000)), file("g")]);
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: tar.length - 1025 }), async (length) => {
+        const error: unknown = await lab
+          .unpack(tar, { blob: tar.subarray(0, length) })
+          .catch((error) => error);
+        expect(error).toBeInstanceOf(InvalidParameter);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("a cancelled one leaves nothing", async () => {
+    const tar = await tarOf([file("big", "z".repeat(20 << 20))]);
+    const blob = await lab.store.content.put(gzipSync(tar));
+    const signal = AbortSignal.timeout(5);
+    const unpacking = lab.store.layers.unpack(
+      blob,
+      { diffId: `sha256:${"0".repeat(64)}`, chainId: "never" },
+      signal,
+    );
+    expect(await unpacking.catch((error: Error) => error.name)).toMatch(/Timeout|Invalid/);
+    expect(lab.store.snapshots.stat("never")).toBeUndefined();
+  });
+});
+
+describe("extract", () => {
+  const target = () => mkdtempSync(join(lab.directory, "x-"));
+
+  test("meets its limits", async () => {
+    const tar = await tarOf([file("a", "x".repeat(1000)), file("b", "x".repeat(1000))]);
+    for (const limits of [{ maxBytes: 1500 }, { maxEntries: 1 }]) {
+      const error: unknown = await lab.store.layers
+        .extract(Readable.from([tar]), target(), { limits })
+        .catch((error) => error);
+      expect(error).toBeInstanceOf(TooLarge);
+    }
+  });
+
+  test("gives all files to the owner that is asked for", async () => {
+    const directory = target();
+    const tar = gzipSync(await tarOf([{ name: "d", type: "directory" }, file("d/f")]));
+    await lab.store.layers.extract(Readable.from([tar.subarray(0, 30), tar.subarray(30)]), directory, {
+      owner: { uid: 7, gid: 8 },
+    });
+    expect(lstatSync(join(directory, "d/f"))).toMatchObject({ uid: 7, gid: 8 });
+  });
+
+  test("passes on the error of its source", async () => {
+    const source = new Readable({
+      read() {
+        this.destroy(new NotFound("gone"));
+      },
+    });
+    const error: unknown = await lab.store.layers.extract(source, target()).catch((error) => error);
+    expect(error).toBeInstanceOf(NotFound);
+  });
+});
+
+describe("pack and archive", () => {
+  test.each(["gzip", "zstd", "none"] as const)(
+    "a packed layer (%s) unpacks to the same tree",
+    async (compression) => {
+      const base = await lab.unpack(
+        await tarOf([
+          { name: "d", type: "directory" },
+          file("d/gone"),
+          file("kept"),
+          { name: "o", type: "directory" },
+          file("o/old"),
+        ]),
+      );
+      const { snapshots, layers } = lab.store;
+      const key = `edit-${compression}`;
+      snapshots.prepare(key, base);
+      await lab.look(key, (root) => {
+        writeFileSync(join(root, "new"), "new");
+        writeFileSync(join(root, "kept"), "changed");
+        Bun.spawnSync(["rm", "-r", join(root, "d/gone"), join(root, "o")]);
+        mkdirSync(join(root, "o"));
+        Bun.spawnSync(["ln", "-s", "new", join(root, "link")]);
+      });
+      const { descriptor, diffId } = await layers.pack(key, { compression });
+      snapshots.remove(key);
+      const chainId = `packed-${compression}`;
+      await layers.unpack(descriptor.digest, { diffId, chainId, parent: base });
+      await lab.look(chainId, (root) => {
+        expect(readdirSync(root).sort()).toEqual(["d", "kept", "link", "new", "o"]);
+        expect([...readdirSync(join(root, "d")), ...readdirSync(join(root, "o"))]).toEqual([]);
+        expect(readFileSync(join(root, "kept"), "utf8")).toBe("changed");
+        expect(readlinkSync(join(root, "link"))).toBe("new");
+      });
+    },
+  );
+
+  test("trees of any names and contents survive archive and extract", async () => {
+    const name = fc
+      .string({ unit: "grapheme", minLength: 1, maxLength: 12 })
+      .filter((text) => !/^\.+$|[/\0]/.test(text) && Buffer.byteLength(text) < 256);
+    const tree = fc.dictionary(name, fc.string({ unit: "grapheme", maxLength: 2000 }), {
+      minKeys: 1,
+      maxKeys: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(tree, async (files) => {
+        const from = mkdtempSync(join(lab.directory, "from-"));
+        const to = mkdtempSync(join(lab.directory, "to-"));
+        for (const [path, content] of Object.entries(files)) writeFileSync(join(from, path), content);
+        await lab.store.layers.extract(lab.store.layers.archive(from, "/", { as: "." }), to);
+        const found = readdirSync(to).map((path) => [path, readFileSync(join(to, path), "utf8")]);
+        expect(Object.fromEntries(found)).toEqual({ ...files });
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("a large archive comes whole to a slow reader", async () => {
+    const from = mkdtempSync(join(lab.directory, "large-"));
+    writeFileSync(join(from, "f"), Buffer.alloc(24 << 20, 7));
+    let bytes = 0;
+    for await (const chunk of lab.store.layers.archive(from, "f")) {
+      bytes += (chunk as Uint8Array).length;
+      if (bytes % 7 === 0) await Bun.sleep(1);
+    }
+    expect(bytes).toBeGreaterThan(24 << 20);
+  });
+});
