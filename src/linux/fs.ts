@@ -24,6 +24,9 @@ const symbols = libc({
   lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
   llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
+  fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+  fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
+  flistxattr: { args: ["i32", "ptr", "u64"], returns: "i64" },
   flock: { args: ["i32", "i32"], returns: "i32" },
 });
 
@@ -253,36 +256,44 @@ const dotdot = Buffer.from("..");
 
 /** There is no `at` form of the xattr calls; the descriptor's entry in /proc stands for the directory. */
 function through(directory: number, name: Name): Buffer {
-  // Without a name the directory itself; a bare /proc/self/fd/N would be the link there.
-  const prefix = Buffer.from(`/proc/self/fd/${directory}/`);
-  return cstring(Buffer.concat([prefix, Buffer.from(name.length === 0 ? "." : name)]));
+  return cstring(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), Buffer.from(name)]));
 }
 
-/** Sets an extended attribute of `name` in `directory`; links are not followed. @throws Errno */
+/**
+ * Sets an extended attribute of `name` in `directory`, or with an empty name of what the descriptor itself has open;
+ * links are not followed. @throws Errno
+ */
 export function setXattrAt(directory: number, name: Name, attribute: Name, value: Uint8Array): void {
   // An empty array has no address to pass.
   const bytes = value.length === 0 ? Buffer.alloc(1) : value;
-  check(
-    symbols.lsetxattr(through(directory, name), cstring(attribute), bytes, value.length, 0),
-    `lsetxattr(${text(attribute)})`,
-    text(name),
-  );
+  const result =
+    name.length === 0
+      ? symbols.fsetxattr(directory, cstring(attribute), bytes, value.length, 0)
+      : symbols.lsetxattr(through(directory, name), cstring(attribute), bytes, value.length, 0);
+  check(result, `setxattr(${text(attribute)})`, text(name));
 }
 
 /** undefined when the file hasn't that attribute, or the file system has none at all. @throws Errno */
 export function getXattrAt(directory: number, name: Name, attribute: Name): Buffer | undefined {
-  const path = through(directory, name);
   const buffer = xattrBuffer;
-  const length = Number(symbols.lgetxattr(path, cstring(attribute), buffer, buffer.length));
+  const length = Number(
+    name.length === 0
+      ? symbols.fgetxattr(directory, cstring(attribute), buffer, buffer.length)
+      : symbols.lgetxattr(through(directory, name), cstring(attribute), buffer, buffer.length),
+  );
   if (length >= 0) return Buffer.from(buffer.subarray(0, length));
-  return noXattr("lgetxattr", name);
+  return noXattr("getxattr", name);
 }
 
 /** Names of the extended attributes. @throws Errno */
 export function listXattrsAt(directory: number, name: Name): Buffer[] {
   const buffer = xattrBuffer;
-  const length = Number(symbols.llistxattr(through(directory, name), buffer, buffer.length));
-  if (length < 0) return noXattr("llistxattr", name) ?? [];
+  const length = Number(
+    name.length === 0
+      ? symbols.flistxattr(directory, buffer, buffer.length)
+      : symbols.llistxattr(through(directory, name), buffer, buffer.length),
+  );
+  if (length < 0) return noXattr("listxattr", name) ?? [];
   const names: Buffer[] = [];
   for (let at = 0; at < length; ) {
     const end = buffer.indexOf(0, at);

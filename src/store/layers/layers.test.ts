@@ -202,6 +202,8 @@ describe("pack and archive", () => {
         Bun.spawnSync(["rm", "-r", join(root, "d/gone"), join(root, "o")]);
         mkdirSync(join(root, "o"));
         Bun.spawnSync(["ln", "-s", "new", join(root, "link")]);
+        const writeNote = "import os, sys; os.setxattr(sys.argv[1], 'user.note', b'kept')";
+        Bun.spawnSync(["python3", "-c", writeNote, join(root, "new")]);
       });
       const { descriptor, diffId } = await layers.pack(key, { compression });
       snapshots.remove(key);
@@ -212,6 +214,10 @@ describe("pack and archive", () => {
         expect([...readdirSync(join(root, "d")), ...readdirSync(join(root, "o"))]).toEqual([]);
         expect(readFileSync(join(root, "kept"), "utf8")).toBe("changed");
         expect(readlinkSync(join(root, "link"))).toBe("new");
+        const readNote = "import os, sys; print(os.getxattr(sys.argv[1], 'user.note').decode())";
+        expect(Bun.spawnSync(["python3", "-c", readNote, join(root, "new")]).stdout.toString()).toBe(
+          "kept\n",
+        );
       });
     },
   );
