@@ -6,7 +6,16 @@ import { dirname, join, relative } from "node:path";
 const src = join(import.meta.dir, "..", "src");
 
 /** Top first. Layers of one row do not know each other. */
-const rows = [["cli", "compose", "hub"], ["api"], ["engine"], ["build"], ["registry"], ["runtime", "store", "net"], ["linux"], ["lib"]];
+const rows = [
+  ["cli", "compose", "hub"],
+  ["api"],
+  ["engine"],
+  ["build"],
+  ["registry"],
+  ["runtime", "store", "net"],
+  ["linux"],
+  ["lib"],
+];
 const rank = new Map(rows.flatMap((row, index) => row.map((layer) => [layer, index] as const)));
 /** The people's side reaches the engine over the API only, as a stranger would. */
 const clients = ["cli", "compose"];
@@ -40,7 +49,11 @@ describe("architecture", () => {
   });
 
   test("every folder of src is a known layer", () => {
-    expect([...new Set(files.filter((file) => file.includes("/")).map(layerOf))].filter((layer) => !rank.has(layer))).toEqual([]);
+    expect(
+      [...new Set(files.filter((file) => file.includes("/")).map(layerOf))].filter(
+        (layer) => !rank.has(layer),
+      ),
+    ).toEqual([]);
   });
 
   test("imports point downwards only", () => {
@@ -50,7 +63,10 @@ describe("architecture", () => {
 
   test("clients reach the engine over the API only", () => {
     const shortcuts = across.filter(
-      ({ from, to }) => clients.includes(layerOf(from)) && !isServerCommand(from) && !(layerOf(to) === "lib" || to.startsWith("api/client/") || to === "api/types.ts"),
+      ({ from, to }) =>
+        clients.includes(layerOf(from)) &&
+        !isServerCommand(from) &&
+        !(layerOf(to) === "lib" || to.startsWith("api/client/") || to === "api/types.ts"),
     );
     expect(shortcuts.map(show)).toEqual([]);
   });
@@ -62,7 +78,9 @@ describe("architecture", () => {
   });
 
   test("only linux/ calls the kernel", () => {
-    const callers = files.filter((file) => layerOf(file) !== "linux" && /["']bun:ffi["']/.test(readFileSync(join(src, file), "utf8")));
+    const callers = files.filter(
+      (file) => layerOf(file) !== "linux" && /["']bun:ffi["']/.test(readFileSync(join(src, file), "utf8")),
+    );
     expect(callers).toEqual([]);
   });
 

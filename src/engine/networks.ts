@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { Conflict, Forbidden, InvalidParameter, NotFound, NotImplemented } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { allocateAddress, claimSubnet, findFreeSubnet, hostRoutes, macFromIpv4, withPrefixOf } from "../net/index.ts";
+import {
+  allocateAddress,
+  claimSubnet,
+  findFreeSubnet,
+  hostRoutes,
+  macFromIpv4,
+  withPrefixOf,
+} from "../net/index.ts";
 import type { Table } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
 import type { Context } from "./context.ts";
@@ -194,7 +201,12 @@ export class NetworkService {
     return allocateAddress({
       subnet: pool.subnet,
       ipRange: pool.ipRange,
-      taken: [...used, ...this.members.alsoTaken(), ...Object.values(pool.auxAddresses ?? {}), ...(pool.gateway ? [pool.gateway] : [])],
+      taken: [
+        ...used,
+        ...this.members.alsoTaken(),
+        ...Object.values(pool.auxAddresses ?? {}),
+        ...(pool.gateway ? [pool.gateway] : []),
+      ],
       requested: endpoint?.config.IPAMConfig?.IPv4Address || undefined,
     });
   }

@@ -19,7 +19,10 @@ export class TestDaemon implements AsyncDisposable {
   readonly host = `unix://${this.socket}`;
   readonly dataRoot = join(this.root, "data");
   readonly execRoot = join(this.root, "x");
-  readonly #suffix = this.root.slice(-5).toLowerCase().replace(/[^a-z0-9]/g, "0");
+  readonly #suffix = this.root
+    .slice(-5)
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, "0");
   readonly bridge = `gt${this.#suffix}`;
   /** A /16 below 10.128 by chance: test files may run side by side. */
   readonly #block = 128 + Math.floor(Math.random() * 100);
@@ -42,13 +45,33 @@ export class TestDaemon implements AsyncDisposable {
     mkdirSync(this.root, { recursive: true });
     const from = performance.now();
     const args = [
-      "daemon", "-H", this.host, "--data-root", this.dataRoot, "--exec-root", this.execRoot, "--pidfile", join(this.root, "pid"),
-      "--config-file", join(this.root, "daemon.json"), "--bridge", this.bridge, "--bip", `10.${this.#block}.0.1/24`,
-      "--default-address-pool", `base=10.${this.#block}.128.0/17,size=24`, ...this.flags,
+      "daemon",
+      "-H",
+      this.host,
+      "--data-root",
+      this.dataRoot,
+      "--exec-root",
+      this.execRoot,
+      "--pidfile",
+      join(this.root, "pid"),
+      "--config-file",
+      join(this.root, "daemon.json"),
+      "--bridge",
+      this.bridge,
+      "--bip",
+      `10.${this.#block}.0.1/24`,
+      "--default-address-pool",
+      `base=10.${this.#block}.128.0/17,size=24`,
+      ...this.flags,
     ];
-    this.#process = Bun.spawn([executable, ...args], { stdin: "ignore", stdout: Bun.file(join(this.root, "log")), stderr: Bun.file(join(this.root, "log")) });
+    this.#process = Bun.spawn([executable, ...args], {
+      stdin: "ignore",
+      stdout: Bun.file(join(this.root, "log")),
+      stderr: Bun.file(join(this.root, "log")),
+    });
     while (!(await this.#answers())) {
-      if (this.#process.exitCode !== null) throw new Error(`the daemon ended with ${this.#process.exitCode}:\n${this.log()}`);
+      if (this.#process.exitCode !== null)
+        throw new Error(`the daemon ended with ${this.#process.exitCode}:\n${this.log()}`);
       if (performance.now() - from > 20_000) throw new Error(`the daemon does not answer:\n${this.log()}`);
       await Bun.sleep(5);
     }
@@ -74,19 +97,29 @@ export class TestDaemon implements AsyncDisposable {
     await this.#process!.exited;
   }
 
-  gantry(args: string[], options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {}): Promise<Result> {
+  gantry(
+    args: string[],
+    options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {},
+  ): Promise<Result> {
     return run([executable, ...args], { ...options, env: { GANTRY_HOST: this.host, ...options.env } });
   }
 
   /** The real docker CLI. */
-  docker(args: string[], options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {}): Promise<Result> {
-    return run(["docker", "-H", this.host, ...args], { ...options, env: { DOCKER_CONFIG: join(this.root, "docker-config"), DOCKER_BUILDKIT: undefined, ...options.env } });
+  docker(
+    args: string[],
+    options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {},
+  ): Promise<Result> {
+    return run(["docker", "-H", this.host, ...args], {
+      ...options,
+      env: { DOCKER_CONFIG: join(this.root, "docker-config"), DOCKER_BUILDKIT: undefined, ...options.env },
+    });
   }
 
   /** stdout of a command that must succeed. */
   async ok(args: string[], options: { stdin?: string | Blob; cwd?: string } = {}): Promise<string> {
     const result = await this.gantry(args, options);
-    if (result.code !== 0) throw new Error(`gantry ${args.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+    if (result.code !== 0)
+      throw new Error(`gantry ${args.join(" ")}: exit ${result.code}\n${result.stdout}${result.stderr}`);
     return result.stdout.trimEnd();
   }
 
@@ -117,7 +150,10 @@ export class TestDaemon implements AsyncDisposable {
   }
 }
 
-export async function run(command: string[], options: { stdin?: string | Blob; env?: Record<string, string | undefined>; cwd?: string } = {}): Promise<Result> {
+export async function run(
+  command: string[],
+  options: { stdin?: string | Blob; env?: Record<string, string | undefined>; cwd?: string } = {},
+): Promise<Result> {
   const child = Bun.spawn(command, {
     stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
     stdout: "pipe",
@@ -125,7 +161,11 @@ export async function run(command: string[], options: { stdin?: string | Blob; e
     cwd: options.cwd ?? tmpdir(),
     env: { ...process.env, ...options.env },
   });
-  const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
   return { code, stdout, stderr };
 }
 
@@ -153,7 +193,11 @@ export function processesNaming(needle: string): number[] {
 }
 
 /** Waits until `condition` holds; what it stands for must come, so the bound is generous. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 15_000): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  ms = 15_000,
+): Promise<void> {
   const end = performance.now() + ms;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
