@@ -1,0 +1,242 @@
+/** Bodies of container requests (Engine API, "ContainerCreate", "ContainerUpdate"). */
+import * as v from "valibot";
+import type { EndpointConfig } from "../../engine/config.ts";
+import type { CreateContainer } from "../../engine/types.ts";
+import {
+  commandLine,
+  field,
+  flag,
+  integer,
+  maybeInteger,
+  maybeText,
+  refuse,
+  set,
+  stringMap,
+  strings,
+  text,
+  whole,
+} from "./fields.ts";
+
+const portMap = v.record(
+  v.string(),
+  v.nullable(v.array(v.object({ HostIp: text(), HostPort: text() }), "a list of bindings is wanted")),
+  "an object is wanted",
+);
+const ulimits = v.array(v.object({ Name: v.string(), Soft: whole, Hard: whole }));
+
+const healthcheck = v.object({
+  Test: field(strings, undefined),
+  Interval: maybeInteger,
+  Timeout: maybeInteger,
+  StartPeriod: maybeInteger,
+  StartInterval: maybeInteger,
+  Retries: maybeInteger,
+});
+
+const config = {
+  Hostname: text(),
+  Domainname: text(),
+  User: text(),
+  AttachStdin: flag(),
+  AttachStdout: flag(),
+  AttachStderr: flag(),
+  ExposedPorts: field(set, undefined),
+  Tty: flag(),
+  OpenStdin: flag(),
+  StdinOnce: flag(),
+  Env: field(strings, [] as string[]),
+  Cmd: field(commandLine, null),
+  Healthcheck: field(healthcheck, undefined),
+  Image: text(),
+  Volumes: field(set, null),
+  WorkingDir: text(),
+  Entrypoint: field(commandLine, null),
+  NetworkDisabled: field(v.boolean(), undefined),
+  Labels: field(stringMap, {} as Record<string, string>),
+  StopSignal: maybeText,
+  StopTimeout: maybeInteger,
+  Shell: field(strings, undefined),
+};
+
+const mount = v.object({
+  Type: v.picklist(["bind", "volume", "tmpfs"], "bind, volume or tmpfs is wanted"),
+  Source: maybeText,
+  Target: text(),
+  ReadOnly: field(v.boolean(), undefined),
+  Consistency: maybeText,
+  BindOptions: field(
+    v.object({
+      Propagation: maybeText,
+      NonRecursive: field(v.boolean(), undefined),
+      CreateMountpoint: field(v.boolean(), undefined),
+    }),
+    undefined,
+  ),
+  VolumeOptions: field(
+    v.object({
+      NoCopy: field(v.boolean(), undefined),
+      Labels: field(stringMap, undefined),
+      DriverConfig: field(v.object({ Name: maybeText, Options: field(stringMap, undefined) }), undefined),
+      Subpath: maybeText,
+    }),
+    undefined,
+  ),
+  TmpfsOptions: field(v.object({ SizeBytes: maybeInteger, Mode: maybeInteger }), undefined),
+});
+
+const restartPolicy = v.object({
+  Name: field(
+    v.picklist(
+      ["", "no", "always", "unless-stopped", "on-failure"],
+      "no, always, unless-stopped or on-failure is wanted",
+    ),
+    "" as const,
+  ),
+  MaximumRetryCount: integer(),
+});
+
+/** What `update` may change too. */
+const resources = {
+  CpuShares: integer(),
+  Memory: integer(),
+  NanoCpus: integer(),
+  CgroupParent: text(),
+  BlkioWeight: integer(),
+  CpuPeriod: integer(),
+  CpuQuota: integer(),
+  CpusetCpus: text(),
+  CpusetMems: text(),
+  Devices: field(
+    v.array(v.object({ PathOnHost: text(), PathInContainer: text(), CgroupPermissions: text() })),
+    null,
+  ),
+  DeviceCgroupRules: field(strings, null),
+  MemoryReservation: integer(),
+  MemorySwap: integer(),
+  MemorySwappiness: field(whole, null),
+  OomKillDisable: field(v.boolean(), null),
+  PidsLimit: field(whole, null),
+  Ulimits: field(ulimits, null),
+};
+
+const hostConfig = v.object({
+  Binds: field(strings, null),
+  ContainerIDFile: text(),
+  LogConfig: field(v.object({ Type: text(), Config: field(stringMap, {}) }), { Type: "", Config: {} }),
+  NetworkMode: text(),
+  PortBindings: field(portMap, {}),
+  RestartPolicy: field(restartPolicy, { Name: "" as const, MaximumRetryCount: 0 }),
+  AutoRemove: flag(),
+  VolumeDriver: text(),
+  VolumesFrom: field(strings, null),
+  Mounts: field(v.array(mount), undefined),
+  ConsoleSize: field(v.tuple([whole, whole]), [0, 0] as [number, number]),
+  Annotations: field(stringMap, undefined),
+  CapAdd: field(strings, null),
+  CapDrop: field(strings, null),
+  CgroupnsMode: text(),
+  Dns: field(strings, [] as string[]),
+  DnsOptions: field(strings, [] as string[]),
+  DnsSearch: field(strings, [] as string[]),
+  ExtraHosts: field(strings, null),
+  GroupAdd: field(strings, null),
+  IpcMode: text(),
+  Cgroup: text(),
+  Links: field(strings, null),
+  OomScoreAdj: integer(),
+  PidMode: text(),
+  Privileged: flag(),
+  PublishAllPorts: flag(),
+  ReadonlyRootfs: flag(),
+  SecurityOpt: field(strings, null),
+  StorageOpt: field(stringMap, undefined),
+  Tmpfs: field(stringMap, undefined),
+  UTSMode: text(),
+  UsernsMode: text(),
+  ShmSize: integer(),
+  Sysctls: field(stringMap, undefined),
+  Runtime: text(),
+  Isolation: text(),
+  ...resources,
+  Init: field(v.boolean(), undefined),
+  MaskedPaths: field(strings, null),
+  ReadonlyPaths: field(strings, null),
+});
+
+/** Parts of HostConfig that are not there yet. */
+const absent = [
+  "BlkioDeviceReadBps",
+  "BlkioDeviceReadIOps",
+  "BlkioDeviceWriteBps",
+  "BlkioDeviceWriteIOps",
+  "BlkioWeightDevice",
+  "CpuRealtimePeriod",
+  "CpuRealtimeRuntime",
+  "DeviceRequests",
+  "KernelMemoryTCP",
+];
+
+export const endpoint = v.object({
+  IPAMConfig: field(
+    v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
+    undefined,
+  ),
+  Links: field(strings, undefined),
+  Aliases: field(strings, undefined),
+  MacAddress: maybeText,
+  DriverOpts: field(stringMap, undefined),
+});
+
+const checkedHostConfig = v.pipe(
+  v.looseObject({}, "an object is wanted"),
+  v.transform((body) => {
+    refuse(body, absent, "HostConfig");
+    return body;
+  }),
+  hostConfig,
+);
+
+const createBody = v.object({
+  ...config,
+  HostConfig: v.optional(
+    v.pipe(
+      v.nullable(v.unknown()),
+      v.transform((value) => value ?? {}),
+      checkedHostConfig,
+    ),
+    {},
+  ),
+  NetworkingConfig: field(
+    v.object({ EndpointsConfig: field(v.record(v.string(), v.nullable(endpoint)), {}) }),
+    { EndpointsConfig: {} },
+  ),
+});
+
+/** The body of a create, as the engine takes it. Throws NotImplemented for what Gantry lacks. */
+export const createSchema = v.pipe(
+  createBody,
+  v.transform(
+    ({ HostConfig, NetworkingConfig, ...containerConfig }): Omit<CreateContainer, "name" | "platform"> => {
+      const endpoints: Record<string, EndpointConfig> = {};
+      for (const [name, value] of Object.entries(NetworkingConfig.EndpointsConfig))
+        endpoints[name] = value ?? {};
+      return { config: containerConfig, hostConfig: HostConfig, endpoints };
+    },
+  ),
+);
+
+/** Fields that are given only; an update leaves the rest. */
+export const updateSchema = v.object({
+  CpuShares: maybeInteger,
+  Memory: maybeInteger,
+  NanoCpus: maybeInteger,
+  BlkioWeight: maybeInteger,
+  CpuPeriod: maybeInteger,
+  CpuQuota: maybeInteger,
+  CpusetCpus: maybeText,
+  CpusetMems: maybeText,
+  MemoryReservation: maybeInteger,
+  MemorySwap: maybeInteger,
+  PidsLimit: field(whole, undefined),
+  RestartPolicy: field(restartPolicy, undefined),
+});

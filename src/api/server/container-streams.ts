@@ -1,0 +1,165 @@
+/** Container endpoints whose answers go on: attach, logs, stats, archives (Engine API, tag "Container"). */
+
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex, Readable } from "node:stream";
+import type { PathStat } from "../../engine/types.ts";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { frame } from "../../lib/stdcopy.ts";
+import { encodeStats } from "./encode-stats.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Route } from "./router.ts";
+import { parseTimestamp, rfc3339Nano } from "./times.ts";
+
+const raw = "application/vnd.docker.raw-stream";
+const multiplexed = "application/vnd.docker.multiplexed-stream";
+
+/** What a stream of a container's output is called; the name for frames came with 1.42. */
+export const streamType = (tty: boolean, version: number) => (tty || version < 42 ? raw : multiplexed);
+
+/**
+ * Connects a hijacked connection with a process's stdio. The client's end of input is the process's, the process's
+ * end of output the connection's; a client that leaves altogether lets go of the process.
+ */
+export function splice(
+  { input, output }: { input: Readable; output: Socket | ServerResponse },
+  stdio: Duplex,
+): void {
+  input.on("error", () => stdio.destroy());
+  output.on("error", () => stdio.destroy());
+  output.once("close", () => stdio.destroy());
+  stdio.on("error", () => output.end());
+  input.pipe(stdio);
+  stdio.pipe(output);
+}
+
+export const containerStreamRoutes: Route[] = [
+  {
+    method: "POST",
+    path: "/containers/{id}/attach",
+    async handle(x) {
+      const { config } = x.engine.containers.get(x.params.id!);
+      const stdio = await x.engine.containers.attach(x.params.id!, {
+        stdin: x.flag("stdin"),
+        stdout: x.flag("stdout"),
+        stderr: x.flag("stderr"),
+        stream: x.flag("stream"),
+        logs: x.flag("logs"),
+      });
+      splice(x.hijack(streamType(config.Tty, x.version)), stdio);
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/logs",
+    handle: logs,
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/stats",
+    async handle(x) {
+      const record = x.engine.containers.get(x.params.id!);
+      const stream = x.flag("stream", true);
+      if (!stream && x.flag("one-shot")) {
+        x.json(encodeStats(record, x.engine.containers.sample(record.id), undefined));
+        return;
+      }
+      const samples = x.engine.containers.stats(record.id, x.signal);
+      const output = stream ? x.open("application/json") : undefined;
+      let before: Parameters<typeof encodeStats>[2];
+      for await (const sample of samples) {
+        const answer = encodeStats(record, sample, before);
+        if (output) await output.write(`${JSON.stringify(answer)}\n`);
+        else if (before) return x.json(answer);
+        before = sample;
+      }
+      // A container that doesn't run has nothing to compare.
+      if (output) output.end();
+      else x.json(encodeStats(record, before, undefined));
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/export",
+    async handle(x) {
+      await x.stream(await x.engine.containers.export(x.params.id!), "application/octet-stream");
+    },
+  },
+  {
+    method: "HEAD",
+    path: "/containers/{id}/archive",
+    async handle(x) {
+      x.empty(200, statHeader(await x.engine.containers.statPath(x.params.id!, archivePath(x))));
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/archive",
+    async handle(x) {
+      const { stat, tar } = await x.engine.containers.getArchive(x.params.id!, archivePath(x));
+      await x.stream(tar, "application/x-tar", statHeader(stat));
+    },
+  },
+  {
+    method: "PUT",
+    path: "/containers/{id}/archive",
+    async handle(x) {
+      await x.engine.containers.putArchive(x.params.id!, archivePath(x), x.request, {
+        noOverwriteDirNonDir: x.flag("noOverwriteDirNonDir"),
+        copyUidGid: x.flag("copyUIDGID"),
+      });
+      x.empty(200);
+    },
+  },
+];
+
+async function logs(x: Exchange): Promise<void> {
+  const record = x.engine.containers.get(x.params.id!);
+  const [stdout, stderr, follow] = [x.flag("stdout"), x.flag("stderr"), x.flag("follow")];
+  if (!stdout && !stderr) throw new InvalidParameter("Bad parameters: you must choose at least one stream");
+  const timestamps = x.flag("timestamps");
+  const tail = x.text("tail");
+  const entries = x.engine.containers.logs(
+    record.id,
+    {
+      follow,
+      stdout,
+      stderr,
+      since: parseTimestamp(x.text("since")),
+      until: parseTimestamp(x.text("until")),
+      tail: /^\d+$/.test(tail) ? Number(tail) : undefined,
+    },
+    x.signal,
+  );
+  const iterator = entries[Symbol.asyncIterator]();
+  // Asked for before the head is sent, so that what is wrong with the log still gets a status. One that is followed
+  // may have nothing to say for long, and its head can't wait.
+  const first = iterator.next();
+  if (!follow) await first;
+  const { Tty } = record.config;
+  const output = x.open(streamType(Tty, x.version));
+  for (let next = await first; !next.done; next = await iterator.next()) {
+    const { stream, timeNs, data } = next.value;
+    const line = timestamps ? Buffer.concat([Buffer.from(`${rfc3339Nano(timeNs)} `), data]) : data;
+    await output.write(Tty ? line : frame(stream, line));
+  }
+  output.end();
+}
+
+function archivePath(x: Exchange): string {
+  const path = x.text("path");
+  if (path === "") throw new InvalidParameter("bad parameter: path cannot be empty");
+  return path;
+}
+
+/** The path's stat as base64 of JSON (Engine API, "ContainerArchiveInfo"). */
+function statHeader(stat: PathStat): Record<string, string> {
+  const encoded = {
+    name: stat.name,
+    size: stat.size,
+    mode: stat.mode,
+    mtime: new Date(stat.mtime).toISOString(),
+    linkTarget: stat.linkTarget,
+  };
+  return { "X-Docker-Container-Path-Stat": Buffer.from(JSON.stringify(encoded)).toString("base64") };
+}

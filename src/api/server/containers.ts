@@ -1,0 +1,218 @@
+/** Container endpoints that answer at once (Engine API, tag "Container"). */
+import * as v from "valibot";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { createSchema, updateSchema } from "./container-schema.ts";
+import { inspection, summary } from "./encode-container.ts";
+import { parsePlatform } from "./fields.ts";
+import type { Route } from "./router.ts";
+
+const waitConditions = {
+  "": "not-running",
+  "not-running": "not-running",
+  "next-exit": "next-exit",
+  removed: "removed",
+} as const;
+
+export const containerRoutes: Route[] = [
+  {
+    method: "GET",
+    path: "/containers/json",
+    async handle(x) {
+      const { containers } = x.engine;
+      const limit = x.integer("limit");
+      const records = containers.list({
+        all: x.flag("all") || (limit ?? 0) > 0,
+        limit: limit === undefined || limit <= 0 ? undefined : limit,
+        filters: x.filters,
+      });
+      if (!x.flag("size")) return x.json(records.map((record) => summary(record)));
+      x.json(
+        await Promise.all(records.map(async (record) => summary(record, await containers.sizes(record.id)))),
+      );
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/create",
+    async handle(x) {
+      const request = await x.body(createSchema);
+      const platform = parsePlatform(x.text("platform"));
+      const name = x.text("name").replace(/^\//, "") || undefined;
+      const { id, warnings } = await x.engine.containers.create({ ...request, name, platform });
+      x.json({ Id: id, Warnings: warnings }, 201);
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/json",
+    async handle(x) {
+      const record = x.engine.containers.get(x.params.id!);
+      x.json(inspection(record, x.flag("size") ? await x.engine.containers.sizes(record.id) : undefined));
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/start",
+    async handle(x) {
+      await x.engine.containers.start(x.params.id!);
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/stop",
+    async handle(x) {
+      await x.engine.containers.stop(x.params.id!, stopOptions(x));
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/restart",
+    async handle(x) {
+      await x.engine.containers.restart(x.params.id!, stopOptions(x));
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/kill",
+    async handle(x) {
+      await x.engine.containers.kill(x.params.id!, x.text("signal") || undefined);
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/pause",
+    async handle(x) {
+      await x.engine.containers.pause(x.params.id!);
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/unpause",
+    async handle(x) {
+      await x.engine.containers.unpause(x.params.id!);
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/rename",
+    async handle(x) {
+      const name = x.text("name").replace(/^\//, "");
+      if (name === "") throw new InvalidParameter("Neither old nor new names may be empty");
+      await x.engine.containers.rename(x.params.id!, name);
+      x.empty(204);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/update",
+    async handle(x) {
+      const { RestartPolicy, ...resources } = await x.body(updateSchema);
+      const given = Object.fromEntries(Object.entries(resources).filter(([, value]) => value !== undefined));
+      const { warnings } = await x.engine.containers.update(x.params.id!, {
+        hostConfig: given,
+        restartPolicy: RestartPolicy,
+      });
+      x.json({ Warnings: warnings });
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/resize",
+    async handle(x) {
+      await x.engine.containers.resize(x.params.id!, terminalSize(x));
+      x.empty(200);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/{id}/wait",
+    async handle(x) {
+      const condition = waitConditions[x.text("condition") as keyof typeof waitConditions];
+      if (condition === undefined)
+        throw new InvalidParameter(`invalid condition: ${JSON.stringify(x.text("condition"))}`);
+      const { done } = await x.engine.containers.wait(x.params.id!, condition, x.signal);
+      // The head tells the client that the wait stands: only then does it start what it waits for.
+      const output = x.open("application/json");
+      const { exitCode, error } = await done;
+      output.message({ StatusCode: exitCode, ...(error !== undefined && { Error: { Message: error } }) });
+      output.end();
+    },
+  },
+  {
+    method: "DELETE",
+    path: "/containers/{id}",
+    async handle(x) {
+      await x.engine.containers.remove(x.params.id!, {
+        force: x.flag("force"),
+        volumes: x.flag("v"),
+        link: x.flag("link"),
+      });
+      x.empty(204);
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/top",
+    async handle(x) {
+      const { titles, processes } = await x.engine.containers.top(x.params.id!, x.text("ps_args") || "-ef");
+      x.json({ Titles: titles, Processes: processes });
+    },
+  },
+  {
+    method: "GET",
+    path: "/containers/{id}/changes",
+    async handle(x) {
+      const changes = await x.engine.containers.changes(x.params.id!);
+      x.json(changes.length > 0 ? changes.map(({ path, kind }) => ({ Path: path, Kind: kind })) : null);
+    },
+  },
+  {
+    method: "POST",
+    path: "/containers/prune",
+    async handle(x) {
+      const { removed, bytes } = await x.engine.containers.prune(x.filters);
+      x.json({ ContainersDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
+    },
+  },
+  {
+    method: "POST",
+    path: "/commit",
+    async handle(x) {
+      const repository = x.text("repo");
+      const tag = x.text("tag");
+      await x.body(v.unknown());
+      const id = await x.engine.containers.commit(x.text("container"), {
+        repository: repository === "" ? undefined : tag === "" ? repository : `${repository}:${tag}`,
+        comment: x.text("comment"),
+        author: x.text("author"),
+        pause: x.flag("pause", true),
+        changes: x.query
+          .getAll("changes")
+          .flatMap((change) => change.split("\n"))
+          .filter(Boolean),
+      });
+      x.json({ Id: id }, 201);
+    },
+  },
+];
+
+type Exchange = Parameters<Route["handle"]>[0];
+
+function stopOptions(x: Exchange): { signal?: string; timeout?: number } {
+  return { signal: x.text("signal") || undefined, timeout: x.integer("t") };
+}
+
+/** @throws InvalidParameter */
+export function terminalSize(x: Exchange): { width: number; height: number } {
+  const width = x.integer("w");
+  const height = x.integer("h");
+  if (width === undefined || height === undefined || width < 0 || height < 0)
+    throw new InvalidParameter("invalid terminal size: w and h are wanted");
+  return { width, height };
+}

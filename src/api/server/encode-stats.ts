@@ -1,0 +1,85 @@
+/** Samples as the Engine API shows them (definition "ContainerStatsResponse"). */
+import type { ContainerRecord, StatsSample } from "../../engine/types.ts";
+import { never, rfc3339 } from "./times.ts";
+
+/** Without a sample, as of a container that doesn't run, everything is zero. */
+export function encodeStats(
+  record: ContainerRecord,
+  sample: StatsSample | undefined,
+  before: StatsSample | undefined,
+) {
+  return {
+    id: record.id,
+    name: `/${record.name}`,
+    os_type: "linux",
+    read: sample ? rfc3339(sample.readAt) : never,
+    preread: before ? rfc3339(before.readAt) : never,
+    cpu_stats: cpu(sample),
+    precpu_stats: cpu(before),
+    memory_stats: sample
+      ? {
+          usage: sample.cgroup.memoryUsage,
+          limit: sample.cgroup.memoryLimit,
+          stats: sample.cgroup.memoryStat,
+        }
+      : {},
+    pids_stats: sample ? { current: sample.cgroup.pids, limit: sample.cgroup.pidsLimit } : {},
+    blkio_stats: {
+      io_service_bytes_recursive: sample
+        ? [
+            { major: 0, minor: 0, op: "read", value: sample.cgroup.blkioRead },
+            { major: 0, minor: 0, op: "write", value: sample.cgroup.blkioWrite },
+          ]
+        : null,
+      io_serviced_recursive: null,
+      io_queue_recursive: null,
+      io_service_time_recursive: null,
+      io_wait_time_recursive: null,
+      io_merged_recursive: null,
+      io_time_recursive: null,
+      sectors_recursive: null,
+    },
+    num_procs: 0,
+    storage_stats: {},
+    ...(sample && {
+      networks: Object.fromEntries(
+        Object.entries(sample.networks).map(([name, counters]) => [
+          name,
+          {
+            rx_bytes: counters.rxBytes,
+            rx_packets: counters.rxPackets,
+            rx_errors: counters.rxErrors,
+            rx_dropped: counters.rxDropped,
+            tx_bytes: counters.txBytes,
+            tx_packets: counters.txPackets,
+            tx_errors: counters.txErrors,
+            tx_dropped: counters.txDropped,
+          },
+        ]),
+      ),
+    }),
+  };
+}
+
+function cpu(sample: StatsSample | undefined) {
+  const throttling_data = {
+    periods: 0,
+    throttled_periods: sample?.cgroup.throttledPeriods ?? 0,
+    throttled_time: sample?.cgroup.throttledTime ?? 0,
+  };
+  if (!sample)
+    return {
+      cpu_usage: { total_usage: 0, usage_in_kernelmode: 0, usage_in_usermode: 0 },
+      throttling_data,
+    };
+  return {
+    cpu_usage: {
+      total_usage: sample.cgroup.cpuTotal,
+      usage_in_kernelmode: sample.cgroup.cpuKernel,
+      usage_in_usermode: sample.cgroup.cpuUser,
+    },
+    system_cpu_usage: sample.systemCpu,
+    online_cpus: sample.onlineCpus,
+    throttling_data,
+  };
+}

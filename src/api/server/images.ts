@@ -1,0 +1,178 @@
+/** Image endpoints (Engine API, tag "Image"). */
+import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
+import { registryAuth } from "./auth.ts";
+import { imageInspection, imageSummary } from "./encode-image.ts";
+import type { Exchange } from "./exchange.ts";
+import { parsePlatform } from "./fields.ts";
+import type { Route } from "./router.ts";
+
+const tarType = "application/x-tar";
+
+export const imageRoutes: Route[] = [
+  {
+    method: "GET",
+    path: "/images/json",
+    handle(x) {
+      x.json(x.engine.images.list({ all: x.flag("all"), filters: x.filters }).map(imageSummary));
+    },
+  },
+  { method: "POST", path: "/images/create", handle: pullOrImport },
+  {
+    method: "POST",
+    path: "/images/load",
+    async handle(x) {
+      const quiet = x.flag("quiet");
+      await progress(x, (report) =>
+        x.engine.images.load(
+          x.request,
+          (message) => {
+            if (!quiet || message.stream !== undefined) report(message);
+          },
+          x.signal,
+        ),
+      );
+    },
+  },
+  {
+    method: "GET",
+    path: "/images/get",
+    async handle(x) {
+      const names = x.query.getAll("names").flatMap((name) => name.split(","));
+      if (names.length === 0) throw new InvalidParameter("no images named: names is wanted");
+      await x.stream(await x.engine.images.save(names, x.signal), tarType);
+    },
+  },
+  {
+    method: "GET",
+    path: "/images/{name*}/get",
+    async handle(x) {
+      await x.stream(await x.engine.images.save([x.params.name!], x.signal), tarType);
+    },
+  },
+  {
+    method: "POST",
+    path: "/images/prune",
+    async handle(x) {
+      const { deleted, bytes } = await x.engine.images.prune(x.filters);
+      x.json({
+        ImagesDeleted: deleted.length > 0 ? deleted.map(encodeDeleted) : null,
+        SpaceReclaimed: bytes,
+      });
+    },
+  },
+  {
+    method: "GET",
+    path: "/images/{name*}/json",
+    handle(x) {
+      x.json(imageInspection(x.engine.images.get(x.params.name!), x.version));
+    },
+  },
+  {
+    method: "GET",
+    path: "/images/{name*}/history",
+    handle(x) {
+      const entries = x.engine.images.history(x.params.name!);
+      x.json(
+        entries.map((entry) => ({
+          Id: entry.id,
+          Created: Math.floor(entry.createdAt / 1000),
+          CreatedBy: entry.createdBy,
+          Tags: entry.tags.length > 0 ? entry.tags : null,
+          Size: entry.size,
+          Comment: entry.comment,
+        })),
+      );
+    },
+  },
+  {
+    method: "POST",
+    path: "/images/{name*}/tag",
+    handle(x) {
+      x.engine.images.tag(x.params.name!, x.text("repo"), x.text("tag"));
+      x.empty(201);
+    },
+  },
+  {
+    method: "POST",
+    path: "/images/{name*}/push",
+    async handle(x) {
+      const auth = registryAuth(x);
+      await progress(x, (report) =>
+        x.engine.images.push(
+          x.params.name!,
+          { tag: x.text("tag") || undefined, auth, signal: x.signal },
+          report,
+        ),
+      );
+    },
+  },
+  {
+    method: "DELETE",
+    path: "/images/{name*}",
+    async handle(x) {
+      const removed = await x.engine.images.remove(x.params.name!, {
+        force: x.flag("force"),
+        noPrune: x.flag("noprune"),
+      });
+      x.json(removed.map(encodeDeleted));
+    },
+  },
+];
+
+async function pullOrImport(x: Exchange): Promise<void> {
+  const platform = parsePlatform(x.text("platform"));
+  const [image, tag, source] = [x.text("fromImage"), x.text("tag"), x.text("fromSrc")];
+  if (image !== "") {
+    const auth = registryAuth(x);
+    // A tag may be a digest too (Engine API, "ImageCreate").
+    const reference = tag === "" ? image : tag.includes(":") ? `${image}@${tag}` : `${image}:${tag}`;
+    await progress(x, (report) =>
+      x.engine.images.pull(reference, { platform, auth, signal: x.signal }, report),
+    );
+    return;
+  }
+  if (source === "") throw new InvalidParameter("fromImage or fromSrc is wanted");
+  if (source !== "-")
+    throw new NotImplemented("importing from a URL is not supported yet: fetch it and import from -");
+  await progress(x, async (report) => {
+    const id = await x.engine.images.importTar(
+      x.request,
+      {
+        repository: x.text("repo") || undefined,
+        tag: tag || undefined,
+        message: x.text("message"),
+        changes: x.query.getAll("changes"),
+        platform,
+      },
+      x.signal,
+    );
+    report({ status: id });
+  });
+}
+
+/**
+ * Answers with JSON messages. What fails before the first gets a status of its own, as with dockerd; afterwards
+ * the error is the last message.
+ */
+async function progress(
+  x: Exchange,
+  run: (report: (message: object) => void) => Promise<void>,
+): Promise<void> {
+  let output: ReturnType<Exchange["open"]> | undefined;
+  const report = (message: object) => {
+    output ??= x.open("application/json");
+    output.message("stream" in message ? { stream: message.stream } : message);
+  };
+  try {
+    await run(report);
+  } catch (error) {
+    if (!output) throw error;
+    output.message({ errorDetail: { message: messageOf(error) }, error: messageOf(error) });
+  }
+  output ??= x.open("application/json");
+  output.end();
+}
+
+function encodeDeleted(item: { untagged: string } | { deleted: string }) {
+  return "untagged" in item ? { Untagged: item.untagged } : { Deleted: item.deleted };
+}

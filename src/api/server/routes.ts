@@ -1,0 +1,60 @@
+/** Every endpoint: those that are there, and those that say what is missing. */
+import { NotImplemented } from "../../lib/errors.ts";
+import { buildRoutes } from "./build.ts";
+import { containerStreamRoutes } from "./container-streams.ts";
+import { containerRoutes } from "./containers.ts";
+import { execRoutes } from "./exec.ts";
+import { imageRoutes } from "./images.ts";
+import { networkRoutes } from "./networks.ts";
+import type { Route } from "./router.ts";
+import { systemRoutes } from "./system.ts";
+import { volumeRoutes } from "./volumes.ts";
+
+export const routes: readonly Route[] = [
+  ...systemRoutes,
+  ...containerRoutes,
+  ...containerStreamRoutes,
+  ...execRoutes,
+  ...imageRoutes,
+  ...buildRoutes,
+  ...networkRoutes,
+  ...volumeRoutes,
+];
+
+const absent: [what: string, ...endpoints: string[]][] = [
+  ["attaching over a websocket", "GET /containers/{id}/attach/ws"],
+  ["searching images", "GET /images/search"],
+  ["cancelling a build by id", "POST /build/cancel"],
+  ["asking a registry about an image", "GET /distribution/{name*}/json"],
+  ["updating a volume", "PUT /volumes/{name}"],
+  ["BuildKit's session", "POST /session", "POST /grpc"],
+  ["checkpoints", "GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints"],
+  [
+    "plugins",
+    "GET /plugins",
+    "GET /plugins/privileges",
+    "POST /plugins/pull",
+    "POST /plugins/create",
+    ...["GET", "POST", "DELETE"].map((method) => `${method} /plugins/{rest*}`),
+  ],
+  [
+    "swarm mode",
+    ...["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((word) =>
+      ["GET", "POST", "DELETE"].flatMap((method) => [`${method} /${word}`, `${method} /${word}/{rest*}`]),
+    ),
+  ],
+];
+
+/** Endpoints of Docker that Gantry answers with 501. */
+export const missing: readonly Route[] = absent.flatMap(([what, ...endpoints]) =>
+  endpoints.map((endpoint) => {
+    const [method, path] = endpoint.split(" ") as [string, string];
+    return {
+      method,
+      path,
+      handle() {
+        throw new NotImplemented(`${what} is not supported by Gantry yet`);
+      },
+    };
+  }),
+);

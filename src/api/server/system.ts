@@ -1,0 +1,217 @@
+/** System endpoints (Engine API, tag "System"). */
+import { release } from "node:os";
+import type { EngineEvent } from "../../engine/types.ts";
+import { Unauthorized } from "../../lib/errors.ts";
+import { authSchema, toCredentials } from "./auth.ts";
+import { summary } from "./encode-container.ts";
+import { imageSummary } from "./encode-image.ts";
+import { newest, oldest, type Route } from "./router.ts";
+import { parseTimestamp, rfc3339 } from "./times.ts";
+import { encodeVolume } from "./volumes.ts";
+
+const noCache = { "cache-control": "no-cache, no-store, must-revalidate", pragma: "no-cache" };
+const pingHeaders = { ...noCache, "builder-version": "1", swarm: "inactive" };
+const version = "0.1.0";
+const goArchitecture = process.arch === "x64" ? "amd64" : process.arch;
+
+export const systemRoutes: Route[] = [
+  { method: "GET", path: "/_ping", handle: (x) => x.plain("OK", 200, pingHeaders) },
+  { method: "HEAD", path: "/_ping", handle: (x) => x.plain("", 200, pingHeaders) },
+  {
+    method: "GET",
+    path: "/version",
+    handle(x) {
+      const info = x.engine.info();
+      const details = {
+        ApiVersion: `1.${newest}`,
+        MinAPIVersion: `1.${oldest}`,
+        Arch: goArchitecture,
+        BuildTime: "",
+        GitCommit: "",
+        GoVersion: `bun ${Bun.version}`,
+        KernelVersion: release(),
+        Os: "linux",
+      };
+      x.json({
+        Platform: { Name: "Gantry" },
+        Components: [
+          { Name: "Engine", Version: version, Details: { ...details, Experimental: "false" } },
+          { Name: info.defaultRuntime, Version: info.runtimeVersion, Details: {} },
+        ],
+        Version: version,
+        Experimental: false,
+        ...details,
+      });
+    },
+  },
+  { method: "GET", path: "/info", handle: (x) => x.json(encodeInfo(x.engine.info())) },
+  {
+    method: "POST",
+    path: "/auth",
+    async handle(x) {
+      const body = await x.body(authSchema);
+      const credentials = toCredentials(body);
+      if (!credentials) throw new Unauthorized("no credentials given");
+      const domain = (body.serveraddress || "docker.io").replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+      const { status, identityToken } = await x.engine.images.login(domain, credentials);
+      x.json({ Status: status, IdentityToken: identityToken ?? "" });
+    },
+  },
+  {
+    method: "GET",
+    path: "/events",
+    async handle(x) {
+      const until = parseTimestamp(x.text("until"));
+      const events = x.engine.events.subscribe(
+        { since: parseTimestamp(x.text("since")), until, filters: x.filters },
+        x.signal,
+      );
+      const output = x.open("application/json");
+      for await (const event of events) await output.write(`${JSON.stringify(encodeEvent(event))}\n`);
+      output.end();
+    },
+  },
+  {
+    method: "GET",
+    path: "/system/df",
+    async handle(x) {
+      const types = x.query.getAll("type");
+      const wanted = (type: string) => types.length === 0 || types.includes(type);
+      const usage = await x.engine.diskUsage();
+      x.json({
+        ...(wanted("image") && { LayersSize: usage.layersSize, Images: usage.images.map(imageSummary) }),
+        ...(wanted("container") && {
+          Containers: usage.containers.map(({ record, rw, rootFs }) => summary(record, { rw, rootFs })),
+        }),
+        ...(wanted("volume") && {
+          Volumes: usage.volumes.map(({ record, size, refCount }) => ({
+            ...encodeVolume(record),
+            UsageData: { Size: size, RefCount: refCount },
+          })),
+        }),
+        ...(wanted("build-cache") && {
+          BuildCache: usage.buildCache.map((entry) => ({
+            ID: entry.id,
+            Parents: entry.parents,
+            Type: "regular",
+            Description: entry.description,
+            InUse: entry.inUse,
+            Shared: entry.shared,
+            Size: entry.size,
+            CreatedAt: rfc3339(entry.createdAt),
+            LastUsedAt: rfc3339(entry.lastUsedAt),
+            UsageCount: entry.usageCount,
+          })),
+        }),
+      });
+    },
+  },
+];
+
+function encodeEvent(event: EngineEvent) {
+  const { type, action, actor, timeNs } = event;
+  return {
+    // What clients before 1.22 read.
+    ...(type === "container" || type === "image" ? { status: action, id: actor.id } : {}),
+    ...(type === "container" && { from: actor.attributes.image }),
+    Type: type,
+    Action: action,
+    Actor: { ID: actor.id, Attributes: actor.attributes },
+    scope: "local",
+    time: Number(timeNs / 1_000_000_000n),
+    timeNano: new RawNumber(timeNs),
+  };
+}
+
+/** A whole number beyond what JavaScript counts exactly, written as it is. */
+class RawNumber {
+  constructor(private readonly value: bigint) {}
+  toJSON(): unknown {
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(this.value.toString());
+  }
+}
+
+function encodeInfo(info: ReturnType<Parameters<Route["handle"]>[0]["engine"]["info"]>) {
+  return {
+    ID: info.id,
+    Containers: info.containers,
+    ContainersRunning: info.running,
+    ContainersPaused: info.paused,
+    ContainersStopped: info.stopped,
+    Images: info.images,
+    Driver: "overlay2",
+    DriverStatus: [["Backing Filesystem", "overlayfs"]],
+    Plugins: {
+      Volume: ["local"],
+      Network: ["bridge", "host", "null"],
+      Authorization: null,
+      Log: ["json-file", "local", "none"],
+    },
+    MemoryLimit: true,
+    SwapLimit: true,
+    CpuCfsPeriod: true,
+    CpuCfsQuota: true,
+    CPUShares: true,
+    CPUSet: true,
+    PidsLimit: true,
+    IPv4Forwarding: true,
+    Debug: false,
+    NFd: 0,
+    OomKillDisable: info.cgroupVersion === "1",
+    NGoroutines: 0,
+    SystemTime: new Date().toISOString(),
+    LoggingDriver: "json-file",
+    CgroupDriver: "cgroupfs",
+    CgroupVersion: info.cgroupVersion,
+    NEventsListener: info.eventListeners,
+    KernelVersion: info.kernelVersion,
+    OperatingSystem: info.operatingSystem,
+    OSVersion: info.osVersion,
+    OSType: "linux",
+    Architecture: info.architecture,
+    IndexServerAddress: "https://index.docker.io/v1/",
+    RegistryConfig: {
+      IndexConfigs: {
+        "docker.io": { Name: "docker.io", Mirrors: info.mirrors, Secure: true, Official: true },
+        ...Object.fromEntries(
+          info.insecureRegistries.map((name) => [
+            name,
+            { Name: name, Mirrors: [], Secure: false, Official: false },
+          ]),
+        ),
+      },
+      InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"],
+      Mirrors: info.mirrors,
+    },
+    NCPU: info.cpus,
+    MemTotal: info.memoryTotal,
+    GenericResources: null,
+    DockerRootDir: info.dataRoot,
+    HttpProxy: info.httpProxy,
+    HttpsProxy: info.httpsProxy,
+    NoProxy: info.noProxy,
+    Name: info.name,
+    Labels: info.labels,
+    ExperimentalBuild: false,
+    ServerVersion: version,
+    Runtimes: info.runtimes,
+    DefaultRuntime: info.defaultRuntime,
+    Swarm: {
+      NodeID: "",
+      NodeAddr: "",
+      LocalNodeState: "inactive",
+      ControlAvailable: false,
+      Error: "",
+      RemoteManagers: null,
+    },
+    LiveRestoreEnabled: true,
+    Isolation: "",
+    InitBinary: "gantry-monitor",
+    ContainerdCommit: { ID: "" },
+    RuncCommit: { ID: info.runtimeVersion },
+    InitCommit: { ID: "" },
+    SecurityOptions: ["name=seccomp,profile=builtin"],
+    DefaultAddressPools: info.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
+    Warnings: info.warnings.length > 0 ? info.warnings : null,
+  };
+}
