@@ -43,7 +43,7 @@ describe.each(clients)("%s", (name, client) => {
     expect(missing.code).toBe(127);
     expect(missing.stderr).toContain('exec: "no-such-command": executable file not found in $PATH');
     expect((await client(["run", "--rm", "busybox", "/etc"])).code).toBe(126);
-    expect((await client(["run", "--rm", "busybox", "sh", "-c", "kill -9 $$"])).code).toBe(137);
+    expect((await client(["run", "--rm", "--init", "busybox", "sh", "-c", "kill -9 $$"])).code).toBe(137);
   });
 
   test("stdin goes through and ends", async () => {

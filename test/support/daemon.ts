@@ -1,5 +1,5 @@
 /** A daemon of its own for a test file: own roots, socket, bridge and addresses, and nothing left afterwards. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
@@ -43,6 +43,8 @@ export class TestDaemon implements AsyncDisposable {
   /** Starts the process and waits until it answers; returns the milliseconds that took. */
   async boot(): Promise<number> {
     mkdirSync(this.root, { recursive: true });
+    // The machine's own configuration is not ours.
+    writeFileSync(join(this.root, "daemon.json"), "{}");
     const from = performance.now();
     const args = [
       "daemon",
