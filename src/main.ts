@@ -1,18 +1,18 @@
 /** The executable's entry: one program, of which each part loads only what it needs. */
-import { main } from "./cli/index.ts";
+import { main, type ProgramRunner } from "./cli/index.ts";
 
-const args = process.argv.slice(2);
+const runners: Record<string, ProgramRunner> = {
+  compose: async (args, context) => {
+    const { composeCommand } = await import("./compose/index.ts");
+    return composeCommand(args, {
+      client: context.client,
+      env: context.env,
+      registryAuth: async (image) => (await import("./cli/auth/credentials.ts")).imageAuth(context, image),
+    });
+  },
+  daemon: async (args) => (await import("./cli/daemon/index.ts")).daemonCommand(args),
+  registry: async (args) => (await import("./cli/registry.ts")).registryCommand(args),
+};
 
-async function dispatch(): Promise<number | undefined> {
-  switch (args[0]) {
-    case "daemon":
-      return (await import("./cli/daemon/index.ts")).daemonCommand(args.slice(1));
-    case "registry":
-      return (await import("./cli/registry.ts")).registryCommand(args.slice(1));
-    default:
-      return main(args, process.env);
-  }
-}
-
-const status = await dispatch();
+const status = await main(process.argv.slice(2), process.env, runners);
 if (status !== undefined) process.exit(status);

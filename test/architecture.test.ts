@@ -27,7 +27,7 @@ interface Import {
 
 function imports(file: string): Import[] {
   const text = readFileSync(join(src, file), "utf8");
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+)["']/g)].map((match) => ({
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)].map((match) => ({
     from: file,
     to: relative(src, join(src, dirname(file), match[1]!)),
   }));

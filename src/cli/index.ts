@@ -9,11 +9,19 @@ import { endpointOverrides, globalFlags } from "./global-flags.ts";
 import { program, version } from "./program.ts";
 import { stderrFd, writeAll } from "./terminal.ts";
 
-/** Runs one command line. @returns the exit status; everything to be said has been written */
+/** A program behind a word of its own: gets what follows that word. @returns the exit status; nothing: it goes on */
+export type ProgramRunner = (args: string[], context: CliContext) => Promise<number | undefined>;
+
+/**
+ * Runs one command line.
+ * @param runners the programs of `programs`
+ * @returns the exit status; everything to be said has been written
+ */
 export async function main(
   argv: readonly string[],
   env: Record<string, string | undefined>,
-): Promise<number> {
+  runners: Readonly<Record<string, ProgramRunner>> = {},
+): Promise<number | undefined> {
   const say = (text: string) => writeAll(stderrFd, `${text}\n`);
   let parsed: ReturnType<typeof parseFlags<typeof globalFlags>>;
   try {
@@ -31,9 +39,11 @@ export async function main(
       writeAll(1, `Gantry version ${version}\n`);
       return 0;
     }
+    const context = new CliContext(env, endpointOverrides(flags, parsed.given));
+    const [word = "", ...rest] = args;
+    if (Object.hasOwn(runners, word)) return await runners[word]!(rest, context);
     const found = findCommand(args);
     if (!found) return await notACommand(args);
-    const context = new CliContext(env, endpointOverrides(flags, parsed.given));
     return await runCommand(context, await found.entry.load(), found.spelling, found.rest);
   } catch (error) {
     if (flags.debug && error instanceof Error) say(error.stack ?? "");
@@ -114,7 +124,7 @@ async function notACommand(words: string[]): Promise<number> {
   const { nearest } = await import("./args/nearest.ts");
   const wrong = isGroup ? `${first} ${second}` : first;
   const candidates = [
-    ...commands.flatMap(({ names }) => names),
+    ...commands.flatMap(({ names, hidden }) => (hidden ? [] : names)),
     ...Object.keys(groups),
     ...Object.keys(programs),
   ];

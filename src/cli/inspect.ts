@@ -7,10 +7,16 @@ import { stderrFd, writeAll } from "./terminal.ts";
 
 /** Objects whose keys are data, where an absent key is simply not there. */
 const maps = new Set(
-  "Labels Networks Ports PortBindings ExposedPorts Volumes Sysctls Options Config Tmpfs StorageOpt Annotations DriverOpts Containers Data Log".split(" "),
+  "Labels Networks Ports PortBindings ExposedPorts Volumes Sysctls Options Config Tmpfs StorageOpt Annotations DriverOpts Containers Data Log".split(
+    " ",
+  ),
 );
 /** Fields that the API leaves out when they are empty. */
-const optional = new Set("Health Healthcheck IPAMConfig UsageData Mounts Error SizeRw SizeRootFs ClusterVolume Parent Comment".split(" "));
+const optional = new Set(
+  "Health Healthcheck IPAMConfig UsageData Mounts Error SizeRw SizeRootFs ClusterVolume Parent Comment".split(
+    " ",
+  ),
+);
 
 const missingField: MissingField = (_, name, path) => {
   const owner = path.at(-1);
@@ -29,7 +35,8 @@ export async function inspectEach(
   format: string | undefined,
   fetch: (name: string) => Promise<unknown>,
 ): Promise<number> {
-  const template = format === undefined || format === "json" ? undefined : compileTemplate(format, missingField);
+  const template =
+    format === undefined || format === "json" ? undefined : compileTemplate(format, missingField);
   const started = names.map(fetch);
   for (const promise of started) promise.catch(() => {});
   const found: unknown[] = [];
@@ -43,7 +50,8 @@ export async function inspectEach(
       failures.push(describe(error));
     }
   }
-  if (!template) context.line(format === "json" ? JSON.stringify(found) : JSON.stringify(found, undefined, 4));
+  if (!template)
+    context.line(format === "json" ? JSON.stringify(found) : JSON.stringify(found, undefined, 4));
   else if (found.length === 0) context.line("");
   for (const failure of failures) writeAll(stderrFd, `${failure}\n`);
   return failures.length > 0 ? 1 : 0;

@@ -8,7 +8,8 @@ const common = ["run", "exec", "ps", "build", "pull", "push", "images", "login",
 
 /** `gantry --help`. */
 export async function overview(): Promise<string> {
-  const short = commands.flatMap((entry) =>
+  const visible = commands.filter(({ hidden }) => !hidden);
+  const short = visible.flatMap((entry) =>
     entry.names.filter((name) => !name.includes(" ")).map((name) => ({ entry, name })),
   );
   const isCommon = ({ name }: { name: string }) => common.includes(name);
@@ -29,8 +30,10 @@ export async function overview(): Promise<string> {
 /** `gantry container --help`. */
 export async function groupHelp(group: string): Promise<string> {
   const members = commands
-    .filter(({ names }) => names[0]!.startsWith(`${group} `))
-    .map((entry) => ({ entry, name: entry.names[0]!.slice(group.length + 1) }))
+    .flatMap((entry) => {
+      const name = entry.names.find((spelling) => spelling.startsWith(`${group} `));
+      return name === undefined ? [] : [{ entry, name: name.slice(group.length + 1) }];
+    })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   return [
     `Usage:  ${program} ${group} COMMAND`,

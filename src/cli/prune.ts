@@ -19,38 +19,53 @@ interface Pruned {
 }
 
 async function pruneContainers({ client }: CliContext, filters: Filters): Promise<Pruned> {
-  const answer = await client.call<{ ContainersDeleted: string[] | null; SpaceReclaimed: number }>("POST", "/containers/prune", {
-    query: { filters },
-  });
+  const answer = await client.call<{ ContainersDeleted: string[] | null; SpaceReclaimed: number }>(
+    "POST",
+    "/containers/prune",
+    {
+      query: { filters },
+    },
+  );
   return { lines: answer.ContainersDeleted ?? [], bytes: answer.SpaceReclaimed };
 }
 
 async function pruneNetworks({ client }: CliContext, filters: Filters): Promise<Pruned> {
-  const answer = await client.call<{ NetworksDeleted: string[] | null }>("POST", "/networks/prune", { query: { filters } });
+  const answer = await client.call<{ NetworksDeleted: string[] | null }>("POST", "/networks/prune", {
+    query: { filters },
+  });
   return { lines: answer.NetworksDeleted ?? [], bytes: 0 };
 }
 
 async function pruneVolumes({ client }: CliContext, filters: Filters): Promise<Pruned> {
-  const answer = await client.call<{ VolumesDeleted: string[] | null; SpaceReclaimed: number }>("POST", "/volumes/prune", {
-    query: { filters },
-  });
+  const answer = await client.call<{ VolumesDeleted: string[] | null; SpaceReclaimed: number }>(
+    "POST",
+    "/volumes/prune",
+    {
+      query: { filters },
+    },
+  );
   return { lines: answer.VolumesDeleted ?? [], bytes: answer.SpaceReclaimed };
 }
 
 async function pruneImages({ client }: CliContext, filters: Filters): Promise<Pruned> {
-  const answer = await client.call<{ ImagesDeleted: { Untagged?: string; Deleted?: string }[] | null; SpaceReclaimed: number }>(
-    "POST",
-    "/images/prune",
-    { query: { filters } },
+  const answer = await client.call<{
+    ImagesDeleted: { Untagged?: string; Deleted?: string }[] | null;
+    SpaceReclaimed: number;
+  }>("POST", "/images/prune", { query: { filters } });
+  const lines = (answer.ImagesDeleted ?? []).map(({ Untagged, Deleted }) =>
+    Untagged ? `untagged: ${Untagged}` : `deleted: ${Deleted}`,
   );
-  const lines = (answer.ImagesDeleted ?? []).map(({ Untagged, Deleted }) => (Untagged ? `untagged: ${Untagged}` : `deleted: ${Deleted}`));
   return { lines, bytes: answer.SpaceReclaimed };
 }
 
 async function pruneBuilds({ client }: CliContext, filters: Filters, all: boolean): Promise<Pruned> {
-  const answer = await client.call<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>("POST", "/build/prune", {
-    query: { filters, all: all ? 1 : undefined },
-  });
+  const answer = await client.call<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>(
+    "POST",
+    "/build/prune",
+    {
+      query: { filters, all: all ? 1 : undefined },
+    },
+  );
   return { lines: answer.CachesDeleted ?? [], bytes: answer.SpaceReclaimed };
 }
 
@@ -66,8 +81,10 @@ export const containers = defineCommand({
   summary: "Remove all stopped containers",
   flags: pruneFlags,
   arity: none,
+  examples: ["container prune -f --filter until=24h"],
   async run(context, { flags }) {
-    if (!flags.force && !(await confirm(context, "WARNING! This will remove all stopped containers."))) return 0;
+    if (!flags.force && !(await confirm(context, "WARNING! This will remove all stopped containers.")))
+      return 0;
     const pruned = await pruneContainers(context, parseFilters(flags.filter));
     report(context, "Deleted Containers:", pruned);
     context.line(reclaimed(pruned.bytes));
@@ -81,6 +98,7 @@ export const networks = defineCommand({
   summary: "Remove all unused networks",
   flags: pruneFlags,
   arity: none,
+  examples: ["network prune -f"],
   async run(context, { flags }) {
     const warning = "WARNING! This will remove all custom networks not used by at least one container.";
     if (!flags.force && !(await confirm(context, warning))) return 0;
@@ -93,8 +111,12 @@ export const volumes = defineCommand({
   name: "volume prune",
   usage: "[OPTIONS]",
   summary: "Remove unused local volumes",
-  flags: { ...pruneFlags, all: { kind: "bool", short: "a", help: "Named volumes too, not just anonymous ones" } },
+  flags: {
+    ...pruneFlags,
+    all: { kind: "bool", short: "a", help: "Named volumes too, not just anonymous ones" },
+  },
   arity: none,
+  examples: ["volume prune -a --filter label=stage=test"],
   async run(context, { flags }) {
     const kind = flags.all ? "all" : "anonymous";
     const warning = `WARNING! This will remove ${kind} local volumes not used by at least one container.`;
@@ -111,8 +133,12 @@ export const images = defineCommand({
   name: "image prune",
   usage: "[OPTIONS]",
   summary: "Remove unused images",
-  flags: { ...pruneFlags, all: { kind: "bool", short: "a", help: "All that no container uses, not just dangling ones" } },
+  flags: {
+    ...pruneFlags,
+    all: { kind: "bool", short: "a", help: "All that no container uses, not just dangling ones" },
+  },
   arity: none,
+  examples: ["image prune -a --filter until=168h"],
   async run(context, { flags }) {
     const warning = flags.all
       ? "WARNING! This will remove all images without at least one container associated to them."
@@ -131,8 +157,11 @@ export const builds = defineCommand({
   summary: "Remove the build cache",
   flags: { ...pruneFlags, all: { kind: "bool", short: "a", help: "All unused cache, not just dangling" } },
   arity: none,
+  examples: ["builder prune -af"],
   async run(context, { flags }) {
-    const warning = flags.all ? "WARNING! This will remove all build cache." : "WARNING! This will remove all dangling build cache.";
+    const warning = flags.all
+      ? "WARNING! This will remove all build cache."
+      : "WARNING! This will remove all dangling build cache.";
     if (!flags.force && !(await confirm(context, warning))) return 0;
     const pruned = await pruneBuilds(context, parseFilters(flags.filter), flags.all);
     report(context, "Deleted build cache objects:", pruned);
@@ -151,6 +180,7 @@ export const system = defineCommand({
     volumes: { kind: "bool", help: "Anonymous volumes too" },
   },
   arity: none,
+  examples: ["system prune -af --volumes"],
   async run(context, { flags }) {
     const targets = [
       "all stopped containers",
@@ -166,7 +196,9 @@ export const system = defineCommand({
     const stages: [string, () => Promise<Pruned>][] = [
       ["Deleted Containers:", () => pruneContainers(context, filters)],
       ["Deleted Networks:", () => pruneNetworks(context, filters)],
-      ...(flags.volumes ? ([["Deleted Volumes:", () => pruneVolumes(context, filters)]] as [string, () => Promise<Pruned>][]) : []),
+      ...(flags.volumes
+        ? ([["Deleted Volumes:", () => pruneVolumes(context, filters)]] as [string, () => Promise<Pruned>][])
+        : []),
       ["Deleted Images:", () => pruneImages(context, { ...filters, dangling: [String(!flags.all)] })],
       ["Deleted build cache objects:", () => pruneBuilds(context, filters, flags.all)],
     ];

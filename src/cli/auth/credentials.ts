@@ -1,5 +1,7 @@
 /** Credentials of registries in `config.json` or in the helpers that it names. */
 import { NotFound } from "../../lib/errors.ts";
+import { parseReference } from "../../lib/reference.ts";
+import { changeConfig } from "../config-file.ts";
 import type { CliContext } from "../context.ts";
 
 /** Docker's AuthConfig. */
@@ -94,6 +96,12 @@ export async function registryAuthHeader(
   return { "x-registry-auth": encodeAuth(await credentialsOf(context, serverAddress(domain))) };
 }
 
+/** The value of X-Registry-Auth for an image, when something is known about its registry. */
+export async function imageAuth(context: CliContext, image: string): Promise<string | undefined> {
+  const credentials = await credentialsOf(context, serverAddress(parseReference(image).domain));
+  return Object.keys(credentials).length > 1 ? encodeAuth(credentials) : undefined;
+}
+
 /** Everything that is known, for builds: the engine takes what it needs. */
 export async function allCredentials(context: CliContext): Promise<Record<string, Credentials>> {
   const addresses = new Set([
@@ -102,6 +110,45 @@ export async function allCredentials(context: CliContext): Promise<Record<string
   ]);
   const found = await Promise.all([...addresses].map((address) => credentialsOf(context, address)));
   return Object.fromEntries(found.map((credentials) => [credentials.serveraddress, credentials]));
+}
+
+/**
+ * Keeps credentials in the registry's helper, or in `config.json` without one.
+ * @returns a warning when they lie there for everyone who can read the file
+ */
+export async function storeCredentials(
+  context: CliContext,
+  credentials: Credentials,
+): Promise<string | undefined> {
+  const { serveraddress: address, username = "", password = "", identitytoken } = credentials;
+  const helper = helperOf(context, address);
+  if (helper) {
+    const [Username, Secret] = identitytoken ? ["<token>", identitytoken] : [username, password];
+    await runHelper(helper, "store", JSON.stringify({ ServerURL: address, Username, Secret }));
+  }
+  const auth = Buffer.from(`${username}:${password}`).toString("base64");
+  const entry = helper ? {} : identitytoken ? { auth, identitytoken } : { auth };
+  changeConfig(context, (config) => ({ ...config, auths: { ...config.auths, [address]: entry } }));
+  if (helper) return undefined;
+  return `WARNING! Your credentials are stored unencrypted in '${context.configDir}/config.json'.\nConfigure a credential helper to remove this warning.`;
+}
+
+/** Forgets a registry's credentials. @returns whether there were any */
+export async function eraseCredentials(context: CliContext, address: string): Promise<boolean> {
+  const helper = helperOf(context, address);
+  let known = false;
+  if (helper) {
+    try {
+      await runHelper(helper, "erase", address);
+      known = true;
+    } catch (error) {
+      if (!(error instanceof NotFound)) throw error;
+    }
+  }
+  const kept = Object.entries(context.config.auths ?? {}).filter(([name]) => !sameHost(name, address));
+  if (kept.length === Object.keys(context.config.auths ?? {}).length) return known;
+  changeConfig(context, (config) => ({ ...config, auths: Object.fromEntries(kept) }));
+  return true;
 }
 
 function sameHost(a: string, b: string): boolean {

@@ -13,13 +13,23 @@ export interface AttachOptions {
 }
 
 /** @returns the container's exit status; 0 when the user detached */
-export async function attachTo(context: CliContext, details: ContainerDetails, options: AttachOptions): Promise<number> {
+export async function attachTo(
+  context: CliContext,
+  details: ContainerDetails,
+  options: AttachOptions,
+): Promise<number> {
   const { client } = context;
   const { Id: id, Config } = details;
   const condition = !options.start ? "not-running" : details.HostConfig.AutoRemove ? "removed" : "next-exit";
   const [stream, waiting] = await Promise.all([
     client.hijack("POST", `/containers/${id}/attach`, {
-      query: { stream: 1, stdin: options.stdin ? 1 : 0, stdout: 1, stderr: 1, detachKeys: options.detachKeys },
+      query: {
+        stream: 1,
+        stdin: options.stdin ? 1 : 0,
+        stdout: 1,
+        stderr: 1,
+        detachKeys: options.detachKeys,
+      },
     }),
     client.send("POST", `/containers/${id}/wait`, { query: { condition } }),
   ]);
@@ -30,7 +40,8 @@ export async function attachTo(context: CliContext, details: ContainerDetails, o
       tty: Config.Tty,
       stdin: options.stdin,
       detachKeys: options.detachKeys,
-      resize: ({ columns, rows }) => client.call("POST", `/containers/${id}/resize`, { query: { h: rows, w: columns } }),
+      resize: ({ columns, rows }) =>
+        client.call("POST", `/containers/${id}/resize`, { query: { h: rows, w: columns } }),
     });
     return result === "detached" ? 0 : await exitCode(waiting.body);
   } finally {

@@ -17,13 +17,18 @@ export const command = defineCommand({
   arity: exactly(1),
   examples: ["attach web"],
   async run(context, { flags, args: [name = ""] }) {
-    const details = await context.client.call<ContainerDetails>("GET", `/containers/${encodeURIComponent(name)}/json`);
+    const details = await context.client.call<ContainerDetails>(
+      "GET",
+      `/containers/${encodeURIComponent(name)}/json`,
+    );
     const { State, Config } = details;
     if (!State.Running) throw new Conflict("cannot attach to a stopped container, start it first");
     if (State.Paused) throw new Conflict("cannot attach to a paused container, unpause it first");
-    if (State.Restarting) throw new Conflict("cannot attach to a restarting container, wait until it is running");
+    if (State.Restarting)
+      throw new Conflict("cannot attach to a restarting container, wait until it is running");
     const stdin = !flags["no-stdin"] && Config.OpenStdin;
-    if (stdin && Config.Tty && !isTerminal(stdinFd)) throw new InvalidParameter("the input device is not a TTY");
+    if (stdin && Config.Tty && !isTerminal(stdinFd))
+      throw new InvalidParameter("the input device is not a TTY");
     return attachTo(context, details, {
       stdin,
       detachKeys: flags["detach-keys"],

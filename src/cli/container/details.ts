@@ -49,7 +49,10 @@ export const port = defineCommand({
   arity: between(1, 2),
   examples: ["port web 80/tcp"],
   async run(context, { args: [name = "", wanted] }) {
-    const details = await context.client.call<ContainerDetails>("GET", `/containers/${encodeURIComponent(name)}/json`);
+    const details = await context.client.call<ContainerDetails>(
+      "GET",
+      `/containers/${encodeURIComponent(name)}/json`,
+    );
     const ports = details.NetworkSettings?.Ports ?? {};
     if (wanted !== undefined) {
       const key = wanted.includes("/") ? wanted : `${wanted}/tcp`;
@@ -59,7 +62,8 @@ export const port = defineCommand({
       return 0;
     }
     for (const key of Object.keys(ports).sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))) {
-      for (const { HostIp, HostPort } of ports[key] ?? []) context.line(`${key} -> ${hostPort(HostIp, HostPort)}`);
+      for (const { HostIp, HostPort } of ports[key] ?? [])
+        context.line(`${key} -> ${hostPort(HostIp, HostPort)}`);
     }
     return 0;
   },

@@ -51,7 +51,8 @@ export const command = defineCommand({
       tty,
       stdin,
       detachKeys: flags["detach-keys"],
-      resize: ({ columns, rows }) => client.call("POST", `/exec/${Id}/resize`, { query: { h: rows, w: columns } }),
+      resize: ({ columns, rows }) =>
+        client.call("POST", `/exec/${Id}/resize`, { query: { h: rows, w: columns } }),
     });
     if (result === "detached") return 0;
     const { ExitCode } = await client.call<{ ExitCode: number | null }>("GET", `/exec/${Id}/json`);

@@ -7,7 +7,12 @@ import { forEach } from "../each.ts";
 const path = (name: string, verb: string) => `/containers/${encodeURIComponent(name)}/${verb}`;
 
 /** Posts a verb; a state that is reached already is as good. */
-export async function post(context: CliContext, name: string, verb: string, query?: Record<string, string | number | undefined>) {
+export async function post(
+  context: CliContext,
+  name: string,
+  verb: string,
+  query?: Record<string, string | number | undefined>,
+) {
   try {
     await context.client.call("POST", path(name, verb), { query });
   } catch (error) {
@@ -31,7 +36,9 @@ export const stop = defineCommand({
   arity: atLeast(1),
   examples: ["stop -t 30 web"],
   run: (context, { flags, args }) =>
-    forEach(context, args, (name) => post(context, name, "stop", { signal: flags.signal, t: flags.timeout ?? flags.time })),
+    forEach(context, args, (name) =>
+      post(context, name, "stop", { signal: flags.signal, t: flags.timeout ?? flags.time }),
+    ),
 });
 
 export const restart = defineCommand({
@@ -43,7 +50,9 @@ export const restart = defineCommand({
   arity: atLeast(1),
   examples: ["restart web"],
   run: (context, { flags, args }) =>
-    forEach(context, args, (name) => post(context, name, "restart", { signal: flags.signal, t: flags.timeout ?? flags.time })),
+    forEach(context, args, (name) =>
+      post(context, name, "restart", { signal: flags.signal, t: flags.timeout ?? flags.time }),
+    ),
 });
 
 export const kill = defineCommand({
@@ -54,7 +63,8 @@ export const kill = defineCommand({
   flags: { signal: { kind: "string", short: "s", help: "Signal to send" } },
   arity: atLeast(1),
   examples: ["kill -s HUP web"],
-  run: (context, { flags, args }) => forEach(context, args, (name) => post(context, name, "kill", { signal: flags.signal })),
+  run: (context, { flags, args }) =>
+    forEach(context, args, (name) => post(context, name, "kill", { signal: flags.signal })),
 });
 
 export const pause = defineCommand({
@@ -109,7 +119,11 @@ export const rm = defineCommand({
   run: (context, { flags, args }) =>
     forEach(context, args, async (name) => {
       await context.client.call("DELETE", `/containers/${encodeURIComponent(name)}`, {
-        query: { force: flags.force ? 1 : undefined, v: flags.volumes ? 1 : undefined, link: flags.link ? 1 : undefined },
+        query: {
+          force: flags.force ? 1 : undefined,
+          v: flags.volumes ? 1 : undefined,
+          link: flags.link ? 1 : undefined,
+        },
       });
       return name;
     }),

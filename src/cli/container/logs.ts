@@ -45,7 +45,10 @@ export const command = defineCommand({
 
     /** Engines before API 1.42 call both kinds of stream raw. */
     async function isTty(): Promise<boolean> {
-      const details = await context.client.call<{ Config: { Tty: boolean } }>("GET", path.replace(/logs$/, "json"));
+      const details = await context.client.call<{ Config: { Tty: boolean } }>(
+        "GET",
+        path.replace(/logs$/, "json"),
+      );
       return details.Config.Tty;
     }
   },

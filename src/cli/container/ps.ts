@@ -48,12 +48,13 @@ export const command = defineCommand({
     const columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
     const rows = containers.map((container) => containerRow(container, truncate, now));
     const table = size ? `${columns}\t{{.Size}}` : columns;
-    context.out(renderListing({ format, table, headers, rows }));
+    context.out(renderListing({ format, table, headers: containerHeaders, rows }));
     return 0;
   },
 });
 
-const headers = {
+/** Titles of the columns of `ps`. */
+export const containerHeaders = {
   ID: "CONTAINER ID",
   Names: "NAMES",
   Image: "IMAGE",
@@ -70,7 +71,8 @@ const headers = {
   Networks: "NETWORKS",
 };
 
-function containerRow(container: ContainerSummary, truncate: boolean, now: number): Row {
+/** A row of `ps`. */
+export function containerRow(container: ContainerSummary, truncate: boolean, now: number): Row {
   const labels = container.Labels ?? {};
   const mounts = container.Mounts ?? [];
   const size = humanSize(container.SizeRw ?? 0, 3);

@@ -18,10 +18,15 @@ export const command = defineCommand({
   arity: atLeast(1),
   examples: ["start web db", "start -ai shell"],
   async run(context, { flags, args }) {
-    if (!flags.attach && !flags.interactive) return forEach(context, args, (name) => post(context, name, "start"));
+    if (!flags.attach && !flags.interactive)
+      return forEach(context, args, (name) => post(context, name, "start"));
     const [name = ""] = args;
-    if (args.length > 1) throw new InvalidParameter("you cannot start and attach multiple containers at once");
-    const details = await context.client.call<ContainerDetails>("GET", `/containers/${encodeURIComponent(name)}/json`);
+    if (args.length > 1)
+      throw new InvalidParameter("you cannot start and attach multiple containers at once");
+    const details = await context.client.call<ContainerDetails>(
+      "GET",
+      `/containers/${encodeURIComponent(name)}/json`,
+    );
     return attachTo(context, details, {
       stdin: flags.interactive && details.Config.OpenStdin,
       detachKeys: flags["detach-keys"],

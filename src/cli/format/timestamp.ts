@@ -11,11 +11,16 @@ export function timestamp(text: string, now: number): string {
   try {
     return seconds(now - parseDuration(text) / 1e6);
   } catch {
-    const match = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2})(?::(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?)?(Z|[-+]\d{2}:\d{2})?$/.exec(text);
-    if (!match) throw new InvalidParameter(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+    const match =
+      /^(\d{4}-\d{2}-\d{2})(?:T(\d{2})(?::(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?)?(Z|[-+]\d{2}:\d{2})?$/.exec(
+        text,
+      );
+    if (!match)
+      throw new InvalidParameter(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
     const [, day, hour = "00", minute = "00", second = "00", fraction = "", zone = ""] = match;
     const whole = Date.parse(`${day}T${hour}:${minute}:${second}${zone}`);
-    if (Number.isNaN(whole)) throw new InvalidParameter(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+    if (Number.isNaN(whole))
+      throw new InvalidParameter(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
     return `${whole / 1000}.${fraction.slice(1).padEnd(9, "0")}`;
   }
 }

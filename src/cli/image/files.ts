@@ -50,7 +50,12 @@ export const save = defineCommand({
   async run(context, { flags, args }) {
     const names = args.map((name) => `names=${encodeURIComponent(name)}`).join("&");
     // The names are repeated, which an object of query parameters can't say.
-    await download(context, `/images/get?${names}`, { platform: platformQuery(flags.platform) }, flags.output);
+    await download(
+      context,
+      `/images/get?${names}`,
+      { platform: platformQuery(flags.platform) },
+      flags.output,
+    );
     return 0;
   },
 });
@@ -109,10 +114,20 @@ export const importImage = defineCommand({
   async run(context, { flags, args: [source = "", name] }) {
     const remote = /^https?:\/\//.test(source);
     const [repo, tag] = splitTag(name);
-    const messages = context.client.messages<ProgressMessage>("POST", `/images/create${changesQuery(flags.change)}`, {
-      query: { fromSrc: remote ? source : "-", repo, tag, message: flags.message, platform: flags.platform },
-      body: remote ? undefined : inputStream(source === "-" ? undefined : source),
-    });
+    const messages = context.client.messages<ProgressMessage>(
+      "POST",
+      `/images/create${changesQuery(flags.change)}`,
+      {
+        query: {
+          fromSrc: remote ? source : "-",
+          repo,
+          tag,
+          message: flags.message,
+          platform: flags.platform,
+        },
+        body: remote ? undefined : inputStream(source === "-" ? undefined : source),
+      },
+    );
     await showProgress(messages, stdoutFd);
     return 0;
   },
@@ -120,12 +135,16 @@ export const importImage = defineCommand({
 
 /** Repeated `changes`, which an object of query parameters can't say. */
 export function changesQuery(changes: readonly string[]): string {
-  return changes.length === 0 ? "" : `?${changes.map((change) => `changes=${encodeURIComponent(change)}`).join("&")}`;
+  return changes.length === 0
+    ? ""
+    : `?${changes.map((change) => `changes=${encodeURIComponent(change)}`).join("&")}`;
 }
 
 /** Repository and tag of a name. */
 export function splitTag(name: string | undefined): [string | undefined, string | undefined] {
   if (name === undefined) return [undefined, undefined];
   const colon = name.lastIndexOf(":");
-  return colon < 0 || name.includes("/", colon) ? [name, undefined] : [name.slice(0, colon), name.slice(colon + 1)];
+  return colon < 0 || name.includes("/", colon)
+    ? [name, undefined]
+    : [name.slice(0, colon), name.slice(colon + 1)];
 }

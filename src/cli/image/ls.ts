@@ -13,7 +13,12 @@ export const command = defineCommand({
   flags: {
     all: { kind: "bool", short: "a", help: "Show all images, intermediate ones too" },
     digests: { kind: "bool", help: "Show digests" },
-    filter: { kind: "list", short: "f", value: "filter", help: "Show those that fit a condition (dangling=true)" },
+    filter: {
+      kind: "list",
+      short: "f",
+      value: "filter",
+      help: "Show those that fit a condition (dangling=true)",
+    },
     format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
     "no-trunc": { kind: "bool", help: "Don't shorten anything" },
     quiet: { kind: "bool", short: "q", help: "Only show image IDs" },
@@ -32,11 +37,19 @@ export const command = defineCommand({
     }
     const digest = flags.digests ? "{{.Digest}}\t" : "";
     const table = `{{.Repository}}\t{{.Tag}}\t${digest}{{.ID}}\t{{.CreatedSince}}\t{{.Size}}`;
-    context.out(renderListing({ format: flags.format ?? context.config.imagesFormat, table, headers: imageHeaders, rows }));
+    context.out(
+      renderListing({
+        format: flags.format ?? context.config.imagesFormat,
+        table,
+        headers: imageHeaders,
+        rows,
+      }),
+    );
     return 0;
   },
 });
 
+/** Titles of the columns of `images`. */
 export const imageHeaders = {
   ID: "IMAGE ID",
   Repository: "REPOSITORY",
@@ -61,7 +74,9 @@ interface RowOptions {
 
 /** A row for each name of each image; with digests one for each pair that belongs together. */
 export function imageRows(images: readonly ImageSummary[], options: RowOptions): Row[] {
-  return images.flatMap((image) => namesOf(image, options.digests).map((name) => imageRow(image, name, options)));
+  return images.flatMap((image) =>
+    namesOf(image, options.digests).map((name) => imageRow(image, name, options)),
+  );
 }
 
 interface Name {
@@ -77,7 +92,11 @@ function namesOf({ RepoTags, RepoDigests }: ImageSummary, digests: boolean): Nam
     const [first] = known;
     if (!first) return [{ repository: absent, tag: absent, digest: absent }];
     const named = digests ? known : [first];
-    return named.map((name) => ({ repository: familiarName(name), tag: absent, digest: name.digest ?? absent }));
+    return named.map((name) => ({
+      repository: familiarName(name),
+      tag: absent,
+      digest: name.digest ?? absent,
+    }));
   }
   return tags.flatMap((tag) => {
     const repository = familiarName(tag);
@@ -87,7 +106,11 @@ function namesOf({ RepoTags, RepoDigests }: ImageSummary, digests: boolean): Nam
   });
 }
 
-function imageRow(image: ImageSummary, { repository, tag, digest }: Name, { truncate, now }: RowOptions): Row {
+function imageRow(
+  image: ImageSummary,
+  { repository, tag, digest }: Name,
+  { truncate, now }: RowOptions,
+): Row {
   const size = humanSize(image.Size, 3);
   const shared = image.SharedSize ?? -1;
   const labels = image.Labels ?? {};

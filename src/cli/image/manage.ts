@@ -16,7 +16,8 @@ export const inspect = defineCommand({
   flags: { format: { kind: "string", short: "f", help: "Format with a Go template, or `json`" } },
   arity: atLeast(1),
   examples: ["image inspect -f '{{json .Config.Env}}' app"],
-  run: (context, { flags, args }) => inspectEach(context, args, flags.format, (name) => finders.image!(context, name, false)),
+  run: (context, { flags, args }) =>
+    inspectEach(context, args, flags.format, (name) => finders.image!(context, name, false)),
 });
 
 export const rmi = defineCommand({
@@ -25,17 +26,27 @@ export const rmi = defineCommand({
   summary: "Remove one or more images",
   aliases: ["image rm", "image remove", "rmi"],
   flags: {
-    force: { kind: "bool", short: "f", help: "Remove it even when it is in use by stopped containers or has several names" },
+    force: {
+      kind: "bool",
+      short: "f",
+      help: "Remove it even when it is in use by stopped containers or has several names",
+    },
     "no-prune": { kind: "bool", help: "Keep untagged parents" },
   },
   arity: atLeast(1),
   examples: ["rmi app:1.0", "rmi $(gantry images -qf dangling=true)"],
   run: (context, { flags, args }) =>
     forEach(context, args, async (name) => {
-      const removed = await context.client.call<{ Untagged?: string; Deleted?: string }[]>("DELETE", `/images/${name}`, {
-        query: { force: flags.force ? 1 : undefined, noprune: flags["no-prune"] ? 1 : undefined },
-      });
-      return removed.map(({ Untagged, Deleted }) => (Deleted ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`)).join("\n");
+      const removed = await context.client.call<{ Untagged?: string; Deleted?: string }[]>(
+        "DELETE",
+        `/images/${name}`,
+        {
+          query: { force: flags.force ? 1 : undefined, noprune: flags["no-prune"] ? 1 : undefined },
+        },
+      );
+      return removed
+        .map(({ Untagged, Deleted }) => (Deleted ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`))
+        .join("\n");
     }),
 });
 

@@ -9,12 +9,20 @@ export interface ProgressMessage {
   id?: string;
   progressDetail?: { current?: number; total?: number };
   error?: string;
-  errorDetail?: { message?: string };
+  errorDetail?: { code?: number; message?: string };
   aux?: unknown;
 }
 
 /** The engine reported a failure in the middle of its answer. */
-export class StreamedError extends Error {}
+export class StreamedError extends Error {
+  constructor(
+    message: string | undefined,
+    /** The exit status of the step that failed. */
+    readonly code?: number,
+  ) {
+    super(message);
+  }
+}
 
 /**
  * Shows messages until they end.
@@ -29,7 +37,7 @@ export async function showProgress(
   const display = fd === undefined ? undefined : isTerminal(fd) ? new LiveLines(fd) : new PlainLines(fd);
   for await (const message of messages) {
     if (message.error !== undefined || message.errorDetail) {
-      throw new StreamedError(message.errorDetail?.message ?? message.error);
+      throw new StreamedError(message.errorDetail?.message ?? message.error, message.errorDetail?.code);
     }
     if (message.aux !== undefined) onAux(message.aux);
     else display?.show(message);

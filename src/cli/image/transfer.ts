@@ -55,14 +55,16 @@ export const push = defineCommand({
       throw new InvalidParameter("tag can't be used with --all-tags/-a");
     }
     const reference = flags["all-tags"] ? given : normalize(given);
-    if (!flags["all-tags"] && !flags.quiet && given.tag === undefined) context.line("Using default tag: latest");
+    if (!flags["all-tags"] && !flags.quiet && given.tag === undefined)
+      context.line("Using default tag: latest");
     const repository = familiar({ domain: reference.domain, path: reference.path });
     const messages = context.client.messages<ProgressMessage>("POST", `/images/${repository}/push`, {
       query: { tag: reference.tag, platform: platformQuery(flags.platform) },
       headers: await registryAuthHeader(context, reference.domain),
     });
     await showProgress(messages, flags.quiet ? undefined : stdoutFd);
-    if (flags.quiet) context.line(`${reference.domain}/${reference.path}${reference.tag ? `:${reference.tag}` : ""}`);
+    if (flags.quiet)
+      context.line(`${reference.domain}/${reference.path}${reference.tag ? `:${reference.tag}` : ""}`);
     return 0;
   },
 });

@@ -28,12 +28,18 @@ export function ipamConfig({ subnets, ranges, gateways, reserved }: IpamFlags): 
   };
   for (const range of ranges) {
     const config = owner(range, "range");
-    if (config.IPRange) throw new InvalidParameter(`cannot configure multiple ranges (${range}, ${config.IPRange}) on the same subnet (${config.Subnet})`);
+    if (config.IPRange)
+      throw new InvalidParameter(
+        `cannot configure multiple ranges (${range}, ${config.IPRange}) on the same subnet (${config.Subnet})`,
+      );
     config.IPRange = range;
   }
   for (const gateway of gateways) {
     const config = owner(gateway, "gateway");
-    if (config.Gateway) throw new InvalidParameter(`cannot configure multiple gateways (${gateway}, ${config.Gateway}) for the same subnet (${config.Subnet})`);
+    if (config.Gateway)
+      throw new InvalidParameter(
+        `cannot configure multiple gateways (${gateway}, ${config.Gateway}) for the same subnet (${config.Subnet})`,
+      );
     config.Gateway = gateway;
   }
   for (const [name, address] of Object.entries(reserved)) {

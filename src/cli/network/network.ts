@@ -15,7 +15,12 @@ export const ls = defineCommand({
   summary: "List networks",
   aliases: ["network ls", "network list"],
   flags: {
-    filter: { kind: "list", short: "f", value: "filter", help: "Show those that fit a condition (driver=bridge)" },
+    filter: {
+      kind: "list",
+      short: "f",
+      value: "filter",
+      help: "Show those that fit a condition (driver=bridge)",
+    },
     format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
     "no-trunc": { kind: "bool", help: "Don't shorten anything" },
     quiet: { kind: "bool", short: "q", help: "Only show IDs" },
@@ -47,7 +52,9 @@ export const ls = defineCommand({
       Label: (name: unknown) => Labels?.[String(name)] ?? "",
     }));
     const table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
-    context.out(renderListing({ format: flags.format ?? context.config.networksFormat, table, headers, rows }));
+    context.out(
+      renderListing({ format: flags.format ?? context.config.networksFormat, table, headers, rows }),
+    );
     return 0;
   },
 });
@@ -178,7 +185,8 @@ export const connect = defineCommand({
   examples: ["network connect --alias db app postgres"],
   async run(context, { flags, args: [network = "", container] }) {
     for (const option of flags["driver-opt"]) {
-      if (!option.includes("=")) throw new InvalidParameter(`invalid key/value pair format in driver options`);
+      if (!option.includes("="))
+        throw new InvalidParameter(`invalid key/value pair format in driver options`);
     }
     await context.client.call("POST", `/networks/${encodeURIComponent(network)}/connect`, {
       body: {

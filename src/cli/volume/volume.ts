@@ -13,7 +13,12 @@ export const ls = defineCommand({
   summary: "List volumes",
   aliases: ["volume ls", "volume list"],
   flags: {
-    filter: { kind: "list", short: "f", value: "filter", help: "Show those that fit a condition (dangling=true)" },
+    filter: {
+      kind: "list",
+      short: "f",
+      value: "filter",
+      help: "Show those that fit a condition (dangling=true)",
+    },
     format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
     quiet: { kind: "bool", short: "q", help: "Only show names" },
   },
@@ -76,10 +81,17 @@ export const create = defineCommand({
   examples: ["volume create data", "volume create -o type=tmpfs -o device=tmpfs scratch"],
   async run(context, { flags, args: [name] }) {
     if (name !== undefined && flags.name !== undefined) {
-      throw new InvalidParameter("conflicting options: cannot specify a volume-name through both --name and as a positional arg");
+      throw new InvalidParameter(
+        "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
+      );
     }
     const volume = await context.client.call<VolumeSummary>("POST", "/volumes/create", {
-      body: { Name: name ?? flags.name, Driver: flags.driver, DriverOpts: keyValues(flags.opt), Labels: keyValues(flags.label) },
+      body: {
+        Name: name ?? flags.name,
+        Driver: flags.driver,
+        DriverOpts: keyValues(flags.opt),
+        Labels: keyValues(flags.label),
+      },
     });
     context.line(volume.Name);
     return 0;
@@ -109,5 +121,6 @@ export const inspect = defineCommand({
   flags: { format: { kind: "string", short: "f", help: "Format with a Go template, or `json`" } },
   arity: atLeast(1),
   examples: ["volume inspect -f '{{.Mountpoint}}' data"],
-  run: (context, { flags, args }) => inspectEach(context, args, flags.format, (name) => finders.volume!(context, name, false)),
+  run: (context, { flags, args }) =>
+    inspectEach(context, args, flags.format, (name) => finders.volume!(context, name, false)),
 });
