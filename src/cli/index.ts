@@ -52,6 +52,8 @@ export async function main(
   }
 }
 
+const sigpipe = 13;
+
 async function runCommand(
   context: CliContext,
   command: Command,
@@ -84,6 +86,8 @@ async function runCommand(
       return 125;
     }
     if (error instanceof Cancelled) return 130;
+    // Whoever read our output has enough of it.
+    if ((error as { code?: unknown }).code === "EPIPE") return 128 + sigpipe;
     const isExit = error instanceof ExitStatus;
     const text = isExit ? error.message : describe(error);
     const status = isExit ? error.code : failure;

@@ -86,7 +86,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       insecureRegistries: file["insecure-registries"] ?? flags["insecure-registry"],
       bip: file.bip ?? flags.bip,
       bridge: file.bridge ?? flags.bridge,
-      addressPools: file["default-address-pools"] ?? flags["default-address-pool"].map(parsePool),
+      addressPools: poolsOf(flags["default-address-pool"], file),
       dns: file.dns ?? flags.dns,
       labels: file.labels ?? flags.label,
       logDriver: file["log-driver"] ?? flags["log-driver"],
@@ -175,6 +175,17 @@ function tlsOf({ flags, file, verify }: { flags: DaemonFlags["flags"]; file: Fil
     ca: verify ? pem("tlscacert", "ca.pem") : undefined,
     verify,
   };
+}
+
+/** dockerd's own pools: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 in parts. */
+const defaultPools = [
+  ...Array.from({ length: 15 }, (_, index) => ({ base: `172.${17 + index}.0.0/16`, size: 16 })),
+  { base: "192.168.0.0/16", size: 20 },
+];
+
+function poolsOf(flags: readonly string[], file: File): EngineOptions["addressPools"] {
+  if (file["default-address-pools"]) return file["default-address-pools"];
+  return flags.length > 0 ? flags.map(parsePool) : defaultPools;
 }
 
 /** `base=10.5.0.0/16,size=24` */

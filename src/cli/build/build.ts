@@ -1,0 +1,121 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { allCredentials, encodeAuth } from "../auth/credentials.ts";
+import { defineCommand, exactly } from "../command.ts";
+import { type CliContext, ExitStatus } from "../context.ts";
+import { humanSize } from "../format/units.ts";
+import { type ProgressMessage, StreamedError, showProgress } from "../image/progress.ts";
+import { inputStream } from "../input.ts";
+import { isTerminal, stderrFd, stdoutFd } from "../terminal.ts";
+import { buildFlags, buildRequest } from "./request.ts";
+import { openSource } from "./source.ts";
+
+export const command = defineCommand({
+  name: "image build",
+  usage: "[OPTIONS] PATH | URL | -",
+  summary: "Build an image from a Dockerfile",
+  aliases: ["image build", "build", "builder build"],
+  flags: buildFlags,
+  arity: exactly(1),
+  examples: [
+    "build -t app:1.0 .",
+    "build -t app --build-arg VERSION=1.0 --target test -f docker/Dockerfile .",
+    "build -t tools - < Dockerfile",
+    "build https://github.com/team/app.git#main:server",
+  ],
+  async run(context, { flags, args: [path = "."] }) {
+    if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
+    await using cleanup = new AsyncDisposableStack();
+    const source = await openSource({
+      context: path,
+      file: flags.file,
+      cwd: process.cwd(),
+      stdin: () => inputStream(undefined),
+      onDispose: (dispose) => cleanup.defer(dispose),
+    });
+    const request = buildRequest(flags, source.dockerfile, context.env);
+    const tar = flags.compress ? await compressed(source.tar) : source.tar;
+    const live = !flags.quiet && flags.progress === "auto" && isTerminal(stderrFd);
+    const messages = context.client.messages<ProgressMessage>("POST", request.path, {
+      query: request.query,
+      headers: { "x-registry-config": encodeAuth(await allCredentials(context)) },
+      body: live ? counted(context, tar) : tar,
+    });
+    const id = flags.quiet ? await buildQuietly(context, messages) : await show(messages);
+    if (flags.iidfile !== undefined && id !== undefined) writeFileSync(flags.iidfile, id);
+    return 0;
+  },
+});
+
+/** The image's ID in the engine's side note. */
+function idIn(aux: unknown): string | undefined {
+  const id = (aux as { ID?: unknown } | null)?.ID;
+  return typeof id === "string" ? id : undefined;
+}
+
+async function show(messages: AsyncIterable<ProgressMessage>): Promise<string | undefined> {
+  let id: string | undefined;
+  try {
+    await showProgress(messages, stdoutFd, (aux) => {
+      id = idIn(aux) ?? id;
+    });
+  } catch (error) {
+    throw failure(error);
+  }
+  return id;
+}
+
+/** Prints the ID alone; what the steps said is shown when they fail. */
+async function buildQuietly(
+  context: CliContext,
+  messages: AsyncIterable<ProgressMessage>,
+): Promise<string | undefined> {
+  let text = "";
+  let id: string | undefined;
+  async function* recorded() {
+    for await (const message of messages) {
+      text += message.stream ?? "";
+      yield message;
+    }
+  }
+  try {
+    await showProgress(recorded(), undefined, (aux) => {
+      id = idIn(aux) ?? id;
+    });
+  } catch (error) {
+    context.err(text);
+    throw failure(error);
+  }
+  id ??= /sha256:[0-9a-f]{64}/.exec(text)?.[0];
+  if (id !== undefined) context.line(id);
+  return id;
+}
+
+/** A step that failed gives its own exit status. */
+function failure(error: unknown): unknown {
+  return error instanceof StreamedError ? new ExitStatus(error.code || 1, error.message) : error;
+}
+
+async function compressed(tar: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const [{ Readable }, { createGzip }] = await Promise.all([import("node:stream"), import("node:zlib")]);
+  const source = Readable.from(tar);
+  const gzip = createGzip({ level: 1 });
+  source.on("error", (error) => gzip.destroy(error));
+  return source.pipe(gzip);
+}
+
+const redrawInterval = 100;
+
+/** Shows on the terminal how much of the context is on its way. */
+async function* counted(context: CliContext, tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  let drawn = 0;
+  const draw = (end: string) => context.err(`\r\x1b[KSending build context  ${humanSize(bytes)}${end}`);
+  for await (const chunk of tar) {
+    yield chunk;
+    bytes += chunk.length;
+    if (Date.now() - drawn < redrawInterval) continue;
+    drawn = Date.now();
+    draw("");
+  }
+  draw("\n");
+}

@@ -1,0 +1,27 @@
+import { describe, expect, test } from "bun:test";
+import { commandHelp } from "./args/help.ts";
+import { commands, findCommand, groups } from "./commands.ts";
+
+const loaded = await Promise.all(commands.map(async (entry) => ({ ...entry, command: await entry.load() })));
+
+describe("commands", () => {
+  test.each(loaded.map((each) => [each.names[0]!, each] as const))("%s", (name, { command, names }) => {
+    expect(command.name).toBe(name);
+    expect(command.aliases ?? [name]).toEqual(names);
+    expect(command.examples).toBeArray();
+    const isShown = command.examples!.some((line) => names.some((spelling) => line.includes(spelling)));
+    expect(isShown).toBe(true);
+    for (const spelling of names) {
+      expect(findCommand(spelling.split(" "))?.entry.names).toEqual(names);
+      expect(commandHelp(command, spelling)).toContain(`Usage:  gantry ${spelling}`);
+      if (spelling.includes(" ")) expect(Object.keys(groups)).toContain(spelling.split(" ")[0]!);
+    }
+    const shorts = Object.values(command.flags).flatMap(({ short }) => short ?? []);
+    expect(new Set(shorts).size).toBe(shorts.length);
+  });
+
+  test("no spelling belongs to two commands", () => {
+    const spellings = commands.flatMap(({ names }) => names);
+    expect(new Set(spellings).size).toBe(spellings.length);
+  });
+});

@@ -1,0 +1,25 @@
+import { InvalidParameter } from "../../lib/errors.ts";
+import { atLeast, defineCommand } from "../command.ts";
+import { findAny, finders, inspectEach } from "../inspect.ts";
+
+export const command = defineCommand({
+  name: "inspect",
+  usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+  summary: "Return low-level information on containers, images, networks and volumes",
+  flags: {
+    format: { kind: "string", short: "f", help: "Format with a Go template, or `json`" },
+    size: { kind: "bool", short: "s", help: "Show sizes of containers" },
+    type: { kind: "string", help: "Only objects of this kind: container, image, network or volume" },
+  },
+  arity: atLeast(1),
+  examples: ["inspect -f '{{.NetworkSettings.IPAddress}}' web", "inspect --type volume data"],
+  async run(context, { flags, args }) {
+    const { type, size } = flags;
+    if (type !== undefined && !Object.hasOwn(finders, type))
+      throw new InvalidParameter(`unknown type: ${JSON.stringify(type)}`);
+    if (size && type !== undefined && type !== "container")
+      throw new InvalidParameter(`--size is not supported for ${type}s`);
+    const find = type === undefined ? findAny : finders[type]!;
+    return inspectEach(context, args, flags.format, (name) => find(context, name, size));
+  },
+});
