@@ -32,7 +32,7 @@ export interface Parsed<S extends FlagSpecs> {
   args: string[];
 }
 
-/** A command line that doesn't fit; the caller adds "See 'docker compose x --help'". */
+/** A command line that doesn't fit; the caller adds "See 'gantry compose x --help'". */
 export class UsageError extends InvalidParameter {}
 
 /**

@@ -174,7 +174,7 @@ async function run(session: Session, name: string, words: string[]): Promise<num
   const { flags, args } = parseFlags(specs, words, command.interspersed ?? true);
   if (flags.help === true) {
     session.out.write(
-      `Usage:  docker compose ${command.name} ${command.usage}\n\n${command.summary}\n\nOptions:\n${describeFlags(specs)}`,
+      `Usage:  gantry compose ${command.name} ${command.usage}\n\n${command.summary}\n\nOptions:\n${describeFlags(specs)}`,
     );
     return 0;
   }
@@ -203,5 +203,5 @@ function usage(): string {
   const list = Object.entries(commands).map(
     ([name, { summary }]) => `  ${name.padEnd(width)}   ${summary}\n`,
   );
-  return `Usage:  docker compose [OPTIONS] COMMAND\n\nDefine and run multi-container applications with Docker\n\nOptions:\n${describeFlags(globalFlags)}\nCommands:\n${list.join("")}`;
+  return `Usage:  gantry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n${describeFlags(globalFlags)}\nCommands:\n${list.join("")}`;
 }

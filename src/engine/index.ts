@@ -121,10 +121,17 @@ async function diskUsage(parts: {
 }): Promise<DiskUsage> {
   const { snapshots } = parts.context.store;
   const images = parts.images.list({ all: true, filters: {} });
-  const chains = new Set(images.flatMap(({ record }) => record.layers.map((layer) => layer.chainId)));
+  /** How many images each layer is part of. */
+  const uses = new Map<string, number>();
+  for (const { record } of images)
+    for (const { chainId } of record.layers) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
+  const sizeOf = (chains: Iterable<string>) =>
+    [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0);
+  const sharedOf = ({ record }: (typeof images)[number]) =>
+    sizeOf(record.layers.map(({ chainId }) => chainId).filter((chain) => uses.get(chain)! > 1));
   return {
-    images,
-    layersSize: [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0),
+    images: images.map((image) => ({ ...image, sharedSize: sharedOf(image) })),
+    layersSize: sizeOf(uses.keys()),
     containers: await Promise.all(
       parts.containers
         .list({ all: true, filters: {} })

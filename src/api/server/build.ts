@@ -1,8 +1,8 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
-import type { BuildEvent } from "../../build/types.ts";
 import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
 import { registryConfig } from "./auth.ts";
+import { ClassicScreen } from "./classic-screen.ts";
 import { type Exchange, parseJson, validate } from "./exchange.ts";
 import { field, parsePlatform, stringMap, whole } from "./fields.ts";
 import type { Route } from "./router.ts";
@@ -85,69 +85,15 @@ async function build(x: Exchange): Promise<void> {
         );
     } else stream(`${imageId}\n`);
   } catch (error) {
-    // Wrong input gets a status; once steps were shown, the error is the last of what is shown.
-    if (!output) throw error;
+    screen.finish();
     const code = (error as { exitCode?: unknown }).exitCode;
+    // Wrong input gets a status; once steps ran, the error is the last of what is shown.
+    if (!output && code === undefined) throw error;
+    output ??= x.open("application/json");
     output.message({
       errorDetail: { ...(typeof code === "number" && { code }), message: messageOf(error) },
       error: messageOf(error),
     });
   }
   output.end();
-}
-
-/** Draws a build's events as the classic builder does: `Step 2/5 : RUN make`, output, ` ---> 0123456789ab`. */
-export class ClassicScreen {
-  /** Steps run side by side; each is shown whole, the first at once and the others when their turn comes. */
-  readonly #waiting = new Map<string, string[]>();
-  #current: string | undefined;
-
-  constructor(private readonly write: (text: string) => void) {}
-
-  show(event: BuildEvent): void {
-    if (event.type === "warning") {
-      this.write(`[Warning] ${event.message}\n`);
-      return;
-    }
-    if (event.type === "progress") return;
-    if (event.type === "log") {
-      this.#put(event.id, Buffer.from(event.data).toString("utf8"));
-      return;
-    }
-    if (!event.step) return;
-    const { number, total, instruction } = event.step;
-    if (event.state === "started" || (event.state === "cached" && !this.#knows(event.id))) {
-      this.#current ??= event.id;
-      if (this.#current !== event.id) this.#waiting.set(event.id, []);
-      this.#put(event.id, `Step ${number}/${total} : ${instruction}\n`);
-    }
-    if (event.state === "cached") this.#put(event.id, " ---> Using cache\n");
-    if (event.state === "started") return;
-    if (event.result) this.#put(event.id, ` ---> ${event.result}\n`);
-    this.#end(event.id);
-  }
-
-  #knows(id: string): boolean {
-    return this.#current === id || this.#waiting.has(id);
-  }
-
-  #put(id: string, text: string): void {
-    const waiting = this.#waiting.get(id);
-    if (waiting) waiting.push(text);
-    else this.write(text);
-  }
-
-  readonly #ended = new Set<string>();
-
-  /** The next step in line is shown with all it has said; those that have ended meanwhile are shown whole. */
-  #end(id: string): void {
-    this.#ended.add(id);
-    while (this.#current !== undefined && this.#ended.has(this.#current)) {
-      const [next] = this.#waiting;
-      this.#current = next?.[0];
-      if (!next) return;
-      this.#waiting.delete(next[0]);
-      for (const text of next[1]) this.write(text);
-    }
-  }
 }

@@ -22,7 +22,7 @@ export const exec = defineCommand({
     "no-tty": {
       type: "bool",
       short: "T",
-      help: "Disable pseudo-TTY allocation. By default `docker compose exec` allocates a TTY.",
+      help: "Disable pseudo-TTY allocation. By default `gantry compose exec` allocates a TTY.",
     },
     privileged: { type: "bool", help: "Give extended privileges to the process" },
     tty: { type: "bool", short: "t", help: "Allocate a pseudo-TTY", hidden: true },

@@ -99,7 +99,7 @@ export const pull = defineCommand({
     });
     if (failures.length > 0)
       session.warn(
-        `Some service image(s) must be built from source by running:\n    docker compose build ${[...new Set(failures)].join(" ")}`,
+        `Some service image(s) must be built from source by running:\n    gantry compose build ${[...new Set(failures)].join(" ")}`,
       );
     return 0;
   },

@@ -70,7 +70,9 @@ export function getArchive(
   try {
     const place = locate(record, tree, path);
     const stat = statIn(record, place, path);
-    const tar = context.store.layers.archive(place.root, place.path, { as: stat.name });
+    // `/src/.` asks for what is in the directory, and the client names it as it likes.
+    const as = /(^|\/)\.$/.test(path) ? "." : stat.name;
+    const tar = context.store.layers.archive(place.root, place.path, { as });
     finished(tar, () => tree[Symbol.dispose]());
     return { stat, tar };
   } catch (error) {
