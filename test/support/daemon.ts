@@ -188,13 +188,13 @@ export function leftMounts(root: string): { target: string }[] {
     .reverse();
 }
 
-/** Pids of processes whose command line or environment names `needle`. */
+/** Pids of processes whose command line has `needle`. */
 export function processesNaming(needle: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(needle);
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(needle);
       } catch {
         return false;
       }

@@ -80,13 +80,16 @@ export class Exchange {
     );
   }
 
-  /** The JSON body as `schema` has it; an empty body counts as `{}`. @throws InvalidParameter naming the field */
+  /** The JSON body as `schema` has it; an empty body and null count as `{}`. @throws InvalidParameter naming the field */
   async body<S extends v.GenericSchema>(schema: S): Promise<v.InferOutput<S>> {
     const bytes = await this.#bytes();
     const type = this.request.headers["content-type"];
     if (bytes.length > 0 && type !== undefined && !/^application\/json\s*(;|$)/i.test(type))
       throw new InvalidParameter(`unsupported Content-Type header (${type}): must be 'application/json'`);
-    const json = bytes.length === 0 ? {} : parseJson(bytes.toString("utf8"), "invalid JSON");
+    // Go reads null as an empty struct, and its clients send it.
+    const json = (bytes.length === 0 ? null : parseJson(bytes.toString("utf8"), "invalid JSON")) ?? {};
+    if (typeof json !== "object" || Array.isArray(json))
+      throw new InvalidParameter("invalid request body: an object is wanted");
     return validate(schema, json);
   }
 
