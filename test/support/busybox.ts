@@ -7,7 +7,7 @@ const busybox = "/bin/busybox";
 
 /** Path of the archive; it holds `busybox:latest`. */
 export function busyboxArchive(): string {
-  const target = join(tmpdir(), "gantry-test-busybox.tar");
+  const target = join(tmpdir(), "gantry-test-busybox-2.tar");
   if (existsSync(target)) return target;
   const work = mkdtempSync(join(tmpdir(), "gt-busybox-"));
   try {
@@ -24,6 +24,8 @@ export function busyboxArchive(): string {
       join(root, "etc/passwd"),
       "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n",
     );
+    // Without it the static C library looks for modules that are not there, and fails badly.
+    writeFileSync(join(root, "etc/nsswitch.conf"), "hosts: files dns\n");
     writeFileSync(join(root, "etc/group"), "root:x:0:\nnogroup:x:65534:\n");
     must([
       "tar",

@@ -3,7 +3,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { Conflict, InvalidParameter, NotImplemented } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
-import { familiar, parseReference } from "../../lib/reference.ts";
+import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
 import type { Credentials } from "../../registry/types.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { Context } from "../context.ts";
@@ -33,15 +33,15 @@ export class ImageService implements EngineImages {
     const since = filters.since?.map((target) => this.find(target).createdAt);
     return this.context.store.images
       .list()
-      .map((record) => this.#summary(record))
+      .map((record) => this.#matching(record, filters))
+      .filter((summary) => summary !== undefined)
       .filter(
         ({ record, repoTags }) =>
           (dangling === undefined || (repoTags.length === 0) === dangling) &&
           (until === undefined || record.createdAt < until) &&
           (before ?? []).every((time) => record.createdAt < time) &&
           (since ?? []).every((time) => record.createdAt > time) &&
-          matchLabels(filters, record.config.config?.Labels) &&
-          matchAny(filters, "reference", (pattern) => repoTags.some((tag) => matchReference(pattern, tag))),
+          matchLabels(filters, record.config.config?.Labels),
       )
       .sort((a, b) => b.record.createdAt - a.record.createdAt);
   }
@@ -131,7 +131,10 @@ export class ImageService implements EngineImages {
       const others = tags.filter((tag) => tag !== name);
       if (others.length === 0) this.#checkUnused(record, target, options.force, "name");
       this.#untag(name, record, removed);
-      if (others.length > 0) return removed;
+      if (others.length > 0) {
+        this.#forgetDigests(name, others, record, removed);
+        return removed;
+      }
     } else {
       if (tags.length > 1 && !options.force) {
         throw new Conflict(
@@ -151,6 +154,16 @@ export class ImageService implements EngineImages {
       if (record.layers.some((layer) => layer.descriptor.digest === digest))
         removed.push({ deleted: digest });
     return removed;
+  }
+
+  /** With the last tag of a repository its digests go too, unless it was one of them that was removed. */
+  #forgetDigests(name: string, otherTags: string[], record: ImageRecord, removed: Removed[]): void {
+    const repositoryOf = (text: string) => familiarName(parseReference(text));
+    const repository = repositoryOf(name);
+    if (parseReference(name).digest || otherTags.some((tag) => repositoryOf(tag) === repository)) return;
+    for (const { id, reference } of this.context.store.images.names())
+      if (id === record.id && parseReference(reference).digest && repositoryOf(reference) === repository)
+        this.#untag(reference, record, removed);
   }
 
   async prune(filters: Filters): Promise<{ deleted: Removed[]; bytes: number }> {
@@ -209,6 +222,18 @@ export class ImageService implements EngineImages {
     };
   }
 
+  /** With those names only that the filter `reference` asks for; undefined when none is left. */
+  #matching(record: ImageRecord, filters: Filters): ImageSummary | undefined {
+    const summary = this.#summary(record);
+    if (!filters.reference?.length) return summary;
+    const wanted = (name: string) =>
+      matchAny(filters, "reference", (pattern) => matchReference(pattern, name));
+    const repoTags = summary.repoTags.filter(wanted);
+    const repoDigests = summary.repoDigests.filter(wanted);
+    if (repoTags.length + repoDigests.length === 0) return undefined;
+    return { ...summary, repoTags, repoDigests };
+  }
+
   #users(record: ImageRecord): ContainerRecord[] {
     return this.containers().filter((container) => container.imageId === record.id);
   }
@@ -242,7 +267,7 @@ export class ImageService implements EngineImages {
 }
 
 /** `busybox`, `busybox:*`, `*nginx*`: the pattern against the name with and without its tag. */
-function matchReference(pattern: string, tag: string): boolean {
+function matchReference(pattern: string, name: string): boolean {
   const glob = new Bun.Glob(pattern);
-  return glob.match(tag) || glob.match(tag.replace(/:[^/]*$/, ""));
+  return glob.match(name) || glob.match(familiarName(parseReference(name)));
 }

@@ -1,0 +1,103 @@
+/** Images on their way: registries, archives, names. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Result, TestDaemon } from "./support/daemon.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+let daemon: TestDaemon;
+let registry: TestRegistry;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-images-"));
+  registry = await TestRegistry.start();
+  daemon = await TestDaemon.start({ flags: ["--registry-mirror", `http://${registry.address}`] });
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  await registry?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+type Client = (args: string[], options?: { stdin?: string | Blob }) => Promise<Result>;
+const clients: [string, Client][] = [
+  ["gantry", (args, options) => daemon.gantry(args, options)],
+  ["docker", (args, options) => daemon.docker(args, options)],
+];
+
+describe.each(clients)("%s", (name, client) => {
+  const ok = async (...args: string[]) => {
+    const result = await client(args);
+    expect(result).toMatchObject({ code: 0 });
+    return result.stdout.trim();
+  };
+
+  test("push, remove, pull by tag and by digest", async () => {
+    const image = `${registry.address}/${name}/box`;
+    await ok("tag", "busybox", `${image}:1`);
+    const pushed = await ok("push", `${image}:1`);
+    const digest = /digest: (sha256:[0-9a-f]{64})/.exec(pushed)?.[1];
+    expect(await ok("inspect", "-f", "{{index .RepoDigests 0}}", `${image}:1`)).toBe(`${image}@${digest}`);
+    expect(await ok("rmi", `${image}:1`)).toContain(`Untagged: ${image}:1`);
+    const pulled = await ok("pull", `${image}@${digest}`);
+    expect(pulled).toContain(`Digest: ${digest}`);
+    expect(await ok("run", "--rm", `${image}@${digest}`, "echo", "back")).toBe("back");
+    expect(await ok("pull", "-q", `${image}:1`)).toBe(`${image}:1`);
+    await ok("rmi", `${image}:1`);
+  });
+
+  test("a mirror serves the default registry's names", async () => {
+    await ok("tag", "busybox", `${registry.address}/library/mirrored-${name}`);
+    await ok("push", `${registry.address}/library/mirrored-${name}`);
+    expect(await ok("pull", `mirrored-${name}`)).toContain(`docker.io/library/mirrored-${name}:latest`);
+    await ok("rmi", `mirrored-${name}`, `${registry.address}/library/mirrored-${name}`);
+  });
+
+  test("save and load keep names and digests", async () => {
+    const file = join(directory, `${name}.tar`);
+    await ok("tag", "busybox", `${name}-saved:1`);
+    const id = await ok("inspect", "-f", "{{.Id}}", `${name}-saved:1`);
+    await ok("save", "-o", file, `${name}-saved:1`);
+    await ok("rmi", `${name}-saved:1`);
+    expect(await ok("load", "-i", file)).toBe(`Loaded image: ${name}-saved:1`);
+    expect(await ok("inspect", "-f", "{{.Id}}", `${name}-saved:1`)).toBe(id);
+    await ok("rmi", `${name}-saved:1`);
+  });
+
+  test("history, images by filter, and rmi of what is in use", async () => {
+    expect(await ok("history", "--no-trunc", "--format", "{{.CreatedBy}}", "busybox")).toBe("busybox-static");
+    expect(await ok("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=busy*")).toBe(
+      "busybox:latest",
+    );
+    await ok("create", "--name", `${name}-user`, "busybox");
+    const refused = await client(["rmi", "busybox"]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("is using");
+    await ok("rm", `${name}-user`);
+  });
+
+  test("import, export and commit", async () => {
+    await ok("run", "--name", `${name}-made`, "busybox", "sh", "-c", "echo made > /made");
+    const id = await ok("commit", "-m", "a note", `${name}-made`, `${name}-committed`);
+    expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(await ok("run", "--rm", `${name}-committed`, "cat", "/made")).toBe("made");
+    const file = join(directory, `${name}-exported.tar`);
+    await ok("export", "-o", file, `${name}-made`);
+    await ok("import", file, `${name}-imported:1`);
+    expect(await ok("run", "--rm", `${name}-imported:1`, "/bin/cat", "/made")).toBe("made");
+    await ok("rm", `${name}-made`);
+    await ok("rmi", `${name}-committed`, `${name}-imported:1`);
+  });
+});
+
+test("what nothing needs any more is taken from the disk", async () => {
+  await daemon.ok(["run", "--name", "big", "busybox", "sh", "-c", "head -c 5000000 /dev/urandom > /big"]);
+  await daemon.ok(["commit", "big", "big"]);
+  await daemon.ok(["rm", "big"]);
+  const size = () => Number(Bun.spawnSync(["du", "-sb", daemon.dataRoot]).stdout.toString().split("\t")[0]);
+  const before = size();
+  await daemon.ok(["rmi", "big"]);
+  await Bun.sleep(200);
+  expect(before - size()).toBeGreaterThan(9_000_000);
+});

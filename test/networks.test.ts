@@ -1,0 +1,137 @@
+/** Networks as containers and the host see them. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Result, TestDaemon, until } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+beforeAll(async () => {
+  daemon = await TestDaemon.start();
+});
+afterAll(() => daemon?.[Symbol.asyncDispose]());
+
+type Client = (args: string[]) => Promise<Result>;
+const clients: [string, Client][] = [
+  ["gantry", (args) => daemon.gantry(args)],
+  ["docker", (args) => daemon.docker(args)],
+];
+
+/** A web server whose page is `text`. */
+const serve = (text: string) => [
+  "busybox",
+  "sh",
+  "-c",
+  `echo ${text} >/tmp/index.html; exec httpd -f -p 80 -h /tmp`,
+];
+const fetchPage = (host: string) => [
+  "busybox",
+  "sh",
+  "-c",
+  `for i in 1 2 3 4 5 6 7 8; do wget -qO- ${host} && exit; sleep 0.1; done; exit 1`,
+];
+const page = (url: string) =>
+  fetch(url, { signal: AbortSignal.timeout(3000) }).then((answer) => answer.text());
+
+describe.each(clients)("%s", (name, client) => {
+  const ok = async (...args: string[]) => {
+    const result = await client(args);
+    expect(result).toMatchObject({ code: 0 });
+    return result.stdout.trim();
+  };
+
+  test("on a network of one's own, containers find each other by name, alias and id", async () => {
+    const net = `${name}-net`;
+    await ok("network", "create", net);
+    const id = await ok(
+      "run",
+      "-d",
+      "--name",
+      `${name}-one`,
+      "--network",
+      net,
+      "--network-alias",
+      "web",
+      ...serve("hello"),
+    );
+    for (const host of [`${name}-one`, "web", id.slice(0, 12)])
+      expect(await ok("run", "--rm", "--network", net, ...fetchPage(host))).toBe("hello");
+    expect((await client(["run", "--rm", ...fetchPage(`${name}-one`)])).code).toBe(1);
+    const refused = await client(["network", "rm", net]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("has active endpoints");
+    await ok("rm", "-f", `${name}-one`);
+    await ok("network", "rm", net);
+  });
+
+  test("connect and disconnect a running container", async () => {
+    const net = `${name}-late`;
+    await ok("network", "create", "--subnet", "10.99.7.0/24", "--gateway", "10.99.7.1", net);
+    await ok("run", "-d", "--name", `${name}-late`, ...serve("late"));
+    await ok("network", "connect", "--ip", "10.99.7.77", net, `${name}-late`);
+    expect(await ok("run", "--rm", "--network", net, ...fetchPage(`${name}-late`))).toBe("late");
+    expect(
+      await ok("inspect", "-f", `{{(index .NetworkSettings.Networks "${net}").IPAddress}}`, `${name}-late`),
+    ).toBe("10.99.7.77");
+    await ok("network", "disconnect", net, `${name}-late`);
+    expect(await ok("exec", `${name}-late`, "sh", "-c", "ip -o -4 addr | grep -c 10.99.7 || true")).toBe("0");
+    await ok("rm", "-f", `${name}-late`);
+    await ok("network", "rm", net);
+  });
+
+  test("a published port answers on the host's addresses, and from containers", async () => {
+    await ok("run", "-d", "--name", `${name}-port`, "-p", "80", ...serve("published"));
+    const port = (await ok("port", `${name}-port`, "80")).split("\n")[0]!.split(":").at(-1);
+    await until(
+      () =>
+        page(`http://127.0.0.1:${port}/`).then(
+          (text) => text === "published\n",
+          () => false,
+        ),
+      "the page",
+    );
+    const gateway = await ok("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}");
+    expect(await page(`http://${gateway}:${port}/`)).toBe("published\n");
+    expect(await ok("run", "--rm", ...fetchPage(`${gateway}:${port}`))).toBe("published");
+    await ok("rm", "-f", `${name}-port`);
+    expect(await page(`http://127.0.0.1:${port}/`).catch(() => "closed")).toBe("closed");
+  });
+
+  test("network none has no way out, network host is the host's", async () => {
+    expect(await ok("run", "--rm", "--network", "none", "busybox", "sh", "-c", "ip -o link | wc -l")).toBe(
+      "1",
+    );
+    expect(
+      await ok("run", "--rm", "--network", "host", "busybox", "ip", "-o", "link", "show", daemon.bridge),
+    ).toContain(daemon.bridge);
+  });
+
+  test("a network shared with a container", async () => {
+    await ok("run", "-d", "--name", `${name}-owner`, ...serve("shared"));
+    expect(await ok("run", "--rm", "--network", `container:${name}-owner`, ...fetchPage("127.0.0.1"))).toBe(
+      "shared",
+    );
+    await ok("rm", "-f", `${name}-owner`);
+  });
+
+  test("an internal network stays inside", async () => {
+    const net = `${name}-inside`;
+    await ok("network", "create", "--internal", net);
+    await ok("run", "-d", "--name", `${name}-inner`, "--network", net, ...serve("inner"));
+    expect(await ok("run", "--rm", "--network", net, ...fetchPage(`${name}-inner`))).toBe("inner");
+    expect(
+      await ok("run", "--rm", "--network", net, "busybox", "sh", "-c", "ip route | grep -c default || true"),
+    ).toBe("0");
+    await ok("rm", "-f", `${name}-inner`);
+    await ok("network", "rm", net);
+  });
+});
+
+test("two networks do not see each other", async () => {
+  for (const net of ["red", "blue"]) await daemon.ok(["network", "create", net]);
+  await daemon.ok(["run", "-d", "--name", "in-red", "--network", "red", ...serve("red")]);
+  const address = await daemon.ok(["inspect", "-f", "{{.NetworkSettings.Networks.red.IPAddress}}", "in-red"]);
+  const script = `timeout 1 wget -qO- ${address} || echo unreachable`;
+  expect(await daemon.ok(["run", "--rm", "--network", "blue", "busybox", "sh", "-c", script])).toBe(
+    "unreachable",
+  );
+  await daemon.ok(["rm", "-f", "in-red"]);
+  await daemon.ok(["network", "rm", "red", "blue"]);
+});
