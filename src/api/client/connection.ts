@@ -17,6 +17,8 @@ export class Connection {
   #settleHead!: { resolve(head: ResponseHead): void; reject(error: Error): void };
   #writable: { resolve(): void; reject(error: Error): void } | undefined;
   #failure: Error | undefined;
+  /** Set while the engine has said nothing on a connection that it may close for the client's certificate. */
+  #distrusted = false;
   #unsubscribe: () => void = () => {};
 
   private constructor(
@@ -108,7 +110,10 @@ export class Connection {
       this.#socket = await ("unix" in address
         ? Bun.connect({ ...address, socket })
         : Bun.connect({ ...address, socket }));
-      if (endpoint.kind === "tcp" && endpoint.tls) await handshaken.promise;
+      if (endpoint.kind === "tcp" && endpoint.tls) {
+        await handshaken.promise;
+        this.#distrusted = true;
+      }
     } catch (error) {
       throw cannotConnect(endpoint, error);
     }
@@ -122,6 +127,7 @@ export class Connection {
   }
 
   #received(bytes: Uint8Array): void {
+    this.#distrusted = false;
     try {
       this.#parser.push(bytes);
     } catch (error) {
@@ -133,7 +139,9 @@ export class Connection {
     try {
       this.#parser.close();
     } catch (error) {
-      this.#fail(new Unavailable(messageOf(error)));
+      // With TLS 1.3 a client's certificate is judged after the handshake.
+      const why = "tls: the engine closed the connection; it may not accept the client's certificate";
+      this.#fail(new Unavailable(this.#distrusted ? why : messageOf(error)));
     }
     this.#fail(new Unavailable("connection closed"));
     this.#socket?.end();

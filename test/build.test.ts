@@ -1,0 +1,108 @@
+/** `build`, by our CLI and by the real docker CLI's classic builder. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { type Result, TestDaemon } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-build-"));
+  daemon = await TestDaemon.start();
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function contextOf(files: Record<string, string>): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, name)), { recursive: true });
+    writeFileSync(join(context, name), text);
+  }
+  return context;
+}
+
+type Client = (args: string[], options?: { stdin?: string }) => Promise<Result>;
+const clients: [string, Client][] = [
+  ["gantry", (args, options) => daemon.gantry(args, options)],
+  ["docker", (args, options) => daemon.docker(args, options)],
+];
+
+describe.each(clients)("%s", (name, client) => {
+  const ok = async (args: string[], options?: { stdin?: string }) => {
+    const result = await client(args, options);
+    expect(result).toMatchObject({ code: 0 });
+    return result.stdout.trim();
+  };
+
+  test("shows each step, and takes each from the cache the second time", async () => {
+    const context = contextOf({
+      Dockerfile: `FROM busybox\nRUN echo ${name} > /made\nCOPY ./app /app\nWORKDIR /app\nCMD ["cat", "page"]`,
+      "app/page": "a page",
+    });
+    const first = await ok(["build", "-t", `${name}-app`, context]);
+    const steps = [...first.matchAll(/^Step (\d)\/5 : (\w+)/gm)].map(
+      ([, number, word]) => `${number} ${word}`,
+    );
+    expect(steps).toEqual(["1 FROM", "2 RUN", "3 COPY", "4 WORKDIR", "5 CMD"]);
+    expect(first).toContain(`Successfully tagged ${name}-app:latest`);
+    const second = await ok(["build", "-t", `${name}-app`, context]);
+    expect(second.match(/Using cache/g)).toHaveLength(4);
+    expect(await ok(["run", "--rm", `${name}-app`])).toBe("a page");
+    // A changed file ends the cache at its step, and no sooner.
+    writeFileSync(join(context, "app/page"), "another page");
+    expect((await ok(["build", "-t", `${name}-app`, context])).match(/Using cache/g)).toHaveLength(1);
+    expect(await ok(["run", "--rm", `${name}-app`])).toBe("another page");
+  });
+
+  test("stages, arguments, user, environment, .dockerignore", async () => {
+    const context = contextOf({
+      Dockerfile: [
+        "FROM busybox AS builder",
+        "ARG GREETING=hello",
+        "COPY . /src",
+        'RUN echo "$GREETING" > /out; ls /src >> /out',
+        "FROM busybox",
+        "ENV NAME=value",
+        "COPY --from=builder --chown=1000:1000 /out /out",
+        "USER 1000:1000",
+        'CMD ["sh", "-c", "id -u; echo $NAME; cat /out; stat -c %u /out"]',
+      ].join("\n"),
+      ".dockerignore": "*.secret\n.dockerignore\nDockerfile\n",
+      "kept.txt": "",
+      "key.secret": "",
+    });
+    await ok(["build", "-t", `${name}-stages`, "--build-arg", "GREETING=hi", "--label", "a=b", context]);
+    expect(await ok(["run", "--rm", `${name}-stages`])).toBe("1000\nvalue\nhi\nkept.txt\n1000");
+    expect(
+      await ok(["inspect", "-f", '{{index .Config.Labels "a"}} {{.Config.User}}', `${name}-stages`]),
+    ).toBe("b 1000:1000");
+    await ok(["build", "-q", "--target", "builder", "-t", `${name}-stage`, context]);
+    expect(await ok(["run", "--rm", `${name}-stage`, "head", "-n", "1", "/out"])).toBe("hello");
+  });
+
+  test("a Dockerfile elsewhere, and one from stdin", async () => {
+    const context = contextOf({ "sub/Other": "FROM busybox\nCOPY file /file", file: "content" });
+    await ok(["build", "-q", "-f", join(context, "sub/Other"), "-t", `${name}-other`, context]);
+    expect(await ok(["run", "--rm", `${name}-other`, "cat", "/file"])).toBe("content");
+    const id = await ok(["build", "-q", "-"], { stdin: "FROM busybox\nRUN echo stdin > /file\n" });
+    expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(await ok(["run", "--rm", id, "cat", "/file"])).toBe("stdin");
+  });
+
+  test("a copied file that is missing is told with its line", async () => {
+    const result = await client(["build", contextOf({ Dockerfile: "FROM busybox\n\nCOPY nothing /\n" })]);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain("nothing");
+    expect(result.stderr).toMatch(/Dockerfile:3|line 3/);
+  });
+
+  test("the network of a step, and steps without one", async () => {
+    const context = contextOf({ Dockerfile: "FROM busybox\nRUN ip -o link | wc -l > /links" });
+    await ok(["build", "-q", "--network", "none", "-t", `${name}-links`, context]);
+    expect(await ok(["run", "--rm", `${name}-links`, "cat", "/links"])).toBe("1");
+  });
+});
