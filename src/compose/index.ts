@@ -98,14 +98,14 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
 /** Commands of Docker Compose that are known here but not done. */
 const missing: Record<string, string> = {
   alpha: "experimental commands are not supported",
-  attach: "use logs -f, or docker attach",
+  attach: "use logs -f, or gantry attach",
   bridge: "conversion to other platforms is not supported",
-  commit: "use docker commit",
-  cp: "use docker cp",
-  export: "use docker export",
+  commit: "use gantry commit",
+  cp: "use gantry cp",
+  export: "use gantry export",
   publish: "publishing projects is not supported",
   scale: "use up -d --scale SERVICE=NUM",
-  stats: "use docker stats",
+  stats: "use gantry stats",
   watch: "there is no watch mode",
 };
 const aliases: Record<string, string> = { convert: "config" };
