@@ -135,3 +135,18 @@ test("two networks do not see each other", async () => {
   await daemon.ok(["rm", "-f", "in-red"]);
   await daemon.ok(["network", "rm", "red", "blue"]);
 });
+
+test("a daemon that ends without containers takes its links and rules along, and brings them back", async () => {
+  const links = () => Bun.spawnSync(["ip", "-o", "link"]).stdout.toString();
+  await daemon.ok(["network", "create", "again"]);
+  const bridge = `br-${(await daemon.ok(["network", "inspect", "-f", "{{.Id}}", "again"])).slice(0, 12)}`;
+  expect(links()).toContain(bridge);
+  await daemon.shutDown();
+  expect(links()).not.toContain(bridge);
+  expect(links()).not.toContain(daemon.bridge);
+  await daemon.boot();
+  await daemon.ok(["run", "-d", "--name", "back", "--network", "again", ...serve("back")]);
+  expect(await daemon.ok(["run", "--rm", "--network", "again", ...fetchPage("back")])).toBe("back");
+  await daemon.ok(["rm", "-f", "back"]);
+  await daemon.ok(["network", "rm", "again"]);
+});

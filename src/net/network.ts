@@ -107,10 +107,12 @@ class KernelNetwork implements Network {
     this.#firewall.replace([...this.#specs.values()], this.#ports.forwarded());
   }
 
-  /** Bridges, sandboxes and rules stay for the containers that go on; the last bridge takes the rules with it. */
+  /** Bridges, sandboxes and rules stay for the containers that go on; without any, nothing stays. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#names.close();
     this.#ports.close();
+    if (this.listSandboxes().length === 0)
+      for (const { name } of this.#bridges.list()) this.#host.execute(deleteLink(name));
     if (this.#bridges.list().length === 0) this.#firewall.remove();
     this.#firewall[Symbol.dispose]();
     this.#sandboxes[Symbol.dispose]();

@@ -145,7 +145,6 @@ export class TestDaemon implements AsyncDisposable {
       await this.gantry(["network", "prune", "-f"]);
       await this.shutDown();
     }
-    Bun.spawnSync(["ip", "link", "delete", this.bridge], { stderr: "ignore" });
     for (const { target } of leftMounts(this.root)) Bun.spawnSync(["umount", "-l", target]);
     rmSync(this.root, { recursive: true, force: true });
   }

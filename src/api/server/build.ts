@@ -16,6 +16,9 @@ export const buildRoutes: Route[] = [
     method: "POST",
     path: "/build/prune",
     async handle(x) {
+      // To leave them out would prune more than was asked.
+      for (const name of ["keep-storage", "reserved-space", "max-used-space", "min-free-space"])
+        if (x.integer(name)) throw new NotImplemented(`${name} is not supported yet`);
       const { removed, bytes } = await x.engine.builds.prune({ all: x.flag("all"), filters: x.filters });
       x.json({ CachesDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
     },
@@ -25,6 +28,8 @@ export const buildRoutes: Route[] = [
 async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2")
     throw new NotImplemented("BuildKit's protocol is not supported yet: build with DOCKER_BUILDKIT=0");
+  for (const name of ["cgroupparent", "cpusetmems", "outputs"])
+    if (x.text(name) !== "") throw new NotImplemented(`${name} is not supported for builds yet`);
   if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
   const parameter = <S extends v.GenericSchema>(name: string, schema: S) => {
     const text = x.text(name);

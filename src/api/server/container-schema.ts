@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { EndpointConfig } from "../../engine/config.ts";
 import type { CreateContainer } from "../../engine/types.ts";
+import { InvalidParameter } from "../../lib/errors.ts";
 import {
   commandLine,
   field,
@@ -9,7 +10,7 @@ import {
   integer,
   maybeInteger,
   maybeText,
-  refuse,
+  refusing,
   set,
   stringMap,
   strings,
@@ -176,28 +177,27 @@ const absent = [
   "KernelMemoryTCP",
 ];
 
-export const endpoint = v.object({
-  IPAMConfig: field(
-    v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
-    undefined,
-  ),
-  Links: field(strings, undefined),
-  Aliases: field(strings, undefined),
-  MacAddress: maybeText,
-  DriverOpts: field(stringMap, undefined),
-});
-
-const checkedHostConfig = v.pipe(
-  v.looseObject({}, "an object is wanted"),
-  v.transform((body) => {
-    refuse(body, absent, "HostConfig");
-    return body;
+/** What is asked of a container's place in a network. */
+export const endpoint = v.pipe(
+  refusing(["GwPriority"], "EndpointConfig"),
+  v.object({
+    IPAMConfig: field(
+      v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
+      undefined,
+    ),
+    Links: field(strings, undefined),
+    Aliases: field(strings, undefined),
+    MacAddress: maybeText,
+    DriverOpts: field(stringMap, undefined),
   }),
-  hostConfig,
 );
+
+const checkedHostConfig = v.pipe(refusing(absent, "HostConfig"), hostConfig);
 
 const createBody = v.object({
   ...config,
+  /** Where clients before 1.44 say it. */
+  MacAddress: text(),
   HostConfig: v.optional(
     v.pipe(
       v.nullable(v.unknown()),
@@ -216,17 +216,31 @@ const createBody = v.object({
 export const createSchema = v.pipe(
   createBody,
   v.transform(
-    ({ HostConfig, NetworkingConfig, ...containerConfig }): Omit<CreateContainer, "name" | "platform"> => {
+    ({
+      HostConfig,
+      NetworkingConfig,
+      MacAddress,
+      ...containerConfig
+    }): Omit<CreateContainer, "name" | "platform"> => {
       const endpoints: Record<string, EndpointConfig> = {};
       for (const [name, value] of Object.entries(NetworkingConfig.EndpointsConfig))
         endpoints[name] = value ?? {};
+      if (MacAddress) addMacAddress(endpoints, HostConfig.NetworkMode, MacAddress);
       return { config: containerConfig, hostConfig: HostConfig, endpoints };
     },
   ),
 );
 
+/** The container's own address is that of its place in the network it is made in, unless that has one. */
+function addMacAddress(endpoints: Record<string, EndpointConfig>, mode: string, address: string): void {
+  if (mode === "host" || mode.startsWith("container:"))
+    throw new InvalidParameter("conflicting options: mac-address and the network mode");
+  const own = mode !== "" && mode !== "default" ? mode : "bridge" in endpoints ? "bridge" : "default";
+  endpoints[own] = { ...endpoints[own], MacAddress: endpoints[own]?.MacAddress || address };
+}
+
 /** Fields that are given only; an update leaves the rest. */
-export const updateSchema = v.object({
+const updateBody = v.object({
   CpuShares: maybeInteger,
   Memory: maybeInteger,
   NanoCpus: maybeInteger,
@@ -240,3 +254,16 @@ export const updateSchema = v.object({
   PidsLimit: field(whole, undefined),
   RestartPolicy: field(restartPolicy, undefined),
 });
+
+/** The body of an update. Docker's clients send zero for what was not asked; a limit of processes alone can be zero. */
+export const updateSchema = v.pipe(
+  updateBody,
+  v.transform(({ RestartPolicy, ...resources }) => ({
+    hostConfig: Object.fromEntries(
+      Object.entries(resources).filter(
+        ([name, value]) => value !== undefined && (name === "PidsLimit" || (value !== 0 && value !== "")),
+      ),
+    ),
+    restartPolicy: RestartPolicy?.Name ? RestartPolicy : undefined,
+  })),
+);

@@ -1,9 +1,8 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
-import * as v from "valibot";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
-import { parsePlatform } from "./fields.ts";
+import { parsePlatform, refusing } from "./fields.ts";
 import type { Route } from "./router.ts";
 
 const waitConditions = {
@@ -12,6 +11,22 @@ const waitConditions = {
   "next-exit": "next-exit",
   removed: "removed",
 } as const;
+
+/** What a commit's body may change of the image's configuration; the engine takes the container's. */
+const commitConfig = [
+  "User",
+  "ExposedPorts",
+  "Env",
+  "Cmd",
+  "Healthcheck",
+  "Volumes",
+  "WorkingDir",
+  "Entrypoint",
+  "OnBuild",
+  "Labels",
+  "StopSignal",
+  "Shell",
+];
 
 export const containerRoutes: Route[] = [
   {
@@ -112,12 +127,7 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/update",
     async handle(x) {
-      const { RestartPolicy, ...resources } = await x.body(updateSchema);
-      const given = Object.fromEntries(Object.entries(resources).filter(([, value]) => value !== undefined));
-      const { warnings } = await x.engine.containers.update(x.params.id!, {
-        hostConfig: given,
-        restartPolicy: RestartPolicy,
-      });
+      const { warnings } = await x.engine.containers.update(x.params.id!, await x.body(updateSchema));
       x.json({ Warnings: warnings });
     },
   },
@@ -186,7 +196,7 @@ export const containerRoutes: Route[] = [
     async handle(x) {
       const repository = x.text("repo");
       const tag = x.text("tag");
-      await x.body(v.unknown());
+      await x.body(refusing(commitConfig, "config of the image"));
       const id = await x.engine.containers.commit(x.text("container"), {
         repository: repository === "" ? undefined : tag === "" ? repository : `${repository}:${tag}`,
         comment: x.text("comment"),

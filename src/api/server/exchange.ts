@@ -1,12 +1,21 @@
 /** One request and its answer: what handlers see of HTTP. */
 import { once } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import * as v from "valibot";
 import type { Engine, Filters } from "../../engine/types.ts";
 import { GantryError, InvalidParameter, messageOf, NotModified, TooLarge } from "../../lib/errors.ts";
+import { newest } from "./router.ts";
+
+/** The headers of every answer, of a hijacked connection too. */
+export const commonHeaders: Readonly<Record<string, string>> = {
+  "Api-Version": `1.${newest}`,
+  "Docker-Experimental": "false",
+  Ostype: "linux",
+  Server: "Gantry/0.1.0 (linux)",
+};
 
 /** A JSON body may be this long (bytes). */
 const bodyLimit = 4 << 20;
@@ -14,6 +23,7 @@ const bodyLimit = 4 << 20;
 /** Where the answer goes: a response, or the raw socket of a connection that wants to be hijacked. */
 export type Answer = { response: ServerResponse } | { socket: Socket; head: Buffer };
 
+/** A request's parameters, body and way to answer. Made by the server, one a request. */
 export class Exchange {
   readonly #abort = new AbortController();
   #started = false;
@@ -139,10 +149,8 @@ export class Exchange {
       this.answer.response.end(this.request.method === "HEAD" || !hasBody ? undefined : body);
       return;
     }
-    const lines = Object.entries({ ...headers, "content-length": length, connection: "close" });
-    this.answer.socket.end(
-      `HTTP/1.1 ${status} ${status < 400 ? "OK" : "Error"}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`,
-    );
+    const fields = { ...commonHeaders, ...headers, "content-length": String(length), connection: "close" };
+    this.answer.socket.end(`${head(`${status} ${STATUS_CODES[status] ?? "Unknown"}`, fields)}${body}`);
   }
 
   /** Starts an answer of unknown length, and sends its head at once. */
@@ -161,7 +169,16 @@ export class Exchange {
     if (!("response" in this.answer))
       throw new InvalidParameter("this operation takes no upgraded connection");
     // An error before the first byte still gets a status of its own.
-    await Promise.race([once(source, "readable"), once(source, "end")]);
+    const settled = new AbortController();
+    const signal = AbortSignal.any([settled.signal, this.signal]);
+    try {
+      await Promise.race([once(source, "readable", { signal }), once(source, "end", { signal })]);
+    } catch (error) {
+      source.destroy();
+      throw error;
+    } finally {
+      settled.abort();
+    }
     this.#started = true;
     this.answer.response.writeHead(200, { "content-type": contentType, ...headers });
     await pipeline(source, this.answer.response);
@@ -179,13 +196,23 @@ export class Exchange {
       response.flushHeaders();
       return { input: this.request, output: response };
     }
-    const { socket, head } = this.answer;
+    const { socket, head: early } = this.answer;
     socket.write(
-      `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`,
+      head("101 UPGRADED", {
+        ...commonHeaders,
+        "Content-Type": contentType,
+        Connection: "Upgrade",
+        Upgrade: "tcp",
+      }),
     );
-    if (head.length > 0) socket.unshift(head);
+    if (early.length > 0) socket.unshift(early);
     return { input: socket, output: socket };
   }
+}
+
+function head(status: string, fields: Record<string, string>): string {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status}\r\n${lines.join("")}\r\n`;
 }
 
 /** An answer being written, with backpressure. */
@@ -195,8 +222,19 @@ export class Output {
   /** Resolves when more is welcome. */
   async write(bytes: Uint8Array | string): Promise<void> {
     if (this.response.destroyed) return;
-    if (!this.response.write(bytes))
-      await Promise.race([once(this.response, "drain"), once(this.response, "close")]);
+    if (!this.response.write(bytes)) await this.#drained();
+  }
+
+  /** By hand: `once` of two events would leave a listener behind for every write of a long stream. */
+  #drained(): Promise<void> {
+    const { response } = this;
+    return new Promise((resolve) => {
+      const settle = () => {
+        response.off("drain", settle).off("close", settle);
+        resolve();
+      };
+      response.on("drain", settle).on("close", settle);
+    });
   }
 
   /** One message of a JSON stream; for progress, which may be ahead of the client. */
@@ -224,6 +262,7 @@ export function validate<S extends v.GenericSchema>(schema: S, value: unknown): 
   );
 }
 
+/** @throws InvalidParameter beginning with `what` */
 export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);

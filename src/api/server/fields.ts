@@ -13,6 +13,7 @@ export function field<S extends v.GenericSchema, D>(schema: S, missing: D) {
   );
 }
 
+/** A text; like the builders below it takes null for absent. */
 export const text = (missing = "") => field(v.string("a text is wanted"), missing);
 export const maybeText = field(v.string("a text is wanted"), undefined);
 export const flag = (missing = false) => field(v.boolean("true or false is wanted"), missing);
@@ -48,6 +49,16 @@ export function refuse(body: Record<string, unknown>, names: readonly string[], 
   for (const name of names)
     if (asksForSomething(body[name])) throw new NotImplemented(`${where}.${name} is not supported yet`);
 }
+
+/** An object whose fields of these `names` ask for nothing; the step before its own schema in a pipe. */
+export const refusing = (names: readonly string[], where: string) =>
+  v.pipe(
+    v.looseObject({}, "an object is wanted"),
+    v.transform((body): Record<string, unknown> => {
+      refuse(body, names, where);
+      return body;
+    }),
+  );
 
 function asksForSomething(value: unknown): boolean {
   if (value === null || value === undefined || value === "" || value === 0 || value === false) return false;

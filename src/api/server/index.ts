@@ -11,10 +11,11 @@ import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Engine } from "../../engine/types.ts";
 import { InvalidParameter, messageOf, NotFound, Unavailable } from "../../lib/errors.ts";
-import { Exchange } from "./exchange.ts";
+import { commonHeaders, Exchange } from "./exchange.ts";
 import { newest, Router, splitVersion } from "./router.ts";
 import { missing, routes } from "./routes.ts";
 
+/** An address to serve on. */
 export type Listener =
   | { kind: "unix"; path: string /** Name or number. */; group?: string }
   | {
@@ -24,14 +25,6 @@ export type Listener =
       /** PEM texts; with `verify` clients need a certificate that `ca` has signed. */
       tls?: { cert: string; key: string; ca?: string; verify: boolean };
     };
-
-/** The headers of every answer. */
-const commonHeaders = {
-  "Api-Version": `1.${newest}`,
-  "Docker-Experimental": "false",
-  Ostype: "linux",
-  Server: "Gantry/0.1.0 (linux)",
-};
 
 /**
  * Serves `engine` until closed.
@@ -131,9 +124,14 @@ function listen(server: Server, listener: Listener): Promise<void> {
     // and a socket left by a crash is replaced in the same step.
     const unfinished = `${listener.path}.${process.pid}`;
     if (existsSync(unfinished)) rmSync(unfinished);
+    // Binding is done when `listen` returns, so nothing else of the daemon makes files under this mask.
     const before = process.umask(0o177);
-    server.listen(unfinished, () => {
+    try {
+      server.listen(unfinished);
+    } finally {
       process.umask(before);
+    }
+    server.once("listening", () => {
       chownSync(unfinished, 0, gid);
       chmodSync(unfinished, 0o660);
       renameSync(unfinished, listener.path);

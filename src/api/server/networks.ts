@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { NetworkInspection, NetworkRecord } from "../../engine/types.ts";
 import { endpoint } from "./container-schema.ts";
-import { field, flag, maybeText, refuse, stringMap, text } from "./fields.ts";
+import { field, flag, maybeText, refusing, stringMap, text } from "./fields.ts";
 import type { Route } from "./router.ts";
 import { rfc3339 } from "./times.ts";
 
@@ -18,11 +18,7 @@ const ipam = v.object({
   Config: field(v.array(subnet), []),
 });
 const createSchema = v.pipe(
-  v.looseObject({}),
-  v.transform((body) => {
-    refuse(body, ["Ingress", "ConfigOnly", "ConfigFrom"], "network");
-    return body;
-  }),
+  refusing(["Ingress", "ConfigOnly", "ConfigFrom"], "network"),
   v.object({
     Name: text(),
     Driver: text("bridge"),

@@ -1,4 +1,5 @@
 /** Times as Go writes them. */
+import { InvalidParameter } from "../../lib/errors.ts";
 
 /** Go's zero time: never. */
 export const never = "0001-01-01T00:00:00Z";
@@ -13,11 +14,19 @@ export function rfc3339Nano(ns: bigint): string {
   return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
 }
 
-/** `1.5` or `1700000000.000000001` seconds since the epoch as nanoseconds; Go durations are not taken here. */
+/**
+ * `1.5` or `1700000000.000000001` seconds since the epoch, or RFC 3339, as nanoseconds; none for "" and "0". Clients
+ * turn durations into these.
+ * @throws InvalidParameter
+ */
 export function parseTimestamp(text: string): bigint | undefined {
   if (text === "" || text === "0") return undefined;
   const match = /^(-?\d+)(?:\.(\d{1,9})\d*)?$/.exec(text);
   if (match) return BigInt(match[1]!) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
   const ms = Date.parse(text);
-  return Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n;
+  if (Number.isNaN(ms))
+    throw new InvalidParameter(
+      `invalid time ${JSON.stringify(text)}: seconds since 1970 or RFC 3339 is wanted`,
+    );
+  return BigInt(ms) * 1_000_000n;
 }

@@ -1,15 +1,11 @@
 /** Volume endpoints (Engine API, tag "Volume"). */
 import * as v from "valibot";
 import type { VolumeRecord } from "../../engine/types.ts";
-import { field, maybeText, refuse, stringMap, text } from "./fields.ts";
+import { field, maybeText, refusing, stringMap, text } from "./fields.ts";
 import type { Route } from "./router.ts";
 
 const createSchema = v.pipe(
-  v.looseObject({}),
-  v.transform((body) => {
-    refuse(body, ["ClusterVolumeSpec"], "volume");
-    return body;
-  }),
+  refusing(["ClusterVolumeSpec"], "volume"),
   v.object({
     Name: maybeText,
     Driver: text("local"),
@@ -65,6 +61,7 @@ export const volumeRoutes: Route[] = [
   },
 ];
 
+/** A volume as the Engine API shows it (definition "Volume"). */
 export function encodeVolume(record: VolumeRecord) {
   return {
     CreatedAt: new Date(record.createdAt).toISOString().replace(/\.\d+Z$/, "Z"),

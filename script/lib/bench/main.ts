@@ -1,0 +1,133 @@
+/** script/bench: starts the engines, measures row by row, prints a table, and leaves nothing. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { parseArgs } from "node:util";
+import { busyboxArchive } from "../../../test/support/busybox.ts";
+import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman } from "./engine.ts";
+import { measure, type Timing } from "./measure.ts";
+import { crowd, endCrowd, rowsIn, startCrowd } from "./rows.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "15" },
+    only: { type: "string" },
+    json: { type: "string" },
+  },
+});
+
+interface Line {
+  row: string;
+  title: string;
+  target?: string;
+  unit: "ms" | "MB";
+  values: Record<string, Timing | number>;
+}
+
+const directory = mkdtempSync("/tmp/gantry-bench-");
+const gantry = new Gantry(directory);
+const engines: Engine[] = [
+  ...(isInstalled("dockerd") && isInstalled("docker") ? [new Dockerd(directory)] : []),
+  gantry,
+  ...(isInstalled("docker") ? [new GantryByDocker(gantry)] : []),
+  ...(isInstalled("podman") ? [new Podman(directory)] : []),
+];
+
+async function stopAll(): Promise<void> {
+  for (const engine of engines.toReversed())
+    await engine.stop().catch((error: unknown) => console.error(`${engine.name}: ${String(error)}`));
+  rmSync(directory, { recursive: true, force: true });
+}
+process.once("SIGINT", () => void stopAll().finally(() => process.exit(130)));
+
+const lines: Line[] = [];
+try {
+  for (const engine of engines) {
+    await engine.start();
+    // The docker CLI's view is of a daemon that has the image already.
+    if (!(engine instanceof GantryByDocker)) must(engine.command(["load", "-i", busyboxArchive()]));
+  }
+  const wanted = values.only?.split(",");
+  const isWanted = (name: string) => wanted === undefined || wanted.includes(name);
+  for (const row of rowsIn(directory).filter(({ name }) => isWanted(name))) {
+    console.error(`measuring ${row.title}`);
+    const timings = measure(row, engines, Number(values.rounds));
+    lines.push({
+      row: row.name,
+      title: row.title,
+      target: row.target === undefined ? undefined : `≤ ${row.target}`,
+      unit: "ms",
+      values: Object.fromEntries([...timings].map(([engine, timing]) => [engine.name, timing])),
+    });
+  }
+  if (isWanted("memory")) lines.push(...(await memory()));
+} finally {
+  await stopAll();
+}
+
+const versions = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: `${cpus().length} CPUs (${cpus()[0]?.model ?? "unknown"}), Linux ${release()}`,
+  ...Object.fromEntries(engines.map((engine) => [engine.name, engine.version()])),
+};
+console.log(table());
+if (values.json) writeFileSync(values.json, `${JSON.stringify({ versions, lines }, undefined, 2)}\n`);
+
+/** Resident memory with a crowd of containers, after a while of rest. */
+async function memory(): Promise<Line[]> {
+  console.error("measuring memory");
+  const seen = engines.filter((engine) => !(engine instanceof GantryByDocker));
+  const perContainer: Line["values"] = {};
+  const daemons: Line["values"] = {};
+  for (const engine of seen) {
+    startCrowd(engine);
+    await Bun.sleep(8000);
+    const found = engine.memory();
+    const sum = found.perContainer.reduce((total, kb) => total + kb, 0);
+    perContainer[engine.name] = sum / Math.max(1, found.perContainer.length) / 1024;
+    daemons[engine.name] = found.engine / 1024;
+    endCrowd(engine);
+  }
+  return [
+    {
+      row: "monitor",
+      title: "process beside each container, RSS",
+      target: "< 2 MB",
+      unit: "MB",
+      values: perContainer,
+    },
+    {
+      row: "daemon",
+      title: `daemon idle with ${crowd} containers, RSS`,
+      target: "< 110 MB",
+      unit: "MB",
+      values: daemons,
+    },
+  ];
+}
+
+function table(): string {
+  const names = engines.map((engine) => engine.name);
+  const header = ["", ...names, ...(names.includes("dockerd") ? ["gantry / dockerd", "aim"] : [])];
+  const rows = lines.map((line) => {
+    const cells = names.map((name) => show(line.values[name], line.unit));
+    const [ours, theirs] = [middle(line.values.gantry), middle(line.values.dockerd)];
+    const ratio = ours !== undefined && theirs ? (ours / theirs).toFixed(2) : "";
+    return [line.title, ...cells, ...(names.includes("dockerd") ? [ratio, line.target ?? ""] : [])];
+  });
+  const widths = header.map((_, column) => Math.max(...[header, ...rows].map((row) => row[column]!.length)));
+  const draw = (row: string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
+  const facts = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
+  const ruler = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
+  return [draw(header), ruler, ...rows.map(draw), "", ...facts].join("\n");
+}
+
+function middle(value: Timing | number | undefined): number | undefined {
+  return typeof value === "number" ? value : value?.median;
+}
+
+function show(value: Timing | number | undefined, unit: string): string {
+  if (value === undefined || value === 0) return "";
+  if (typeof value === "number") return `${value.toFixed(1)} ${unit}`;
+  return `${value.median.toFixed(0)} ${unit} (${value.p10.toFixed(0)}–${value.p90.toFixed(0)})`;
+}

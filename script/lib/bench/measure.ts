@@ -1,0 +1,52 @@
+/** Paired timing: in each round every engine has its turn, in an order that moves on, so that drift hits all alike. */
+import type { Engine } from "./engine.ts";
+import type { Row } from "./rows.ts";
+
+/** Milliseconds. */
+export interface Timing {
+  median: number;
+  p10: number;
+  p90: number;
+}
+
+const warmUps = 2;
+
+export function measure(row: Row, engines: readonly Engine[], rounds: number): Map<Engine, Timing> {
+  const samples = new Map<Engine, number[]>(engines.map((engine) => [engine, []]));
+  try {
+    for (const engine of engines) row.prepare?.(engine);
+    for (let round = -warmUps; round < rounds; round++) {
+      for (let turn = 0; turn < engines.length; turn++) {
+        const engine = engines[(turn + round + warmUps) % engines.length]!;
+        const time = once(row, engine);
+        if (round >= 0) samples.get(engine)!.push(time);
+      }
+    }
+  } finally {
+    for (const engine of engines) row.finish?.(engine);
+  }
+  return new Map([...samples].map(([engine, times]) => [engine, summary(times)]));
+}
+
+function once(row: Row, engine: Engine): number {
+  row.before?.(engine);
+  const command = row.command(engine);
+  const env = { ...process.env, DOCKER_BUILDKIT: "0", BUILDAH_LAYERS: "true" };
+  const start = performance.now();
+  const { exitCode, stderr } = Bun.spawnSync(command, {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+    env,
+  });
+  const time = performance.now() - start;
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: exit ${exitCode}\n${stderr}`);
+  row.after?.(engine);
+  return time;
+}
+
+function summary(times: number[]): Timing {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
+  return { median: at(0.5), p10: at(0.1), p90: at(0.9) };
+}

@@ -1,0 +1,97 @@
+/** What is measured. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Engine, must, quietly } from "./engine.ts";
+
+export interface Row {
+  name: string;
+  title: string;
+  /** The ratio to dockerd that is aimed at. */
+  target?: number;
+  prepare?(engine: Engine): void;
+  /** Before each round, not measured. */
+  before?(engine: Engine): void;
+  command(engine: Engine): string[];
+  /** After each round, not measured. */
+  after?(engine: Engine): void;
+  finish?(engine: Engine): void;
+}
+
+/** Containers that run while `ps` and memory are looked at. */
+export const crowd = 20;
+
+const nameFor = (engine: Engine, suffix: string) =>
+  `bench-${engine.name.toLowerCase().replace(/\W+/g, "-")}-${suffix}`;
+const sleeper = (engine: Engine, name: string) =>
+  engine.command(["run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "10000"]);
+
+export function startCrowd(engine: Engine): void {
+  for (let n = 0; n < crowd; n++) must(sleeper(engine, nameFor(engine, `crowd-${n}`)));
+}
+
+export function endCrowd(engine: Engine): void {
+  const names = Array.from({ length: crowd }, (_, n) => nameFor(engine, `crowd-${n}`));
+  quietly(engine.command(["rm", "-f", ...names]));
+}
+
+export function rowsIn(directory: string): Row[] {
+  const context = join(directory, "context");
+  mkdirSync(join(context, "app"), { recursive: true });
+  writeFileSync(
+    join(context, "Dockerfile"),
+    'FROM busybox\nRUN echo made > /made\nCOPY ./app /app\nWORKDIR /app\nENV A=b\nCMD ["cat", "page"]\n',
+  );
+  for (let n = 0; n < 20; n++) writeFileSync(join(context, `app/file${n}`), "x".repeat(1000 * n));
+  const build = (engine: Engine) => engine.command(["build", "-t", nameFor(engine, "image"), context]);
+  return [
+    {
+      name: "run-bridge",
+      title: "run --rm busybox true",
+      target: 0.35,
+      command: (engine) => engine.command(["run", "--rm", "busybox", "true"]),
+    },
+    {
+      name: "run-none",
+      title: "run --rm --network none busybox true",
+      target: 0.35,
+      command: (engine) => engine.command(["run", "--rm", "--network", "none", "busybox", "true"]),
+    },
+    {
+      name: "exec",
+      title: "exec CONTAINER true",
+      target: 0.5,
+      prepare: (engine) => void must(sleeper(engine, nameFor(engine, "exec"))),
+      command: (engine) => engine.command(["exec", nameFor(engine, "exec"), "true"]),
+      finish: (engine) => quietly(engine.command(["rm", "-f", nameFor(engine, "exec")])),
+    },
+    {
+      name: "ps",
+      title: `ps with ${crowd} running containers`,
+      target: 0.6,
+      prepare: startCrowd,
+      command: (engine) => engine.command(["ps"]),
+      finish: endCrowd,
+    },
+    {
+      name: "build-cached",
+      title: "build, every step cached",
+      target: 0.6,
+      prepare: (engine) => void must(build(engine)),
+      command: build,
+    },
+    {
+      name: "run-d",
+      title: "run -d busybox sleep",
+      command: (engine) =>
+        engine.command(["run", "-d", "--name", nameFor(engine, "d"), "busybox", "sleep", "1000"]),
+      after: (engine) => quietly(engine.command(["rm", "-f", nameFor(engine, "d")])),
+    },
+    {
+      name: "rm-f",
+      title: "rm -f of a running container",
+      before: (engine) =>
+        void must(engine.command(["run", "-d", "--name", nameFor(engine, "rm"), "busybox", "sleep", "1000"])),
+      command: (engine) => engine.command(["rm", "-f", nameFor(engine, "rm")]),
+    },
+  ];
+}
