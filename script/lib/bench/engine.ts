@@ -8,6 +8,8 @@ export interface Engine {
   start(): Promise<void>;
   /** The command line that does `args` here. */
   command(args: readonly string[]): string[];
+  /** The command line that kills and removes containers at once. */
+  remove(names: readonly string[]): string[];
   /** Resident memory in kB of the processes that stand beside containers, and of the engine itself. */
   memory(): { perContainer: number[]; engine: number };
   stop(): Promise<void>;
@@ -68,6 +70,10 @@ abstract class Daemon implements Engine {
   protected abstract daemon(): string[];
   protected prepare(): void {}
   protected cleanUp(): void {}
+
+  remove(names: readonly string[]): string[] {
+    return this.command(["rm", "-f", ...names]);
+  }
 
   get pid(): number {
     return this.#process!.pid;
@@ -160,6 +166,7 @@ export class GantryByDocker implements Engine {
   start = async () => {};
   stop = async () => {};
   command = (args: readonly string[]) => ["docker", "-H", this.gantry.host, ...args];
+  remove = (names: readonly string[]) => this.command(["rm", "-f", ...names]);
   memory = () => this.gantry.memory();
 }
 
@@ -240,6 +247,10 @@ export class Podman implements Engine {
       "cgroupfs",
       ...args,
     ];
+  }
+
+  remove(names: readonly string[]): string[] {
+    return this.command(["rm", "-f", "-t", "0", ...names]);
   }
 
   async start(): Promise<void> {

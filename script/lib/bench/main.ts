@@ -39,6 +39,12 @@ async function stopAll(): Promise<void> {
 }
 process.once("SIGINT", () => void stopAll().finally(() => process.exit(130)));
 
+const versions = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: `${cpus().length} CPUs (${cpus()[0]?.model ?? "unknown"}), Linux ${release()}`,
+  ...Object.fromEntries(engines.map((engine) => [engine.name, engine.version()])),
+};
+
 const lines: Line[] = [];
 try {
   for (const engine of engines) {
@@ -64,11 +70,6 @@ try {
   await stopAll();
 }
 
-const versions = {
-  date: new Date().toISOString().slice(0, 10),
-  machine: `${cpus().length} CPUs (${cpus()[0]?.model ?? "unknown"}), Linux ${release()}`,
-  ...Object.fromEntries(engines.map((engine) => [engine.name, engine.version()])),
-};
 console.log(table());
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ versions, lines }, undefined, 2)}\n`);
 

@@ -31,7 +31,7 @@ export function startCrowd(engine: Engine): void {
 
 export function endCrowd(engine: Engine): void {
   const names = Array.from({ length: crowd }, (_, n) => nameFor(engine, `crowd-${n}`));
-  quietly(engine.command(["rm", "-f", ...names]));
+  quietly(engine.remove(names));
 }
 
 export function rowsIn(directory: string): Row[] {
@@ -62,7 +62,7 @@ export function rowsIn(directory: string): Row[] {
       target: 0.5,
       prepare: (engine) => void must(sleeper(engine, nameFor(engine, "exec"))),
       command: (engine) => engine.command(["exec", nameFor(engine, "exec"), "true"]),
-      finish: (engine) => quietly(engine.command(["rm", "-f", nameFor(engine, "exec")])),
+      finish: (engine) => quietly(engine.remove([nameFor(engine, "exec")])),
     },
     {
       name: "ps",
@@ -84,14 +84,14 @@ export function rowsIn(directory: string): Row[] {
       title: "run -d busybox sleep",
       command: (engine) =>
         engine.command(["run", "-d", "--name", nameFor(engine, "d"), "busybox", "sleep", "1000"]),
-      after: (engine) => quietly(engine.command(["rm", "-f", nameFor(engine, "d")])),
+      after: (engine) => quietly(engine.remove([nameFor(engine, "d")])),
     },
     {
       name: "rm-f",
       title: "rm -f of a running container",
       before: (engine) =>
         void must(engine.command(["run", "-d", "--name", nameFor(engine, "rm"), "busybox", "sleep", "1000"])),
-      command: (engine) => engine.command(["rm", "-f", nameFor(engine, "rm")]),
+      command: (engine) => engine.remove([nameFor(engine, "rm")]),
     },
   ];
 }

@@ -3,7 +3,6 @@ import type { ApiClient, Endpoint } from "./types.ts";
 
 export type { ClientOptions } from "./client.ts";
 export { errorOf, isEngineError } from "./client.ts";
-export { type PackOptions, packContext } from "./context.ts";
 export * from "./endpoint.ts";
 export * from "./types.ts";
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
-import { packContext } from "../../api/client/index.ts";
+import { packContext } from "../../api/client/build-context.ts";
 import { InvalidParameter, Unavailable } from "../../lib/errors.ts";
 import { isArchive, peek, singleFileArchive } from "./archive.ts";
 

@@ -85,7 +85,9 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
     Names: shown.join(","),
     Image: imageName(container, truncate),
     Command: JSON.stringify(truncate ? ellipsis(container.Command, 20) : container.Command),
-    CreatedAt: goTime(container.Created),
+    get CreatedAt() {
+      return goTime(container.Created);
+    },
     RunningFor: ago(container.Created, now),
     Ports: showPorts(container.Ports ?? []),
     State: container.State,

@@ -30,9 +30,10 @@ export function renderListing({ format, table, headers, rows }: Listing): string
 
 const labelTitle = (name: Value): string => String(name).split(".").at(-1)!.replace(/[-_]/g, " ");
 
-/** Go marshals a row's fields in the order of their names. */
+/** Go marshals a row's fields in the order of their names. Getters stay: what costs is computed when it's shown. */
 function withSortedJson(row: Row): Row {
-  return Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const fields = Object.getOwnPropertyDescriptors(row);
+  return Object.defineProperties({}, Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 function sortedJson(row: Row): string {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isAbsolute, join, relative } from "node:path";
-import { packContext } from "../../api/client/index.ts";
+import { packContext } from "../../api/client/build-context.ts";
 import { GantryError, InvalidParameter } from "../../lib/errors.ts";
 import { ComposeError } from "../model/errors.ts";
 import { isRemoteContext } from "../model/paths.ts";
