@@ -1,6 +1,6 @@
 /** The engine over TCP with TLS, and API versions. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -196,4 +196,17 @@ test("a second daemon on the same roots says so and harms nothing", async () => 
   expect(second.code).toBe(1);
   expect(second.stderr).toContain(`${daemon.dataRoot} is in use by another process`);
   expect((await daemon.request("/_ping")).status).toBe(200);
+});
+
+test("a .env or bunfig.toml where a command is typed means nothing to it", async () => {
+  writeFileSync(join(certificates, ".env"), "GANTRY_HOST=unix:///nowhere\n");
+  writeFileSync(join(certificates, "bunfig.toml"), 'preload = ["./nowhere.ts"]\n');
+  // Without a host of its own the command would take the file's.
+  const { GANTRY_HOST: _, DOCKER_HOST: __, ...env } = process.env;
+  const child = Bun.spawnSync([executable, "context", "ls", "--format", "{{.DockerEndpoint}}"], {
+    cwd: certificates,
+    env,
+  });
+  expect(child.stdout.toString()).not.toContain("nowhere");
+  expect(child.exitCode).toBe(0);
 });
