@@ -1,11 +1,10 @@
 /** The build context: a directory as a tar stream, without what `.dockerignore` leaves out. */
-import { createReadStream, existsSync, readFileSync } from "node:fs";
-import { lstat, readdir, readlink } from "node:fs/promises";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import tar from "tar-stream";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { type IgnoreRules, parseIgnore } from "../../lib/ignore.ts";
+import { type EntryType, endOfArchive, formatHeader, fromText, paddingOf } from "../../lib/tar/index.ts";
 
 export interface PackOptions {
   /** Path of the Dockerfile inside the context; it and `.dockerignore` are sent whatever the rules say. */
@@ -13,6 +12,9 @@ export interface PackOptions {
   /** Files that aren't in the directory, by their path in the context. */
   extraFiles?: Record<string, string>;
 }
+
+/** Small entries travel together, large files in pieces of this size (bytes). */
+const pieceSize = 256 << 10;
 
 /**
  * The tar of `directory`, sorted by name, made as it is read. Owners are dropped (root), as Docker's client does.
@@ -22,13 +24,96 @@ export async function* packContext(directory: string, options: PackOptions = {})
   if (!existsSync(directory))
     throw new InvalidParameter(`unable to prepare context: path ${JSON.stringify(directory)} not found`);
   const rules = ignoreRules(directory, options.dockerfile);
-  const pack = tar.pack();
-  const done = fill(pack, directory, rules, options).then(
-    () => pack.finalize(),
-    (error: unknown) => pack.destroy(error instanceof Error ? error : new Error(String(error))),
-  );
-  for await (const chunk of pack) yield chunk as Uint8Array;
-  await done;
+  let waiting: Uint8Array[] = [];
+  let size = 0;
+  for await (const bytes of entries(directory, rules, options.extraFiles ?? {})) {
+    waiting.push(bytes);
+    size += bytes.length;
+    if (size < pieceSize) continue;
+    yield Buffer.concat(waiting);
+    waiting = [];
+    size = 0;
+  }
+  yield Buffer.concat([...waiting, endOfArchive]);
+}
+
+async function* entries(
+  directory: string,
+  rules: IgnoreRules,
+  extraFiles: Record<string, string>,
+): AsyncGenerator<Uint8Array> {
+  for (const { path, stat } of walk(directory, "", rules)) {
+    if (stat.isDirectory()) yield header(`${path}/`, "directory", stat);
+    else if (stat.isSymbolicLink())
+      yield header(path, "symlink", stat, { linkPath: fromText(readlinkSync(join(directory, path))) });
+    else if (stat.isFile()) {
+      yield header(path, "file", stat, { size: stat.size });
+      yield* contentOf(join(directory, path), stat.size);
+    }
+  }
+  for (const [path, text] of Object.entries(extraFiles)) {
+    const bytes = Buffer.from(text);
+    yield header(path, "file", { mode: 0o644, mtimeMs: 0 }, { size: bytes.length });
+    yield bytes;
+    yield new Uint8Array(paddingOf(bytes.length));
+  }
+}
+
+function* walk(
+  directory: string,
+  parent: string,
+  rules: IgnoreRules,
+): Generator<{ path: string; stat: Stats }> {
+  for (const name of readdirSync(join(directory, parent)).sort()) {
+    const path = parent === "" ? name : `${parent}/${name}`;
+    const ignored = rules.ignores(path);
+    const stat = lstatSync(join(directory, path));
+    if (!ignored) yield { path, stat };
+    if (stat.isDirectory() && (!ignored || rules.mayKeepBelow(path))) yield* walk(directory, path, rules);
+  }
+}
+
+function header(
+  path: string,
+  type: EntryType,
+  { mode, mtimeMs }: Pick<Stats, "mode" | "mtimeMs">,
+  more: { size?: number; linkPath?: string } = {},
+): Buffer {
+  return formatHeader({
+    path: fromText(path),
+    type,
+    mode: mode & 0o7777,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    // Whole seconds: times are no part of what a build takes from its context.
+    mtime: BigInt(Math.floor(mtimeMs / 1000)) * 1_000_000_000n,
+    linkPath: "",
+    device: { major: 0, minor: 0 },
+    xattrs: new Map(),
+    ...more,
+  });
+}
+
+/** Exactly as many bytes as the header says: a file that grows meanwhile is cut, one that shrinks filled with zeros. */
+async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array> {
+  if (size <= pieceSize) {
+    const bytes = readFileSync(path).subarray(0, size);
+    yield bytes;
+    yield new Uint8Array(size - bytes.length + paddingOf(size));
+    return;
+  }
+  await using file = await open(path);
+  let left = size;
+  while (left > 0) {
+    const piece = Buffer.allocUnsafe(Math.min(pieceSize, left));
+    const { bytesRead } = await file.read(piece, 0, piece.length);
+    if (bytesRead === 0) piece.fill(0);
+    const taken = bytesRead || piece.length;
+    left -= taken;
+    yield piece.subarray(0, taken);
+  }
+  yield new Uint8Array(paddingOf(size));
 }
 
 /** `<Dockerfile>.dockerignore` comes before `.dockerignore`. */
@@ -39,67 +124,4 @@ function ignoreRules(directory: string, dockerfile: string | undefined): IgnoreR
     return parseIgnore(readFileSync(join(directory, name), "utf8") + keep.join("\n"));
   }
   return parseIgnore("");
-}
-
-async function fill(
-  pack: tar.Pack,
-  directory: string,
-  rules: IgnoreRules,
-  options: PackOptions,
-): Promise<void> {
-  const visit = async (relative: string): Promise<void> => {
-    const names = (await readdir(join(directory, relative))).sort();
-    for (const name of names) {
-      const path = relative === "" ? name : `${relative}/${name}`;
-      const ignored = rules.ignores(path);
-      const full = join(directory, path);
-      const stat = await lstat(full);
-      if (stat.isDirectory()) {
-        if (!ignored)
-          await add(pack, {
-            name: `${path}/`,
-            type: "directory",
-            mode: stat.mode & 0o7777,
-            mtime: stat.mtime,
-          });
-        if (!ignored || rules.mayKeepBelow(path)) await visit(path);
-      } else if (ignored) continue;
-      else if (stat.isSymbolicLink())
-        await add(pack, {
-          name: path,
-          type: "symlink",
-          linkname: await readlink(full),
-          mode: 0o777,
-          mtime: stat.mtime,
-        });
-      else if (stat.isFile()) {
-        const entry = pack.entry({
-          name: path,
-          size: stat.size,
-          mode: stat.mode & 0o7777,
-          mtime: stat.mtime,
-        });
-        // A file that grows while it is read is cut at the size that its header announces.
-        if (stat.size === 0) entry.end(Buffer.alloc(0));
-        else
-          await pipeline(
-            createReadStream(full, { end: stat.size - 1, highWaterMark: 1 << 20 }),
-            entry as unknown as NodeJS.WritableStream,
-          );
-      }
-    }
-  };
-  await visit("");
-  for (const [name, text] of Object.entries(options.extraFiles ?? {})) {
-    const bytes = Buffer.from(text);
-    await add(pack, { name, mode: 0o644, mtime: new Date(0), size: bytes.length }, bytes);
-  }
-}
-
-function add(pack: tar.Pack, header: Partial<tar.Header> & { name: string }, body?: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error?: Error | null) => (error ? reject(error) : resolve());
-    if (body) pack.entry(header, body, done);
-    else pack.entry(header, done);
-  });
 }
