@@ -1,4 +1,4 @@
-/** Paired timing: in each round every engine has its turn, in an order that moves on, so that drift hits all alike. */
+/** Paired timing: in each round every engine has its turn, in an order of its own, so that drift hits all alike. */
 import type { Engine } from "./engine.ts";
 import type { Row } from "./rows.ts";
 
@@ -10,15 +10,18 @@ export interface Timing {
 }
 
 const warmUps = 2;
+/** Between two measurements, in milliseconds. */
+const pause = 50;
 
 export function measure(row: Row, engines: readonly Engine[], rounds: number): Map<Engine, Timing> {
   const samples = new Map<Engine, number[]>(engines.map((engine) => [engine, []]));
   try {
     for (const engine of engines) row.prepare?.(engine);
     for (let round = -warmUps; round < rounds; round++) {
-      for (let turn = 0; turn < engines.length; turn++) {
-        const engine = engines[(turn + round + warmUps) % engines.length]!;
+      for (const engine of shuffled(engines)) {
         const time = once(row, engine);
+        // What one leaves to the kernel to clean up is not the next one's cost.
+        Bun.sleepSync(pause);
         if (round >= 0) samples.get(engine)!.push(time);
       }
     }
@@ -26,6 +29,16 @@ export function measure(row: Row, engines: readonly Engine[], rounds: number): M
     for (const engine of engines) row.finish?.(engine);
   }
   return new Map([...samples].map(([engine, times]) => [engine, summary(times)]));
+}
+
+/** Fisher and Yates: no engine always comes after the same other. */
+function shuffled<T>(items: readonly T[]): T[] {
+  const order = [...items];
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
 }
 
 function once(row: Row, engine: Engine): number {
