@@ -33,7 +33,10 @@ const labelTitle = (name: Value): string => String(name).split(".").at(-1)!.repl
 /** Go marshals a row's fields in the order of their names. Getters stay: what costs is computed when it's shown. */
 function withSortedJson(row: Row): Row {
   const fields = Object.getOwnPropertyDescriptors(row);
-  return Object.defineProperties({}, Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))));
+  return Object.defineProperties(
+    {},
+    Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))),
+  );
 }
 
 function sortedJson(row: Row): string {
