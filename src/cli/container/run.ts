@@ -41,7 +41,7 @@ export const command = defineCommand({
     }
     const body = createBody(parsed, detach, context.env, process.cwd());
     if (body.Tty && body.AttachStdin && !isTerminal(stdinFd))
-      throw new InvalidParameter("the input device is not a TTY");
+      throw new ExitStatus(1, "the input device is not a TTY");
     const id = await createContainer(context, body, values);
     if (!body.AttachStdin && !body.AttachStdout && !body.AttachStderr) {
       await start(context, id);

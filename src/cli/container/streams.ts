@@ -81,6 +81,8 @@ function pumpTerminal(
     if (detached) onDetach();
   };
   input.setRawMode(true);
+  // The runtime's raw mode still turns \n into \r\n on the way out, which breaks full-screen programs.
+  Bun.spawnSync(["stty", "-opost"], { stdin: "inherit", stdout: "ignore", stderr: "ignore" });
   input.on("data", onData);
   return () => {
     input.off("data", onData);

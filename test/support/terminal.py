@@ -1,0 +1,31 @@
+"""Runs a command on a terminal of 101 columns and 33 rows.
+
+terminal.py STEPS COMMAND...: STEPS is JSON, [[when this is seen, type this], ...]. Prints what the terminal showed, and
+exits with the command's status.
+"""
+import fcntl, json, os, pty, select, struct, sys, termios, time
+
+steps = [(seen.encode(), typed.encode()) for seen, typed in json.loads(sys.argv[1])]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+shown = b""
+fresh = b""
+end = time.time() + 20
+while time.time() < end:
+    ready, _, _ = select.select([terminal], [], [], 0.05)
+    if ready:
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+        fresh += data
+    elif steps and steps[0][0] in fresh:
+        os.write(terminal, steps.pop(0)[1])
+        fresh = b""
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
