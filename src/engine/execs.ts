@@ -34,6 +34,7 @@ export class ExecService implements Execs {
     const container = this.table.find(target);
     this.#checkRunning(container);
     if (config.cmd.length === 0) throw new InvalidParameter("No exec command specified");
+    this.context.runtime.expectStart();
     const id = newId();
     this.#execs.set(id, {
       record: { id, containerId: container.record.id, config, running: false, exitCode: null, pid: 0 },

@@ -3,6 +3,7 @@
  * Paths such as `/gantry/<id>` count from the root of every hierarchy.
  */
 import { readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { Errno } from "./libc.ts";
 import { openPidfd } from "./process.ts";
@@ -154,4 +155,25 @@ function tryRemove(directory: string): boolean {
     if (code === "EBUSY" || code === "ENOTEMPTY") return false;
     throw error;
   }
+}
+
+/**
+ * Tells the kernel that a process is about to enter a cgroup. The first to do so after a rest waits for an RCU grace
+ * period (10 to 20 ms, in percpu_down_write of cgroup_threadgroup_rwsem); here a move of this process to where it is
+ * waits for it, on another thread and while the caller does the rest. Nothing depends on its success.
+ */
+export function expectEntry(layout: CgroupLayout): void {
+  const procs = ownProcsFile(layout);
+  if (procs) writeFile(procs, String(process.pid)).catch(() => {});
+}
+
+function ownProcsFile(layout: CgroupLayout): string | undefined {
+  const groups = readFileSync("/proc/self/cgroup", "utf8").trimEnd().split("\n");
+  for (const line of groups) {
+    // cgroups(7): hierarchy, controllers, path.
+    const [, controllers = "", path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const root = controllers === "" ? layout.unified : layout.controllers.get(controllers.split(",")[0]!);
+    if (root !== undefined && path !== undefined) return `${root}${path}/cgroup.procs`;
+  }
+  return undefined;
 }

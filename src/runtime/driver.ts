@@ -7,6 +7,7 @@ import {
   type CgroupLayout,
   cgroupDirectory,
   cgroupPids,
+  expectEntry,
   freezeCgroup,
   isFrozen,
   removeCgroup,
@@ -63,6 +64,10 @@ export class OciRuntime implements ContainerRuntime {
 
   get version(): string {
     return this.options.version;
+  }
+
+  expectStart(): void {
+    expectEntry(this.options.cgroup);
   }
 
   async start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess> {

@@ -154,6 +154,8 @@ export interface StartFailureInfo {
 export interface ContainerRuntime {
   readonly name: string;
   readonly version: string;
+  /** A start or an exec will come soon; what it would wait for in the kernel begins now. */
+  expectStart(): void;
   /** Writes the bundle and starts. @throws StartFailure (extends InvalidParameter, has exitCode) */
   start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess>;
   exec(

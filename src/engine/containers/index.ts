@@ -49,6 +49,7 @@ export class ContainerService implements Containers {
   constructor(private readonly deps: ContainerDependencies) {}
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
+    this.deps.context.runtime.expectStart();
     const { container, warnings } = await createContainer(this.deps, request);
     return { id: container.record.id, warnings };
   }
