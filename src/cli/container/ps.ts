@@ -71,34 +71,52 @@ export const containerHeaders = {
   Networks: "NETWORKS",
 };
 
-/** A row of `ps`. */
+/** A row of `ps`; a field is made when it's shown, which most aren't. */
 export function containerRow(container: ContainerSummary, truncate: boolean, now: number): Row {
   const labels = container.Labels ?? {};
   const mounts = container.Mounts ?? [];
-  const size = humanSize(container.SizeRw ?? 0, 3);
-  const virtual = container.SizeRootFs ? ` (virtual ${humanSize(container.SizeRootFs, 3)})` : "";
-  const names = (container.Names ?? []).map((name) => name.replace(/^\//, ""));
-  // A name with another slash is a link's alias.
-  const shown = truncate ? names.filter((name) => !name.includes("/")) : names;
   return {
     ID: truncate ? container.Id.slice(0, 12) : container.Id,
-    Names: shown.join(","),
-    Image: imageName(container, truncate),
-    Command: JSON.stringify(truncate ? ellipsis(container.Command, 20) : container.Command),
+    get Names() {
+      const names = (container.Names ?? []).map((name) => name.replace(/^\//, ""));
+      // A name with another slash is a link's alias.
+      return (truncate ? names.filter((name) => !name.includes("/")) : names).join(",");
+    },
+    get Image() {
+      return imageName(container, truncate);
+    },
+    get Command() {
+      return JSON.stringify(truncate ? ellipsis(container.Command, 20) : container.Command);
+    },
     get CreatedAt() {
       return goTime(container.Created);
     },
-    RunningFor: ago(container.Created, now),
-    Ports: showPorts(container.Ports ?? []),
+    get RunningFor() {
+      return ago(container.Created, now);
+    },
+    get Ports() {
+      return showPorts(container.Ports ?? []);
+    },
     State: container.State,
     Status: container.Status,
-    Size: size + virtual,
-    Labels: Object.entries(labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(","),
-    Mounts: mounts.map((mount) => mountName(mount, truncate)).join(","),
-    LocalVolumes: String(mounts.filter(({ Driver }) => Driver === "local").length),
-    Networks: Object.keys(container.NetworkSettings?.Networks ?? {}).join(","),
+    get Size() {
+      const virtual = container.SizeRootFs ? ` (virtual ${humanSize(container.SizeRootFs, 3)})` : "";
+      return humanSize(container.SizeRw ?? 0, 3) + virtual;
+    },
+    get Labels() {
+      return Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(",");
+    },
+    get Mounts() {
+      return mounts.map((mount) => mountName(mount, truncate)).join(",");
+    },
+    get LocalVolumes() {
+      return String(mounts.filter(({ Driver }) => Driver === "local").length);
+    },
+    get Networks() {
+      return Object.keys(container.NetworkSettings?.Networks ?? {}).join(",");
+    },
     Label: (name) => labels[String(name)] ?? "",
   };
 }

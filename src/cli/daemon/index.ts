@@ -6,6 +6,7 @@ import { openEngine } from "../../engine/index.ts";
 import { Conflict, GantryError, messageOf } from "../../lib/errors.ts";
 import { flagsHelp } from "../args/help.ts";
 import { HelpRequested, parseFlags, UsageError } from "../args/parse.ts";
+import { stdoutFd, writeAll } from "../terminal.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { daemonFlags } from "./flags.ts";
 
@@ -40,7 +41,7 @@ export async function daemonCommand(args: string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof HelpRequested) {
-      process.stdout.write(usage());
+      writeAll(stdoutFd, usage());
       return 0;
     }
     if (!(error instanceof UsageError) && !(error instanceof GantryError)) throw error;

@@ -22,7 +22,9 @@ export function renderListing({ format, table, headers, rows }: Listing): string
   const isTable = source === "table" || source.startsWith("table ");
   const body = source === "table" ? table : isTable ? source.slice("table ".length).trim() : source;
   const template = compileTemplate(body);
-  const lines = rows.map((row) => template(withSortedJson(row)));
+  // Only what shows a row as a whole shows the order of its fields.
+  const isWhole = /json|\.\W*\}\}/.test(body);
+  const lines = rows.map((row) => template(isWhole ? withSortedJson(row) : row));
   if (!isTable) return lines.map((line) => `${line}\n`).join("");
   const head = compileTemplate(body, undefined, headerFunctions)({ ...headers, Label: labelTitle });
   return `${alignColumns([head, ...lines].join("\n"))}\n`;

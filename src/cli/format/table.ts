@@ -25,8 +25,11 @@ export function alignColumns(text: string, least = minWidth): string {
   return lines.map((cells, i) => out[i]! + cells.at(-1)).join("\n");
 }
 
+const isAscii = /^[ -~]*$/;
+
 /** The number of code points. */
 function columnsOf(text: string): number {
+  if (isAscii.test(text)) return text.length;
   let count = 0;
   for (const _ of text) count++;
   return count;
@@ -34,6 +37,7 @@ function columnsOf(text: string): number {
 
 /** Cuts to `length` code points, the last of them an ellipsis. */
 export function ellipsis(text: string, length: number): string {
+  if (text.length <= length) return text;
   const points = [...text];
   return points.length <= length ? text : `${points.slice(0, length - 1).join("")}…`;
 }
