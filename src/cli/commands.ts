@@ -5,109 +5,116 @@ export interface Entry {
   /** Every spelling; the first is the name under its group. */
   names: string[];
   /** Not for people: left out of help and of guesses. */
-  hidden?: boolean;
+  hidden: boolean;
   load(): Promise<Command>;
 }
 
-/** The spellings, and the module's export that is the command. */
-function entry<M>(names: string, load: () => Promise<M>, pick: (module: M) => Command): Entry {
-  return { names: names.split(", "), load: async () => pick(await load()) };
+interface Module {
+  load(): Promise<unknown>;
+  /** The spellings of each command that the module exports. */
+  exports: Record<string, string>;
 }
-const only = ({ command }: { command: Command }) => command;
 
-const lifecycle = () => import("./container/lifecycle.ts");
-const details = () => import("./container/details.ts");
-const manage = () => import("./image/manage.ts");
-const transfer = () => import("./image/transfer.ts");
-const files = () => import("./image/files.ts");
-const network = () => import("./network/network.ts");
-const volume = () => import("./volume/volume.ts");
-const prune = () => import("./prune.ts");
-const contexts = () => import("./contexts/contexts.ts");
-const completion = () => import("./completion/completion.ts");
+function from<M>(
+  load: () => Promise<M>,
+  exports: { [K in keyof M as M[K] extends Command ? K : never]?: string },
+): Module {
+  return { load, exports: exports as Record<string, string> };
+}
 
-export const commands: readonly Entry[] = [
-  entry("container run, run", () => import("./container/run.ts"), only),
-  entry("container create, create", () => import("./container/create.ts"), only),
-  entry("container ls, container list, container ps, ps", () => import("./container/ps.ts"), only),
-  entry("container start, start", () => import("./container/start.ts"), only),
-  entry("container attach, attach", () => import("./container/attach.ts"), only),
-  entry("container exec, exec", () => import("./container/exec.ts"), only),
-  entry("container logs, logs", () => import("./container/logs.ts"), only),
-  entry("container stop, stop", lifecycle, (m) => m.stop),
-  entry("container restart, restart", lifecycle, (m) => m.restart),
-  entry("container kill, kill", lifecycle, (m) => m.kill),
-  entry("container pause, pause", lifecycle, (m) => m.pause),
-  entry("container unpause, unpause", lifecycle, (m) => m.unpause),
-  entry("container wait, wait", lifecycle, (m) => m.wait),
-  entry("container rm, container remove, rm", lifecycle, (m) => m.rm),
-  entry("container rename, rename", lifecycle, (m) => m.rename),
-  entry("container inspect", details, (m) => m.inspect),
-  entry("container top, top", details, (m) => m.top),
-  entry("container port, port", details, (m) => m.port),
-  entry("container diff, diff", details, (m) => m.diff),
-  entry("container stats, stats", () => import("./container/stats.ts"), only),
-  entry("container update, update", () => import("./container/update.ts"), only),
-  entry("container commit, commit", () => import("./container/commit.ts"), only),
-  entry("container cp, cp", () => import("./container/cp.ts"), only),
-  entry("container export, export", files, (m) => m.exportContainer),
-  entry("container prune", prune, (m) => m.containers),
-
-  entry("image ls, image list, images", () => import("./image/ls.ts"), only),
-  entry("image build, build, builder build", () => import("./build/build.ts"), only),
-  entry("image pull, pull", transfer, (m) => m.pull),
-  entry("image push, push", transfer, (m) => m.push),
-  entry("image tag, tag", manage, (m) => m.tag),
-  entry("image rm, image remove, rmi", manage, (m) => m.rmi),
-  entry("image inspect", manage, (m) => m.inspect),
-  entry("image history, history", manage, (m) => m.history),
-  entry("image save, save", files, (m) => m.save),
-  entry("image load, load", files, (m) => m.load),
-  entry("image import, import", files, (m) => m.importImage),
-  entry("image prune", prune, (m) => m.images),
-  entry("builder prune", prune, (m) => m.builds),
-
-  entry("network ls, network list", network, (m) => m.ls),
-  entry("network create", network, (m) => m.create),
-  entry("network rm, network remove", network, (m) => m.rm),
-  entry("network inspect", network, (m) => m.inspect),
-  entry("network connect", network, (m) => m.connect),
-  entry("network disconnect", network, (m) => m.disconnect),
-  entry("network prune", prune, (m) => m.networks),
-
-  entry("volume ls, volume list", volume, (m) => m.ls),
-  entry("volume create", volume, (m) => m.create),
-  entry("volume rm, volume remove", volume, (m) => m.rm),
-  entry("volume inspect", volume, (m) => m.inspect),
-  entry("volume prune", prune, (m) => m.volumes),
-
-  entry("context ls, context list", contexts, (m) => m.ls),
-  entry("context use", contexts, (m) => m.use),
-  entry("context create", contexts, (m) => m.create),
-  entry("context update", contexts, (m) => m.update),
-  entry("context rm, context remove", contexts, (m) => m.rm),
-  entry("context show", contexts, (m) => m.show),
-  entry("context inspect", contexts, (m) => m.inspect),
-
-  entry("system df", () => import("./system/df.ts"), only),
-  entry("system events, events", () => import("./system/events.ts"), only),
-  entry("system info, info", () => import("./system/info.ts"), only),
-  entry("system prune", prune, (m) => m.system),
-  entry("inspect", () => import("./system/inspect.ts"), only),
-  entry("version", () => import("./system/version.ts"), only),
-  entry(
-    "login",
-    () => import("./auth/login.ts"),
-    (m) => m.login,
-  ),
-  entry(
-    "logout",
-    () => import("./auth/login.ts"),
-    (m) => m.logout,
-  ),
-  entry("completion", completion, (m) => m.command),
-  { ...entry("__complete", completion, (m) => m.complete), hidden: true },
+const modules: readonly Module[] = [
+  from(() => import("./container/run.ts"), { command: "container run, run" }),
+  from(() => import("./container/create.ts"), { command: "container create, create" }),
+  from(() => import("./container/ps.ts"), { command: "container ls, container list, container ps, ps" }),
+  from(() => import("./container/start.ts"), { command: "container start, start" }),
+  from(() => import("./container/attach.ts"), { command: "container attach, attach" }),
+  from(() => import("./container/exec.ts"), { command: "container exec, exec" }),
+  from(() => import("./container/logs.ts"), { command: "container logs, logs" }),
+  from(() => import("./container/lifecycle.ts"), {
+    stop: "container stop, stop",
+    restart: "container restart, restart",
+    kill: "container kill, kill",
+    pause: "container pause, pause",
+    unpause: "container unpause, unpause",
+    wait: "container wait, wait",
+    rm: "container rm, container remove, rm",
+    rename: "container rename, rename",
+  }),
+  from(() => import("./container/details.ts"), {
+    inspect: "container inspect",
+    top: "container top, top",
+    port: "container port, port",
+    diff: "container diff, diff",
+  }),
+  from(() => import("./container/stats.ts"), { command: "container stats, stats" }),
+  from(() => import("./container/update.ts"), { command: "container update, update" }),
+  from(() => import("./container/commit.ts"), { command: "container commit, commit" }),
+  from(() => import("./container/cp.ts"), { command: "container cp, cp" }),
+  from(() => import("./image/files.ts"), {
+    exportContainer: "container export, export",
+    save: "image save, save",
+    load: "image load, load",
+    importImage: "image import, import",
+  }),
+  from(() => import("./prune.ts"), {
+    containers: "container prune",
+    images: "image prune",
+    builds: "builder prune",
+    networks: "network prune",
+    volumes: "volume prune",
+    system: "system prune",
+  }),
+  from(() => import("./image/ls.ts"), { command: "image ls, image list, images" }),
+  from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
+  from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),
+  from(() => import("./image/manage.ts"), {
+    tag: "image tag, tag",
+    rmi: "image rm, image remove, rmi",
+    inspect: "image inspect",
+    history: "image history, history",
+  }),
+  from(() => import("./network/network.ts"), {
+    ls: "network ls, network list",
+    create: "network create",
+    rm: "network rm, network remove",
+    inspect: "network inspect",
+    connect: "network connect",
+    disconnect: "network disconnect",
+  }),
+  from(() => import("./volume/volume.ts"), {
+    ls: "volume ls, volume list",
+    create: "volume create",
+    rm: "volume rm, volume remove",
+    inspect: "volume inspect",
+  }),
+  from(() => import("./contexts/contexts.ts"), {
+    ls: "context ls, context list",
+    use: "context use",
+    create: "context create",
+    update: "context update",
+    rm: "context rm, context remove",
+    show: "context show",
+    inspect: "context inspect",
+  }),
+  from(() => import("./system/df.ts"), { command: "system df" }),
+  from(() => import("./system/events.ts"), { command: "system events, events" }),
+  from(() => import("./system/info.ts"), { command: "system info, info" }),
+  from(() => import("./system/inspect.ts"), { command: "inspect" }),
+  from(() => import("./system/version.ts"), { command: "version" }),
+  from(() => import("./auth/login.ts"), { login: "login", logout: "logout" }),
+  from(() => import("./completion/completion.ts"), { command: "completion", complete: "__complete" }),
 ];
+
+// Loops instead of callbacks, as in format/table.ts: this runs at each start.
+const all: Entry[] = [];
+for (const module of modules) {
+  for (const name in module.exports) {
+    const names = module.exports[name]!.split(", ");
+    const load = async () => ((await module.load()) as Record<string, Command>)[name]!;
+    all.push({ names, hidden: names[0]!.startsWith("__"), load });
+  }
+}
+export const commands: readonly Entry[] = all;
 
 /** Words that other commands stand behind, with what they are about. */
 export const groups: Readonly<Record<string, string>> = {
@@ -133,8 +140,10 @@ export function findCommand(
 ): { entry: Entry; spelling: string; rest: string[] } | undefined {
   for (const length of [2, 1]) {
     const spelling = words.slice(0, length).join(" ");
-    const found = words.length >= length && commands.find(({ names }) => names.includes(spelling));
-    if (found) return { entry: found, spelling, rest: words.slice(length) };
+    if (words.length < length) continue;
+    for (const entry of commands) {
+      if (entry.names.includes(spelling)) return { entry, spelling, rest: words.slice(length) };
+    }
   }
   return undefined;
 }

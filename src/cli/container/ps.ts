@@ -45,10 +45,10 @@ export const command = defineCommand({
       return 0;
     }
     const now = Date.now();
-    const columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+    const columns = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+    if (size) columns.push("Size");
     const rows = containers.map((container) => containerRow(container, truncate, now));
-    const table = size ? `${columns}\t{{.Size}}` : columns;
-    context.out(renderListing({ format, table, headers: containerHeaders, rows }));
+    context.out(await renderListing({ format, columns, headers: containerHeaders, rows }));
     return 0;
   },
 });

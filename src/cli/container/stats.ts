@@ -27,15 +27,15 @@ export const command = defineCommand({
     watching?.catch(() => {});
     for (const subject of await subjects(context, args, flags.all)) board.add(subject);
     const format = flags.format ?? context.config.statsFormat;
-    const draw = () => renderListing({ format, table, headers, rows: board.rows(!flags["no-trunc"]) });
+    const draw = () => renderListing({ format, columns, headers, rows: board.rows(!flags["no-trunc"]) });
     if (flags["no-stream"]) {
       await board.settled();
-      context.out(draw());
+      context.out(await draw());
       return 0;
     }
     const over = watching?.then(() => "over" as const);
     for (;;) {
-      context.out(frame(draw()));
+      context.out(frame(await draw()));
       // What was asked for by name has gone away: there is nothing to follow.
       if (!follow && board.ended) return 0;
       const next = await Promise.race([Bun.sleep(redrawInterval), board.failed, ...(over ? [over] : [])]);
@@ -46,8 +46,7 @@ export const command = defineCommand({
 
 const redrawInterval = 500;
 
-const table =
-  "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
+const columns = ["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"];
 const headers = {
   Container: "CONTAINER",
   ID: "CONTAINER ID",

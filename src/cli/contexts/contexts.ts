@@ -58,7 +58,10 @@ export const ls = defineCommand({
       DockerEndpoint: Endpoints.docker?.Host ?? "",
       Error: "",
     }));
-    const table = "{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}";
+    const columns = ["Name", "Description", "DockerEndpoint", "Error"];
+    // Only the usual table marks the context in use.
+    const isTable = flags.format === undefined || flags.format === "table";
+    const shown = isTable ? rows.map((row) => (row.Current ? { ...row, Name: `${row.Name} *` } : row)) : rows;
     const headers = {
       Name: "NAME",
       Current: "",
@@ -66,7 +69,7 @@ export const ls = defineCommand({
       DockerEndpoint: "DOCKER ENDPOINT",
       Error: "ERROR",
     };
-    context.out(renderListing({ format: flags.format, table, headers, rows }));
+    context.out(await renderListing({ format: flags.format, columns, headers, rows: shown }));
     return 0;
   },
 });

@@ -1,5 +1,5 @@
 /** What `ls` commands print: a table, a template a row, or JSON lines. */
-import { compileTemplate, headerFunctions, type Value } from "../template/index.ts";
+import type { Value } from "../template/index.ts";
 import { alignColumns } from "./table.ts";
 
 export type Row = { [field: string]: Value };
@@ -7,20 +7,23 @@ export type Row = { [field: string]: Value };
 export interface Listing {
   /** The value of `--format`; empty or `table` for the usual table. */
   format: string | undefined;
-  /** Go template of the usual table's row, without `table `. */
-  table: string;
+  /** The fields that the usual table shows. */
+  columns: readonly string[];
   /** Titles of the fields. */
   headers: Record<string, string>;
   rows: Row[];
 }
 
 /** @throws TemplateError */
-export function renderListing({ format, table, headers, rows }: Listing): string {
+export async function renderListing({ format, columns, headers, rows }: Listing): Promise<string> {
   if (format === "json") return rows.map((row) => `${sortedJson(row)}\n`).join("");
   // The shell hands over `\t` as two characters; Docker reads them as a tab.
   const source = (format || "table").trim().replaceAll("\\t", "\t").replaceAll("\\n", "\n");
-  const isTable = source === "table" || source.startsWith("table ");
-  const body = source === "table" ? table : isTable ? source.slice("table ".length).trim() : source;
+  if (source === "table") return renderTable({ columns, headers, rows });
+  // Loaded when it is asked for: the usual table of a short command takes half its time without it.
+  const { compileTemplate, headerFunctions } = await import("../template/index.ts");
+  const isTable = source.startsWith("table ");
+  const body = isTable ? source.slice("table ".length).trim() : source;
   const template = compileTemplate(body);
   // Only what shows a row as a whole shows the order of its fields.
   const isWhole = /json|\.\W*\}\}/.test(body);
@@ -28,6 +31,17 @@ export function renderListing({ format, table, headers, rows }: Listing): string
   if (!isTable) return lines.map((line) => `${line}\n`).join("");
   const head = compileTemplate(body, undefined, headerFunctions)({ ...headers, Label: labelTitle });
   return `${alignColumns([head, ...lines].join("\n"))}\n`;
+}
+
+/** The usual table. */
+export function renderTable({ columns, headers, rows }: Omit<Listing, "format">): string {
+  let text = "";
+  for (const row of [headers, ...rows]) {
+    let line = "";
+    for (const field of columns) line += `\t${row[field]}`;
+    text += `\n${line.slice(1)}`;
+  }
+  return `${alignColumns(text.slice(1))}\n`;
 }
 
 const labelTitle = (name: Value): string => String(name).split(".").at(-1)!.replace(/[-_]/g, " ");

@@ -35,16 +35,9 @@ export const command = defineCommand({
       context.out(renderIds(rows.map(({ ID }) => String(ID))));
       return 0;
     }
-    const digest = flags.digests ? "{{.Digest}}\t" : "";
-    const table = `{{.Repository}}\t{{.Tag}}\t${digest}{{.ID}}\t{{.CreatedSince}}\t{{.Size}}`;
-    context.out(
-      renderListing({
-        format: flags.format ?? context.config.imagesFormat,
-        table,
-        headers: imageHeaders,
-        rows,
-      }),
-    );
+    const columns = ["Repository", "Tag", ...(flags.digests ? ["Digest"] : []), "ID", "CreatedSince", "Size"];
+    const format = flags.format ?? context.config.imagesFormat;
+    context.out(await renderListing({ format, columns, headers: imageHeaders, rows }));
     return 0;
   },
 });

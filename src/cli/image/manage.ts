@@ -97,8 +97,8 @@ export const history = defineCommand({
       context.out(renderIds(rows.map(({ ID }) => String(ID))));
       return 0;
     }
-    const table = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
-    context.out(renderListing({ format: flags.format, table, headers: historyHeaders, rows }));
+    const columns = ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"];
+    context.out(await renderListing({ format: flags.format, columns, headers: historyHeaders, rows }));
     return 0;
   },
 });

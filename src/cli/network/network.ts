@@ -51,9 +51,9 @@ export const ls = defineCommand({
       CreatedAt: goTime(Created),
       Label: (name: unknown) => Labels?.[String(name)] ?? "",
     }));
-    const table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
+    const columns = ["ID", "Name", "Driver", "Scope"];
     context.out(
-      renderListing({ format: flags.format ?? context.config.networksFormat, table, headers, rows }),
+      await renderListing({ format: flags.format ?? context.config.networksFormat, columns, headers, rows }),
     );
     return 0;
   },

@@ -2,7 +2,7 @@ import { InvalidParameter } from "../../lib/errors.ts";
 import type { ContainerSummary, ImageSummary, VolumeSummary } from "../api.ts";
 import { defineCommand, none } from "../command.ts";
 import { containerHeaders, containerRow } from "../container/ps.ts";
-import { type Row, renderListing } from "../format/listing.ts";
+import { type Row, renderListing, renderTable } from "../format/listing.ts";
 import { ago, humanSize } from "../format/units.ts";
 import { imageHeaders, imageRows } from "../image/ls.ts";
 
@@ -44,8 +44,8 @@ export const command = defineCommand({
     if (flags.verbose && flags.format === "json") context.line(JSON.stringify(usage));
     else if (flags.verbose) context.out(verbose(usage, Date.now()));
     else {
-      const table = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
-      context.out(renderListing({ format: flags.format, table, headers, rows: usageRows(usage) }));
+      const columns = ["Type", "TotalCount", "Active", "Size", "Reclaimable"];
+      context.out(await renderListing({ format: flags.format, columns, headers, rows: usageRows(usage) }));
     }
     return 0;
   },
@@ -117,26 +117,21 @@ function share(bytes: number, total: number): string {
 }
 
 function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: number): string {
-  const images = renderListing({
-    format: undefined,
-    table:
-      "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}",
+  const images = renderTable({
+    columns: ["Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"],
     headers: imageHeaders,
     rows: imageRows(Images ?? [], { truncate: true, digests: false, now }),
   });
-  const containers = renderListing({
-    format: undefined,
-    table:
-      "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
+  const containers = renderTable({
+    columns: ["ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names"],
     headers: containerHeaders,
     rows: (Containers ?? []).map((container) => ({
       ...containerRow(container, true, now),
       Size: humanSize(container.SizeRw ?? 0, 3),
     })),
   });
-  const volumes = renderListing({
-    format: undefined,
-    table: "{{.Name}}\t{{.Links}}\t{{.Size}}",
+  const volumes = renderTable({
+    columns: ["Name", "Links", "Size"],
     headers: { Name: "VOLUME NAME", Links: "LINKS", Size: "SIZE" },
     rows: (Volumes ?? []).map(({ Name, UsageData }) => ({
       Name,
@@ -145,10 +140,8 @@ function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: nu
     })),
   });
   const cache = BuildCache ?? [];
-  const records = renderListing({
-    format: undefined,
-    table:
-      "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}",
+  const records = renderTable({
+    columns: ["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"],
     headers: {
       ID: "CACHE ID",
       CacheType: "CACHE TYPE",

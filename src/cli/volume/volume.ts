@@ -49,7 +49,7 @@ export const ls = defineCommand({
       Label: (name: unknown) => Labels?.[String(name)] ?? "",
     }));
     const format = flags.format ?? context.config.volumesFormat;
-    context.out(renderListing({ format, table: "{{.Driver}}\t{{.Name}}", headers, rows }));
+    context.out(await renderListing({ format, columns: ["Driver", "Name"], headers, rows }));
     return 0;
   },
 });
