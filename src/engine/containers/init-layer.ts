@@ -35,7 +35,8 @@ export async function initLayer(store: Store, parent: string | undefined): Promi
     } finally {
       snapshots.unmount(target);
     }
-    if (!snapshots.stat(name)) await snapshots.commit(name, key);
+    // Empty files have no size to measure; and without a wait nobody else can come first.
+    await snapshots.commit(name, key, 0);
   } finally {
     if (snapshots.stat(key)) snapshots.remove(key);
   }
