@@ -86,8 +86,21 @@ describe.each(clients)("%s", (name, client) => {
     await ok("export", "-o", file, `${name}-made`);
     await ok("import", file, `${name}-imported:1`);
     expect(await ok("run", "--rm", `${name}-imported:1`, "/bin/cat", "/made")).toBe("made");
+    const changes = [
+      "-c",
+      "ENV GREETING=hello",
+      "-c",
+      'CMD ["sh", "-c", "echo $GREETING $(pwd)"]',
+      "-c",
+      "WORKDIR /w",
+    ];
+    await ok("commit", ...changes, `${name}-made`, `${name}-changed`);
+    expect(await ok("run", "--rm", `${name}-changed`)).toBe("hello /w");
+    const refused = await client(["commit", "-c", "RUN true", `${name}-made`, `${name}-never`]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("RUN is not a valid change command");
     await ok("rm", `${name}-made`);
-    await ok("rmi", `${name}-committed`, `${name}-imported:1`);
+    await ok("rmi", `${name}-committed`, `${name}-changed`, `${name}-imported:1`);
   });
 });
 

@@ -2,6 +2,7 @@
 import { DockerfileBuilder } from "./builder.ts";
 import type { CreateBuilder } from "./types.ts";
 
+export { applyChanges } from "./changes.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
 
 export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

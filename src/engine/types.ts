@@ -187,13 +187,22 @@ export interface Containers {
     tar: Readable,
     options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
   ): Promise<void>;
-  commit(
-    target: string,
-    options: { repository?: string; comment: string; author: string; pause: boolean; changes: string[] },
-  ): Promise<Digest>;
+  commit(target: string, options: CommitOptions): Promise<Digest>;
   prune(filters: Filters): Promise<{ removed: string[]; bytes: number }>;
   /** Bytes of the writable layer and of the whole tree. */
   sizes(target: string): Promise<{ rw: number; rootFs: number }>;
+}
+
+export interface CommitOptions {
+  repository?: string;
+  comment: string;
+  author: string;
+  /** Freeze a running container meanwhile. */
+  pause: boolean;
+  /** Dockerfile instructions (`CMD ["sh"]`). */
+  changes: string[];
+  /** Comes over the container's own configuration. */
+  config?: ContainerConfig;
 }
 
 export interface PathStat {

@@ -59,6 +59,9 @@ const config = {
   Shell: field(strings, undefined),
 };
 
+/** A configuration alone: the body of a commit. */
+export const configSchema = v.object(config);
+
 const mount = v.object({
   Type: v.picklist(["bind", "volume", "tmpfs"], "bind, volume or tmpfs is wanted"),
   Source: maybeText,

@@ -1,8 +1,8 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
 import { InvalidParameter } from "../../lib/errors.ts";
-import { createSchema, updateSchema } from "./container-schema.ts";
+import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
-import { parsePlatform, refusing } from "./fields.ts";
+import { parsePlatform } from "./fields.ts";
 import type { Route } from "./router.ts";
 
 const waitConditions = {
@@ -11,22 +11,6 @@ const waitConditions = {
   "next-exit": "next-exit",
   removed: "removed",
 } as const;
-
-/** What a commit's body may change of the image's configuration; the engine takes the container's. */
-const commitConfig = [
-  "User",
-  "ExposedPorts",
-  "Env",
-  "Cmd",
-  "Healthcheck",
-  "Volumes",
-  "WorkingDir",
-  "Entrypoint",
-  "OnBuild",
-  "Labels",
-  "StopSignal",
-  "Shell",
-];
 
 export const containerRoutes: Route[] = [
   {
@@ -196,7 +180,7 @@ export const containerRoutes: Route[] = [
     async handle(x) {
       const repository = x.text("repo");
       const tag = x.text("tag");
-      await x.body(refusing(commitConfig, "config of the image"));
+      const config = await x.body(configSchema);
       const id = await x.engine.containers.commit(x.text("container"), {
         repository: repository === "" ? undefined : tag === "" ? repository : `${repository}:${tag}`,
         comment: x.text("comment"),
@@ -206,6 +190,7 @@ export const containerRoutes: Route[] = [
           .getAll("changes")
           .flatMap((change) => change.split("\n"))
           .filter(Boolean),
+        config,
       });
       x.json({ Id: id }, 201);
     },

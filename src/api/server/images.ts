@@ -144,7 +144,10 @@ async function pullOrImport(x: Exchange): Promise<void> {
         repository: x.text("repo") || undefined,
         tag: tag || undefined,
         message: x.text("message"),
-        changes: x.query.getAll("changes"),
+        changes: x.query
+          .getAll("changes")
+          .flatMap((change) => change.split("\n"))
+          .filter(Boolean),
         platform,
       },
       x.signal,

@@ -9,6 +9,7 @@ import { type Context, paths, snapshotKey } from "../context.ts";
 import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
 import type { NetworkService } from "../networks.ts";
 import type {
+  CommitOptions,
   ContainerRecord,
   Containers,
   CreateContainer,
@@ -284,10 +285,7 @@ export class ContainerService implements Containers {
     return putArchive(this.deps.context, this.get(target), path, tar, options);
   }
 
-  async commit(
-    target: string,
-    options: { repository?: string; comment: string; author: string; pause: boolean; changes: string[] },
-  ): Promise<Digest> {
+  async commit(target: string, options: CommitOptions): Promise<Digest> {
     const container = this.#find(target);
     const pause = options.pause && container.record.state.status === "running";
     if (pause) await this.deps.lifecycle.pause(container);

@@ -1,6 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { applyChanges } from "../../build/index.ts";
 import type { Digest } from "../../lib/digest.ts";
 import type { Platform } from "../../lib/oci.ts";
 import type { Context } from "../context.ts";
@@ -11,9 +12,10 @@ import { registerImage } from "./register.ts";
 export async function importImage(
   context: Context,
   archive: Readable,
-  options: { repository?: string; tag?: string; message: string; platform?: Platform },
+  options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
   signal: AbortSignal,
 ): Promise<Digest> {
+  const runConfig = applyChanges({}, options.changes);
   const { snapshots, layers, images } = context.store;
   const key = `import/${crypto.randomUUID()}`;
   const target = join(context.options.execRoot, "f", crypto.randomUUID());
@@ -34,7 +36,7 @@ export async function importImage(
     const config = {
       created,
       ...(options.platform ?? hostPlatform),
-      config: {},
+      config: runConfig,
       rootfs: { type: "layers" as const, diff_ids: [diffId] },
       history: [{ created, comment: options.message || "Imported from -" }],
     };

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
@@ -202,10 +202,6 @@ export class ImageService implements EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest> {
-    if (options.changes.length > 0)
-      throw new NotImplemented(
-        "import --change is not supported by Gantry yet: put the instructions into a Dockerfile that starts FROM the imported image",
-      );
     return importImage(this.context, archive, options, signal);
   }
 
