@@ -61,7 +61,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       .map((record) => record.id),
   );
   const images = new ImageService(context, records);
-  const lifecycle = new Lifecycle(context, table, networking);
+  const lifecycle = new Lifecycle(context, table, networking, volumes);
   const containers = new ContainerService({
     context,
     table,
@@ -78,7 +78,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     autoRemove: (container) => containers.removeStopped(container, true),
   };
   const builds = new BuildService(context, networks);
-  await reconcile({ context, table, networks, lifecycle, containers });
+  await reconcile({ context, table, networks, volumes, lifecycle, containers });
 
   const identity = store.metadata.table<string>("identity");
   const id = identity.get("id") ?? newId();

@@ -6,11 +6,13 @@ import { isRunning } from "./containers/state.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths, snapshotKey } from "./context.ts";
 import type { NetworkService } from "./networks.ts";
+import type { Volumes } from "./volumes.ts";
 
 export interface Reconciled {
   context: Context;
   table: ContainerTable;
   networks: NetworkService;
+  volumes: Volumes;
   lifecycle: Lifecycle;
   containers: ContainerService;
 }
@@ -46,6 +48,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
     }),
   );
   dropStrays(deps);
+  deps.volumes.dropIdleMounts();
   for (const container of table.all()) {
     if (shouldStart(container))
       await lifecycle

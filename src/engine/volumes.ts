@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Conflict, InvalidParameter, NotFound, NotImplemented } from "../lib/errors.ts";
+import { Conflict, InvalidParameter, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Table } from "../store/types.ts";
 import { type Context, paths } from "./context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "./filters.ts";
-import type { EngineVolumes, Filters, VolumeRecord } from "./types.ts";
+import type { ContainerRecord, EngineVolumes, Filters, VolumeRecord } from "./types.ts";
+import { checkVolumeOptions, isMount, VolumeMounts } from "./volume-mounts.ts";
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -16,6 +17,7 @@ const removing = ".removing-";
 /** Named and anonymous volumes of the `local` driver: `<data-root>/volumes/<name>/_data`. */
 export class Volumes implements EngineVolumes {
   #table: Table<VolumeRecord>;
+  #mounts = new VolumeMounts();
 
   constructor(
     private readonly context: Context,
@@ -46,12 +48,9 @@ export class Volumes implements EngineVolumes {
       );
     const existing = this.#table.get(name);
     if (existing) return existing;
-    if (Object.keys(request.options).length > 0) {
-      throw new NotImplemented(
-        `create ${name}: Gantry's local volume driver has no options yet (given: ${Object.keys(request.options).join(", ")}); use a bind mount or a tmpfs mount instead`,
-      );
-    }
-    const record = this.#newRecord(name, request.labels, !request.name);
+    checkVolumeOptions(name, request.options);
+    const anonymous = !request.name;
+    const record = this.#newRecord(name, { labels: request.labels, options: request.options, anonymous });
     this.#table.put(name, record);
     mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
     this.context.events.publish("volume", "create", name, { driver });
@@ -111,11 +110,33 @@ export class Volumes implements EngineVolumes {
     return { size: await treeSize(this.get(name).mountpoint), refCount: this.users(name).length };
   }
 
+  /** What a container must do before it uses its volumes. @throws Internal when one can't be mounted */
+  async hold(container: ContainerRecord): Promise<void> {
+    for (const volume of this.#mountsOf(container)) await this.#mounts.hold(volume, container.id);
+  }
+
+  /** The end of `hold`; a container that holds nothing is no error. */
+  async letGo(container: ContainerRecord): Promise<void> {
+    for (const volume of this.#mountsOf(container)) await this.#mounts.letGo(volume, container.id);
+  }
+
+  /** After a restart, when every running container holds its volumes again. */
+  dropIdleMounts(): void {
+    this.#mounts.dropIdle(this.#table.list());
+  }
+
+  #mountsOf({ mounts }: ContainerRecord): VolumeRecord[] {
+    const volumes = mounts.map(({ name }) => (name === undefined ? undefined : this.#table.get(name)));
+    return volumes.filter((volume) => volume !== undefined && isMount(volume)) as VolumeRecord[];
+  }
+
   #mountpoint(name: string): string {
     return join(paths.volumes(this.context.options), name, "_data");
   }
 
   #delete(record: VolumeRecord): void {
+    // What is mounted there is not ours to remove.
+    this.#mounts.unmount(record);
     const directory = join(record.mountpoint, "..");
     const doomed = join(paths.volumes(this.context.options), `${removing}${record.name}`);
     renameSync(directory, doomed);
@@ -134,15 +155,14 @@ export class Volumes implements EngineVolumes {
       if (name.startsWith(removing)) {
         rmSync(join(root, name), { recursive: true, force: true });
       } else if (!this.#table.get(name) && namePattern.test(name) && existsSync(this.#mountpoint(name))) {
-        this.#table.put(name, this.#newRecord(name, {}, false));
+        this.#table.put(name, this.#newRecord(name, { labels: {}, options: {}, anonymous: false }));
       }
     }
     for (const record of this.#table.list()) mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
   }
 
-  #newRecord(name: string, labels: Record<string, string>, anonymous: boolean): VolumeRecord {
-    const mountpoint = this.#mountpoint(name);
-    return { name, driver: "local", mountpoint, createdAt: Date.now(), labels, options: {}, anonymous };
+  #newRecord(name: string, given: Pick<VolumeRecord, "labels" | "options" | "anonymous">): VolumeRecord {
+    return { name, driver: "local", mountpoint: this.#mountpoint(name), createdAt: Date.now(), ...given };
   }
 }
 

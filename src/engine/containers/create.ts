@@ -87,7 +87,12 @@ export async function createContainer(
   snapshots.prepare(snapshotKey(id), await initLayer(context.store, chain));
   try {
     mkdirSync(data, { recursive: true, mode: 0o710 });
-    fillVolumes(context, id, mounts);
+    await deps.volumes.hold(record);
+    try {
+      fillVolumes(context, id, mounts);
+    } finally {
+      await deps.volumes.letGo(record);
+    }
     const container = table.add(record);
     context.events.publish("container", "create", id, eventAttributes(record));
     return { container, warnings };

@@ -6,6 +6,7 @@ import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
+import type { Volumes } from "../volumes.ts";
 import { eventAttributes } from "./create.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
@@ -37,6 +38,7 @@ export class Lifecycle {
     private readonly context: Context,
     private readonly table: ContainerTable,
     private readonly networking: Networking,
+    private readonly volumes: Volumes,
   ) {}
 
   /** @throws NotModified when it runs already, Conflict, StartFailure */
@@ -137,6 +139,7 @@ export class Lifecycle {
     record.state.pid = process.pid;
     this.#follow(container, process);
     this.table.save(container);
+    await this.volumes.hold(record);
     await this.networking.resume(record);
   }
 
@@ -149,6 +152,7 @@ export class Lifecycle {
   async release(record: ContainerRecord): Promise<void> {
     const { options, runtime, store } = this.context;
     await runtime.delete(record.id, { force: true });
+    await this.volumes.letGo(record);
     await this.networking.tearDown(record);
     store.snapshots.unmount(paths.rootfs(options, record.id));
     rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
@@ -160,6 +164,7 @@ export class Lifecycle {
     const { options, runtime, store } = this.context;
     try {
       store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id));
+      await this.volumes.hold(record);
       const sandboxPath = await this.networking.setUp(record);
       writeEtcFiles(record, {
         addresses: this.networking.addresses(record),

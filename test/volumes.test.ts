@@ -1,0 +1,113 @@
+/** Volumes that are mounts of their own, by both clients. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { leftMounts, type Result, TestDaemon, until } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+let host: string;
+beforeAll(async () => {
+  daemon = await TestDaemon.start();
+  host = mkdtempSync(join(tmpdir(), "gt-host-"));
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(host, { recursive: true, force: true });
+});
+
+const clients: [string, (args: string[]) => Promise<Result>][] = [
+  ["gantry", (args) => daemon.gantry(args)],
+  ["docker", (args) => daemon.docker(args)],
+];
+const volumeMounts = () => leftMounts(join(daemon.dataRoot, "volumes")).map(({ target }) => target);
+
+describe.each(clients)("%s", (name, client) => {
+  const ok = async (...args: string[]) => {
+    const { code, stdout, stderr } = await client(args);
+    if (code !== 0) throw new Error(`${args.join(" ")}: ${stderr}`);
+    return stdout.trimEnd();
+  };
+  const create = (volume: string, type: string, o: string, device: string) =>
+    ok("volume", "create", "-o", `type=${type}`, "-o", `o=${o}`, "-o", `device=${device}`, volume);
+
+  test("a tmpfs with a size and an owner, there as long as somebody uses it", async () => {
+    const volume = `${name}-tmpfs`;
+    await create(volume, "tmpfs", "size=1m,uid=1000", "tmpfs");
+    expect(JSON.parse(await ok("volume", "inspect", "-f", "{{json .Options}}", volume))).toEqual({
+      type: "tmpfs",
+      o: "size=1m,uid=1000",
+      device: "tmpfs",
+    });
+    const user = `${name}-user`;
+    await ok("run", "-d", "--name", user, "-v", `${volume}:/v`, "busybox", "sleep", "1000");
+    expect(volumeMounts()).toHaveLength(1);
+    await ok("exec", user, "sh", "-c", "echo shared > /v/file");
+    expect(await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "stat", "-c", "%u", "/v")).toBe("1000");
+    expect(await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "cat", "/v/file")).toBe("shared");
+    const full = await client(["exec", user, "dd", "if=/dev/zero", "of=/v/big", "bs=1M", "count=2"]);
+    expect(full.stderr).toContain("No space left on device");
+    await ok("rm", "-f", user);
+    await until(() => volumeMounts().length === 0, "the end of the mount");
+    expect(await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "ls", "/v")).toBe("");
+    await ok("volume", "rm", volume);
+  });
+
+  test("a directory of the host, whose files outlive the volume", async () => {
+    const volume = `${name}-bind`;
+    writeFileSync(join(host, "precious"), "kept");
+    await create(volume, "none", "bind", host);
+    expect(await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "cat", "/v/precious")).toBe("kept");
+    await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "sh", "-c", `echo new > /v/${name}`);
+    expect(readFileSync(join(host, name), "utf8")).toBe("new\n");
+    await until(() => volumeMounts().length === 0, "the end of the mount");
+    await ok("volume", "rm", volume);
+    expect(readFileSync(join(host, "precious"), "utf8")).toBe("kept");
+  });
+
+  test("what can't be is said", async () => {
+    const refused = async (...args: string[]) => {
+      const { code, stderr } = await client(args);
+      expect(code).not.toBe(0);
+      return stderr;
+    };
+    expect(await refused("volume", "create", "-o", "color=red", "bad")).toContain('invalid option: "color"');
+    expect(await refused("volume", "create", "-o", "type=tmpfs", "bad")).toContain(
+      'missing required option: "device"',
+    );
+    expect(await refused("volume", "create", "-d", "other", "bad")).toContain('plugin "other" not found');
+    const volume = `${name}-nowhere`;
+    await create(volume, "none", "bind", "/no/such/directory");
+    const why = await refused(
+      "run",
+      "--rm",
+      "--name",
+      `${name}-never`,
+      "-v",
+      `${volume}:/v`,
+      "busybox",
+      "true",
+    );
+    expect(why).toContain("failed to mount local volume");
+    expect(why).toContain("/no/such/directory");
+    expect(await ok("ps", "-aq", "--filter", `name=${name}-never`)).toBe("");
+    await ok("volume", "rm", volume);
+  });
+});
+
+test("a mounted volume survives the daemon's crash with its user, and is unmounted when nobody is left", async () => {
+  await daemon.ok(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", `device=${host}`, "kept"]);
+  await daemon.ok(["run", "-d", "--name", "stays", "-v", "kept:/v", "busybox", "sleep", "1000"]);
+  await daemon.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "gone"]);
+  await daemon.ok(["run", "-d", "--name", "ends", "-v", "gone:/v", "busybox", "sleep", "1"]);
+  await daemon.crash();
+  await Bun.sleep(1200);
+  await daemon.boot();
+  expect(volumeMounts()).toEqual([join(daemon.dataRoot, "volumes", "kept", "_data")]);
+  expect(await daemon.ok(["exec", "stays", "cat", "/v/precious"])).toBe("kept");
+  await daemon.ok(["rm", "-f", "stays", "ends"]);
+  await until(() => volumeMounts().length === 0, "the end of the mount");
+  await daemon.ok(["volume", "rm", "kept", "gone"]);
+  expect(readdirSync(join(daemon.dataRoot, "volumes"))).toEqual([]);
+  expect(existsSync(join(host, "precious"))).toBe(true);
+});
