@@ -65,6 +65,24 @@ describe.each(clients)("%s", (name, client) => {
     expect(readFileSync(join(host, "precious"), "utf8")).toBe("kept");
   });
 
+  test("a part of a volume, which can't be led out of it", async () => {
+    const volume = `${name}-parts`;
+    const fill = "mkdir -p /v/a/b; echo inside > /v/a/b/file; ln -s /etc /v/out; ln -s a /v/link";
+    await ok("run", "--rm", "-v", `${volume}:/v`, "busybox", "sh", "-c", fill);
+    const mount = (part: string) => ["--mount", `type=volume,src=${volume},dst=/part,volume-subpath=${part}`];
+    const list = (part: string) => ok("run", "--rm", ...mount(part), "busybox", "ls", "/part");
+    expect(await list("a/b")).toBe("file");
+    expect(await list("link")).toBe("b");
+    for (const part of ["out", "missing", "../..", "/a"]) {
+      const refused = await client(["run", "--rm", ...mount(part), "busybox", "true"]);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain(
+        part.includes("..") || part.startsWith("/") ? "subpath" : "cannot access path",
+      );
+    }
+    await ok("volume", "rm", volume);
+  });
+
   test("what can't be is said", async () => {
     const refused = async (...args: string[]) => {
       const { code, stderr } = await client(args);

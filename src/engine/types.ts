@@ -48,6 +48,8 @@ export interface MountPoint {
   source: string;
   destination: string;
   driver?: string;
+  /** The part of the volume that is mounted, relative to its root. */
+  subpath?: string;
   mode: string;
   rw: boolean;
   propagation: string;

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
+import { join } from "node:path";
 import { Conflict, InvalidParameter, messageOf, NotModified } from "../../lib/errors.ts";
 import { parseSize } from "../../lib/units.ts";
 import { StartFailure } from "../../runtime/index.ts";
@@ -13,6 +14,7 @@ import { watchHealth } from "./health.ts";
 import { type Networking, sharedWith } from "./networking.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
+import { Subpaths } from "./subpaths.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
@@ -174,7 +176,8 @@ export class Lifecycle {
         shareHost:
           record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
       });
-      const spec = await containerSpec(this.context, this.table, record, sandboxPath);
+      using subpaths = new Subpaths(join(options.execRoot, "f"), record.mounts);
+      const spec = await containerSpec(this.context, this.table, record, sandboxPath, subpaths);
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });

@@ -132,9 +132,10 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
   if (mount.Type === "volume") {
     if (!mount.Source && !mount.VolumeOptions)
       return { ...(await anonymousVolume(destination, volumes)), rw };
-    if (mount.VolumeOptions?.Subpath)
+    const subpath = mount.VolumeOptions?.Subpath || undefined;
+    if (subpath !== undefined && (isAbsolute(subpath) || subpath.split("/").includes("..")))
       throw new InvalidParameter(
-        `invalid mount config for type "volume": subpath is not supported by Gantry yet`,
+        `invalid mount config for type "volume": subpath must be a relative path within the volume`,
       );
     const volume = await volumes.create({
       name: mount.Source,
@@ -151,7 +152,8 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
       mode: "z",
       rw,
       propagation: "",
-      copyUp: !mount.VolumeOptions?.NoCopy,
+      subpath,
+      copyUp: !mount.VolumeOptions?.NoCopy && subpath === undefined,
       recursive: true,
     };
   }

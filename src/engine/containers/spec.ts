@@ -11,6 +11,7 @@ import type {
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
+import type { Subpaths } from "./subpaths.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -24,6 +25,7 @@ export async function containerSpec(
   table: ContainerTable,
   record: ContainerRecord,
   sandboxPath: string | undefined,
+  subpaths: Subpaths,
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
@@ -53,7 +55,7 @@ export async function containerSpec(
       rlimits: rlimits(context, host),
       oomScoreAdj: host.OomScoreAdj || undefined,
     },
-    mounts: mountSpecs(record),
+    mounts: mountSpecs(record, subpaths),
     shmSize: host.ShmSize || context.options.defaultShmSize,
     namespaces: namespaces(table, record, sandboxPath),
     devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
@@ -162,7 +164,7 @@ function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimits"] {
 }
 
 /** Binds, volumes and tmpfs of the record, and the three files that Docker puts into /etc. */
-function mountSpecs(record: ContainerRecord): MountSpec[] {
+function mountSpecs(record: ContainerRecord, subpaths: Subpaths): MountSpec[] {
   const specs: MountSpec[] = [];
   const etcAccess = record.hostConfig.ReadonlyRootfs ? "ro" : "rw";
   for (const [destination, source] of [
@@ -187,7 +189,7 @@ function mountSpecs(record: ContainerRecord): MountSpec[] {
       specs.push({
         destination: mount.destination,
         type: "bind",
-        source: mount.source,
+        source: subpaths.sourceOf(mount),
         options: [recursive ? "rbind" : "bind", mount.propagation || "rprivate", mount.rw ? "rw" : "ro"],
       });
     }

@@ -1,0 +1,68 @@
+/** Parts of volumes as sources of mounts. */
+import { mkdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { Descriptor, O_PATH, openInRoot } from "../../linux/fs.ts";
+import { mount as bind, MNT_DETACH, MS_BIND, MS_REC, umount } from "../../linux/mount.ts";
+import type { MountPoint } from "../types.ts";
+
+/**
+ * Gives the parts of volumes that a container mounts a path of their own while it starts. Whoever writes to the
+ * volume could turn a part into a link to elsewhere at any moment: what was opened below the volume's root and
+ * mounted by its descriptor can't be led away.
+ */
+export class Subpaths implements Disposable {
+  #places = new Map<string, { path: string; directory: boolean }>();
+
+  /**
+   * @param scratch a directory of the daemon's own
+   * @throws InvalidParameter when a part isn't there
+   */
+  constructor(
+    private readonly scratch: string,
+    mounts: readonly MountPoint[],
+  ) {
+    try {
+      for (const mount of mounts) if (mount.subpath !== undefined) this.#open(mount, mount.subpath);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The path that the runtime mounts. */
+  sourceOf({ destination, source }: MountPoint): string {
+    return this.#places.get(destination)?.path ?? source;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { path, directory } of this.#places.values()) {
+      umount(path, MNT_DETACH);
+      // Never recursively: what is mounted there is somebody's data.
+      if (directory) rmdirSync(path);
+      else unlinkSync(path);
+    }
+    this.#places.clear();
+  }
+
+  #open(mount: MountPoint, subpath: string): void {
+    using root = Descriptor.directory(mount.source);
+    using part = this.#part(root, mount, subpath);
+    const opened = `/proc/self/fd/${part.fd}`;
+    const directory = statSync(opened).isDirectory();
+    const path = join(this.scratch, crypto.randomUUID());
+    if (directory) mkdirSync(path, { mode: 0o700 });
+    else writeFileSync(path, "", { mode: 0o600 });
+    bind(opened, path, "", MS_BIND | MS_REC, "");
+    this.#places.set(mount.destination, { path, directory });
+  }
+
+  #part(root: Descriptor, { name }: MountPoint, subpath: string): Descriptor {
+    try {
+      return new Descriptor(openInRoot(root.fd, subpath, O_PATH));
+    } catch (error) {
+      const message = `cannot access path ${subpath} in volume ${name}: no such file or directory`;
+      throw new InvalidParameter(message, { cause: error });
+    }
+  }
+}
