@@ -58,6 +58,22 @@ export interface MountConfig {
   TmpfsOptions?: { SizeBytes?: number; Mode?: number };
 }
 
+/** Bytes or operations a second on a block device. */
+export interface DeviceRate {
+  Path: string;
+  Rate: number;
+}
+
+/** Devices by a driver's own means; the only driver is `cdi`. */
+export interface DeviceRequest {
+  Driver: string;
+  Count: number;
+  /** `vendor.com/class=name`. */
+  DeviceIDs: string[];
+  Capabilities: string[][];
+  Options: Record<string, string>;
+}
+
 /** Every field is present after validation unless marked optional. Sizes in bytes. */
 export interface HostConfig {
   Binds: string[] | null;
@@ -102,12 +118,20 @@ export interface HostConfig {
   NanoCpus: number;
   CgroupParent: string;
   BlkioWeight: number;
+  BlkioWeightDevice: { Path: string; Weight: number }[] | null;
+  BlkioDeviceReadBps: DeviceRate[] | null;
+  BlkioDeviceWriteBps: DeviceRate[] | null;
+  BlkioDeviceReadIOps: DeviceRate[] | null;
+  BlkioDeviceWriteIOps: DeviceRate[] | null;
   CpuPeriod: number;
   CpuQuota: number;
+  CpuRealtimePeriod: number;
+  CpuRealtimeRuntime: number;
   CpusetCpus: string;
   CpusetMems: string;
   Devices: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[] | null;
   DeviceCgroupRules: string[] | null;
+  DeviceRequests: DeviceRequest[] | null;
   MemoryReservation: number;
   MemorySwap: number;
   MemorySwappiness: number | null;

@@ -26,6 +26,8 @@ export const paths = {
   stateDir: (options: EngineOptions, id: string) => join(options.execRoot, "c", id.slice(0, shortDir)),
   execDir: (options: EngineOptions, id: string) => join(options.execRoot, "e", id.slice(0, shortDir)),
   rootfs: (options: EngineOptions, id: string) => join(options.execRoot, "r", id.slice(0, shortDir)),
+  /** /dev/shm of a container that shares it. */
+  shm: (options: EngineOptions, id: string) => join(paths.stateDir(options, id), "shm"),
   volumes: (options: EngineOptions) => join(options.dataRoot, "volumes"),
   tmp: (options: EngineOptions) => join(options.dataRoot, "tmp"),
 };

@@ -6,6 +6,7 @@ import { Demultiplexer, frame } from "../lib/stdcopy.ts";
 import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
 import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
 import { eventAttributes } from "./containers/create.ts";
+import { linkEnvironment } from "./containers/links.ts";
 import { processEnv } from "./containers/spec.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths } from "./context.ts";
@@ -175,7 +176,7 @@ export class ExecService implements Execs {
     const rootfs = `/proc/${record.state.pid}/root`;
     return {
       args: config.cmd,
-      env: processEnv(record, config.tty, config.env),
+      env: processEnv(record, config.tty, config.env, linkEnvironment(record, this.table)),
       cwd: config.workingDir || record.config.WorkingDir || "/",
       user: await resolveUser(
         rootfs,

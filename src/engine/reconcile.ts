@@ -87,7 +87,9 @@ function dropStrays({ context, table, networks }: Reconciled): void {
       .filter((id) => id !== ""),
     sandboxes: records.map((record) => record.sandboxId).filter((id) => id !== ""),
   });
-  const live = new Set(records.filter(isRunning).map((record) => paths.rootfs(options, record.id)));
+  const live = new Set(
+    records.filter(isRunning).flatMap(({ id }) => [paths.rootfs(options, id), paths.shm(options, id)]),
+  );
   for (const mount of mountsBelow(options.execRoot))
     if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
   const known = new Set(records.map((record) => snapshotKey(record.id)));

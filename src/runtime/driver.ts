@@ -66,6 +66,10 @@ export class OciRuntime implements ContainerRuntime {
     return this.options.version;
   }
 
+  get cgroupVersion(): 1 | 2 {
+    return this.options.cgroup.version;
+  }
+
   expectStart(): void {
     expectEntry(this.options.cgroup);
   }

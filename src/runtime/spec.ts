@@ -6,7 +6,7 @@ import { hostDevices } from "./devices.ts";
 import { ociRlimits } from "./rlimits.ts";
 import { type OciSeccomp, ociSeccomp, parseSeccompProfile } from "./seccomp.ts";
 import { defaultSeccompProfile } from "./seccomp-default.ts";
-import type { ContainerSpec, DeviceSpec, MountSpec, ProcessSpec, ResourceSpec } from "./types.ts";
+import type { ContainerSpec, DeviceSpec, HookSpec, MountSpec, ProcessSpec, ResourceSpec } from "./types.ts";
 
 /** What can't be seen by other processes of the container's host: no names of keys, disks or timers. */
 export const defaultMaskedPaths: readonly string[] = [
@@ -71,6 +71,7 @@ export function ociSpec(spec: ContainerSpec, host: SpecHost): OciSpec {
       ...init,
     ],
     annotations: spec.annotations,
+    hooks: ociHooks(spec.hooks),
     linux: {
       namespaces: spec.namespaces,
       devices: ociDevices(privileged ? [...hostDevices(), ...spec.devices] : spec.devices),
@@ -144,13 +145,25 @@ function defaultMounts({ privileged, shmSize = defaultShmSize }: ContainerSpec):
     { destination: "/sys", type: "sysfs", source: "sysfs", options: [...safe, access] },
     { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [...safe, access] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: safe },
-    {
-      destination: "/dev/shm",
-      type: "tmpfs",
-      source: "shm",
-      options: [...safe, "mode=1777", `size=${shmSize}`],
-    },
+    ...(shmSize === 0
+      ? []
+      : [
+          {
+            destination: "/dev/shm",
+            type: "tmpfs",
+            source: "shm",
+            options: [...safe, "mode=1777", `size=${shmSize}`],
+          },
+        ]),
   ];
+}
+
+function ociHooks(hooks: HookSpec[] | undefined): object | undefined {
+  if (!hooks?.length) return undefined;
+  const stages = Object.groupBy(hooks, ({ stage }) => stage);
+  return Object.fromEntries(
+    Object.entries(stages).map(([stage, list = []]) => [stage, list.map(({ stage: _, ...hook }) => hook)]),
+  );
 }
 
 function ociDevices(devices: DeviceSpec[]): object[] {
@@ -187,12 +200,27 @@ export function ociResources(resources: ResourceSpec, cgroup: CgroupLayout): Rec
       shares: resources.cpuShares,
       quota: resources.cpuQuota,
       period: resources.cpuPeriod,
+      realtimePeriod: resources.cpuRealtimePeriod,
+      realtimeRuntime: resources.cpuRealtimeRuntime,
       cpus: resources.cpusetCpus,
       mems: resources.cpusetMems,
     },
     ...(resources.pids === undefined ? {} : { pids: { limit: resources.pids } }),
-    ...(resources.blkioWeight === undefined || !weight ? {} : { blockIO: { weight: resources.blkioWeight } }),
+    ...blockIo(resources, weight),
   };
+}
+
+function blockIo(resources: ResourceSpec, hasWeight: boolean): { blockIO?: object } {
+  const given = <T>(list: T[] | undefined) => (list?.length ? list : undefined);
+  const blockIO = {
+    weight: hasWeight ? resources.blkioWeight : undefined,
+    weightDevice: hasWeight ? given(resources.blkioWeightDevices) : undefined,
+    throttleReadBpsDevice: given(resources.blkioReadBps),
+    throttleWriteBpsDevice: given(resources.blkioWriteBps),
+    throttleReadIOPSDevice: given(resources.blkioReadIops),
+    throttleWriteIOPSDevice: given(resources.blkioWriteIops),
+  };
+  return Object.values(blockIO).some((value) => value !== undefined) ? { blockIO } : {};
 }
 
 function seccompOf({ seccomp, privileged, process }: ContainerSpec): OciSeccomp | undefined {

@@ -46,6 +46,12 @@ export interface DeviceSpec {
   access: string;
 }
 
+export interface DeviceRateSpec {
+  major: number;
+  minor: number;
+  rate: number;
+}
+
 /** Limits in the units of the OCI runtime-spec: bytes, microseconds, shares; undefined: no limit. */
 export interface ResourceSpec {
   memory?: number;
@@ -57,10 +63,18 @@ export interface ResourceSpec {
   cpuShares?: number;
   cpuQuota?: number;
   cpuPeriod?: number;
+  cpuRealtimePeriod?: number;
+  cpuRealtimeRuntime?: number;
   cpusetCpus?: string;
   cpusetMems?: string;
   pids?: number;
   blkioWeight?: number;
+  blkioWeightDevices?: { major: number; minor: number; weight: number }[];
+  /** Bytes or operations a second. */
+  blkioReadBps?: DeviceRateSpec[];
+  blkioWriteBps?: DeviceRateSpec[];
+  blkioReadIops?: DeviceRateSpec[];
+  blkioWriteIops?: DeviceRateSpec[];
   deviceRules?: { allow: boolean; type?: string; major?: number; minor?: number; access: string }[];
 }
 
@@ -75,6 +89,7 @@ export interface ContainerSpec {
   process: ProcessSpec;
   /** In mount order, besides the defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys, cgroup). */
   mounts: MountSpec[];
+  /** Bytes of /dev/shm; 0: there is none. */
   shmSize?: number;
   /** New namespaces; a path joins an existing one; a missing type shares the host's. */
   namespaces: { type: NamespaceType; path?: string }[];
@@ -90,8 +105,20 @@ export interface ContainerSpec {
   maskedPaths?: string[];
   readonlyPaths?: string[];
   annotations?: Record<string, string>;
+  /** Programs of the host at stages of the container's life (OCI runtime-spec, "POSIX-platform Hooks"). */
+  hooks?: HookSpec[];
   /** Adds the monitor's init (`docker run --init`) as pid 1. */
   init?: boolean;
+}
+
+export interface HookSpec {
+  /** `createRuntime`, `createContainer`, `startContainer`, `poststart`, `poststop` or `prestart`. */
+  stage: string;
+  path: string;
+  args?: string[];
+  env?: string[];
+  /** Seconds. */
+  timeout?: number;
 }
 
 export interface LogSpec {
@@ -154,6 +181,7 @@ export interface StartFailureInfo {
 export interface ContainerRuntime {
   readonly name: string;
   readonly version: string;
+  readonly cgroupVersion: 1 | 2;
   /** A start or an exec will come soon; what it would wait for in the kernel begins now. */
   expectStart(): void;
   /** Writes the bundle and starts. @throws StartFailure (extends InvalidParameter, has exitCode) */

@@ -99,6 +99,8 @@ const restartPolicy = v.object({
   MaximumRetryCount: integer(),
 });
 
+const deviceRates = v.array(v.object({ Path: v.string(), Rate: whole }));
+
 /** What `update` may change too. */
 const resources = {
   CpuShares: integer(),
@@ -106,8 +108,15 @@ const resources = {
   NanoCpus: integer(),
   CgroupParent: text(),
   BlkioWeight: integer(),
+  BlkioWeightDevice: field(v.array(v.object({ Path: v.string(), Weight: whole })), null),
+  BlkioDeviceReadBps: field(deviceRates, null),
+  BlkioDeviceWriteBps: field(deviceRates, null),
+  BlkioDeviceReadIOps: field(deviceRates, null),
+  BlkioDeviceWriteIOps: field(deviceRates, null),
   CpuPeriod: integer(),
   CpuQuota: integer(),
+  CpuRealtimePeriod: integer(),
+  CpuRealtimeRuntime: integer(),
   CpusetCpus: text(),
   CpusetMems: text(),
   Devices: field(
@@ -115,6 +124,18 @@ const resources = {
     null,
   ),
   DeviceCgroupRules: field(strings, null),
+  DeviceRequests: field(
+    v.array(
+      v.object({
+        Driver: text(),
+        Count: integer(),
+        DeviceIDs: field(strings, [] as string[]),
+        Capabilities: field(v.array(strings), [] as string[][]),
+        Options: field(stringMap, {} as Record<string, string>),
+      }),
+    ),
+    null,
+  ),
   MemoryReservation: integer(),
   MemorySwap: integer(),
   MemorySwappiness: field(whole, null),
@@ -168,17 +189,7 @@ const hostConfig = v.object({
 });
 
 /** Parts of HostConfig that are not there yet. */
-const absent = [
-  "BlkioDeviceReadBps",
-  "BlkioDeviceReadIOps",
-  "BlkioDeviceWriteBps",
-  "BlkioDeviceWriteIOps",
-  "BlkioWeightDevice",
-  "CpuRealtimePeriod",
-  "CpuRealtimeRuntime",
-  "DeviceRequests",
-  "KernelMemoryTCP",
-];
+const absent = ["KernelMemoryTCP"];
 
 /** What is asked of a container's place in a network. */
 export const endpoint = v.pipe(

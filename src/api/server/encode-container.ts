@@ -123,7 +123,7 @@ function mountPoint(mount: MountPoint) {
 
 /** What `docker inspect` shows. */
 export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs: number }) {
-  const { state, config, hostConfig } = record;
+  const { state, config } = record;
   const bridge = record.endpoints.bridge;
   return {
     Id: record.id,
@@ -168,7 +168,7 @@ export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: record.execIds.length > 0 ? record.execIds : null,
-    HostConfig: hostConfigOf(hostConfig),
+    HostConfig: hostConfigOf(record),
     GraphDriver: { Data: null, Name: "overlay2" },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: record.mounts.map(mountPoint),
@@ -197,20 +197,31 @@ export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs
 }
 
 /** With the fields that clients expect and that are always empty here. */
-function hostConfigOf(hostConfig: ContainerRecord["hostConfig"]) {
+function hostConfigOf(record: ContainerRecord) {
+  const { hostConfig } = record;
   return {
     ...hostConfig,
-    BlkioWeightDevice: [],
-    BlkioDeviceReadBps: [],
-    BlkioDeviceWriteBps: [],
-    BlkioDeviceReadIOps: [],
-    BlkioDeviceWriteIOps: [],
-    CpuRealtimePeriod: 0,
-    CpuRealtimeRuntime: 0,
-    DeviceRequests: null,
+    BlkioWeightDevice: hostConfig.BlkioWeightDevice ?? [],
+    BlkioDeviceReadBps: hostConfig.BlkioDeviceReadBps ?? [],
+    BlkioDeviceWriteBps: hostConfig.BlkioDeviceWriteBps ?? [],
+    BlkioDeviceReadIOps: hostConfig.BlkioDeviceReadIOps ?? [],
+    BlkioDeviceWriteIOps: hostConfig.BlkioDeviceWriteIOps ?? [],
+    CpuRealtimePeriod: hostConfig.CpuRealtimePeriod ?? 0,
+    CpuRealtimeRuntime: hostConfig.CpuRealtimeRuntime ?? 0,
+    DeviceRequests: hostConfig.DeviceRequests ?? null,
+    Links: shownLinks(record),
     CpuCount: 0,
     CpuPercent: 0,
     IOMaximumIOps: 0,
     IOMaximumBandwidth: 0,
   };
+}
+
+/** `/target:/container/alias`; on other networks than the default bridge links are the endpoints' own. */
+function shownLinks({ name, hostConfig: { Links, NetworkMode } }: ContainerRecord): string[] | null {
+  if (!Links?.length || NetworkMode !== "bridge") return null;
+  return Links.map((link) => {
+    const [target = "", alias = target] = link.split(":").map((part) => part.replace(/^\//, ""));
+    return `/${target}:/${name}/${alias.slice(alias.lastIndexOf("/") + 1)}`;
+  });
 }

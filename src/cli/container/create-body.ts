@@ -1,10 +1,11 @@
 /** From flags to the body of `POST /containers/create`. */
 import { readFileSync } from "node:fs";
-import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import { InvalidParameter } from "../../lib/errors.ts";
 import { parseBytes } from "../args/values.ts";
 import type { Parsed } from "../command.ts";
 import { keyValues } from "../filters.ts";
 import type { createFlags } from "./create-flags.ts";
+import { parseDevices, parseGpus } from "./devices.ts";
 import { readEnvironment, readLabelFiles } from "./environment.ts";
 import { parseMount, splitVolumes } from "./mounts.ts";
 import { parseNetworks } from "./networks.ts";
@@ -31,9 +32,6 @@ export function createBody(
   cwd: string,
 ): CreateBody {
   const [image = "", ...command] = args;
-  if (flags.gpus !== undefined) {
-    throw new NotImplemented("--gpus is not supported: this engine has no GPU device driver");
-  }
   const ports = parsePorts(flags.publish, flags.expose);
   const { binds, volumes } = splitVolumes(flags.volume, cwd);
   const networks = networksOf(flags);
@@ -84,7 +82,7 @@ export function createBody(
       Privileged: flags.privileged,
       PublishAllPorts: flags["publish-all"],
       ReadonlyRootfs: flags["read-only"],
-      SecurityOpt: listOrNothing(flags["security-opt"].map(securityOption)),
+      ...security(flags["security-opt"]),
       StorageOpt: mapOrNothing(flags["storage-opt"]),
       Tmpfs: tmpfs(flags.tmpfs),
       UTSMode: flags.uts ?? "",
@@ -129,6 +127,7 @@ function attachments(flags: CreateValues, detach: boolean) {
 }
 
 function resources(flags: CreateValues): Record<string, unknown> {
+  const { devices, requests } = parseDevices(flags.device);
   return {
     CpuShares: flags["cpu-shares"] ?? 0,
     Memory: flags.memory ?? 0,
@@ -146,7 +145,11 @@ function resources(flags: CreateValues): Record<string, unknown> {
     CpuRealtimeRuntime: flags["cpu-rt-runtime"] ?? 0,
     CpusetCpus: flags["cpuset-cpus"] ?? "",
     CpusetMems: flags["cpuset-mems"] ?? "",
-    Devices: flags.device.map(parseDevice),
+    Devices: devices,
+    DeviceRequests: listOrNothing([
+      ...requests,
+      ...(flags.gpus === undefined ? [] : [parseGpus(flags.gpus)]),
+    ]),
     DeviceCgroupRules: listOrNothing(flags["device-cgroup-rule"]),
     MemoryReservation: flags["memory-reservation"] ?? 0,
     MemorySwap: flags["memory-swap"] ?? 0,
@@ -212,18 +215,6 @@ export function parseUlimit(text: string): { Name: string; Soft: number; Hard: n
   return { Name: match[1]!, Soft: soft, Hard: hard };
 }
 
-/** `/dev/x[:/dev/y][:rwm]`. @throws InvalidParameter */
-function parseDevice(text: string) {
-  const parts = text.split(":");
-  const [source = "", second, third] = parts;
-  if (source === "" || parts.length > 3) throw new InvalidParameter(`invalid device specification: ${text}`);
-  const isMode = (part: string | undefined) => part !== undefined && /^[rwm]{1,3}$/.test(part);
-  if (third !== undefined && !isMode(third)) throw new InvalidParameter(`invalid device mode: ${third}`);
-  const target = second === undefined || (third === undefined && isMode(second)) ? source : second;
-  const mode = third ?? (isMode(second) ? second : "rwm");
-  return { PathOnHost: source, PathInContainer: target, CgroupPermissions: mode };
-}
-
 function rated(text: string, field: "Weight" | "Rate", parse: (text: string) => number): object {
   const colon = text.lastIndexOf(":");
   const path = text.slice(0, colon);
@@ -243,6 +234,16 @@ export function extraHost(text: string): string {
     );
   const address = text.slice(cut + 1).replace(/^\[(.*)\]$/, "$1");
   return `${text.slice(0, cut)}:${address}`;
+}
+
+/** `systempaths=unconfined` is nothing that an engine knows: it gets the lists that hide nothing. */
+function security(options: readonly string[]): Record<string, unknown> {
+  const open = "systempaths=unconfined";
+  const rest = options.filter((option) => option !== open);
+  return {
+    SecurityOpt: listOrNothing(rest.map(securityOption)),
+    ...(options.includes(open) && { MaskedPaths: [], ReadonlyPaths: [] }),
+  };
 }
 
 /** A seccomp profile is a file of the client; the engine gets its content. */

@@ -4,19 +4,21 @@ import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { newId, randomName, shortId } from "../../lib/ids.ts";
 import { resolveInRoot } from "../../store/index.ts";
 import type { ImageRecord } from "../../store/types.ts";
-import type { HostConfig } from "../config.ts";
+import type { ContainerConfig, HostConfig } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { NetworkService } from "../networks.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
+import { checkHostConfig } from "./host-config.ts";
 import { initLayer, initLayerKey } from "./init-layer.ts";
+import { checkLinks } from "./links.ts";
 import { mergeImageConfig } from "./merge.ts";
 import { type PlannedMount, planMounts } from "./mounts.ts";
-import { newEndpoint, parsePort, sharedWith } from "./networking.ts";
+import { newEndpoint, sharedWith } from "./networking.ts";
+import { parseSignal } from "./signals.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 const namePattern = /^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
-const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
 
 export interface CreateDependencies {
   context: Context;
@@ -43,6 +45,8 @@ export async function createContainer(
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
   config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);
+  checkLinks(hostConfig, table);
+  checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
@@ -128,62 +132,19 @@ function chooseName(table: ContainerTable, asked: string | undefined): string {
   }
 }
 
-function checkHostConfig(asked: HostConfig, context: Context, warnings: string[]): HostConfig {
-  const host = { ...asked };
-  const { options } = context;
-  host.NetworkMode = host.NetworkMode === "" || host.NetworkMode === "default" ? "bridge" : host.NetworkMode;
-  host.Runtime ||= context.runtime.name;
-  if (host.Runtime !== context.runtime.name)
-    throw new InvalidParameter(`unknown or invalid runtime name: ${host.Runtime}`);
-  if (host.LogConfig.Type === "")
-    host.LogConfig = { Type: options.logDriver, Config: { ...options.logOptions, ...host.LogConfig.Config } };
-  if (!["json-file", "local", "none"].includes(host.LogConfig.Type)) {
+const leastInterval = 1_000_000;
+
+function checkConfig(config: ContainerConfig): void {
+  if (config.WorkingDir !== "" && !config.WorkingDir.startsWith("/"))
     throw new InvalidParameter(
-      `logger: no log driver named '${host.LogConfig.Type}' is registered (Gantry has json-file, local and none)`,
+      `the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`,
     );
-  }
-  if (!restartPolicies.includes(host.RestartPolicy.Name))
-    throw new InvalidParameter(
-      `invalid restart policy: unknown policy '${host.RestartPolicy.Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
-    );
-  if (host.RestartPolicy.Name !== "on-failure" && host.RestartPolicy.MaximumRetryCount > 0) {
-    throw new InvalidParameter(
-      "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-    );
-  }
-  if (host.RestartPolicy.Name === "") host.RestartPolicy = { Name: "no", MaximumRetryCount: 0 };
-  if (host.AutoRemove && host.RestartPolicy.Name !== "no")
-    throw new InvalidParameter("can't set 'AutoRemove' and 'RestartPolicy' at the same time"); // Docker's words
-  if (host.Memory !== 0 && host.Memory < 6 * 1024 * 1024)
-    throw new InvalidParameter("Minimum memory limit allowed is 6MB");
-  if (host.MemorySwap > 0 && host.MemorySwap < host.Memory)
-    throw new InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage");
-  if (host.NanoCpus > 0 && (host.CpuPeriod > 0 || host.CpuQuota > 0))
-    throw new InvalidParameter("Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
-  if (host.NanoCpus < 0 || host.NanoCpus > navigator.hardwareConcurrency * 1e9) {
-    throw new InvalidParameter(
-      `range of CPUs is from 0.01 to ${navigator.hardwareConcurrency}.00, as there are only ${navigator.hardwareConcurrency} CPUs available`,
-    );
-  }
-  if (host.ShmSize < 0) throw new InvalidParameter("SHM size can not be less than 0");
-  for (const key of Object.keys(host.PortBindings)) parsePort(key);
-  for (const [what, value] of [["UsernsMode", host.UsernsMode]] as const) {
-    if (value !== "" && value !== "host")
-      throw new InvalidParameter(
-        `${what} ${JSON.stringify(value)} is not supported by Gantry yet: containers share the host's user namespace`,
-      );
-  }
-  if (host.Links?.length)
-    throw new InvalidParameter(
-      "links are not supported by Gantry: put both containers on a user-defined network, where names resolve",
-    );
-  if (host.IpcMode === "") host.IpcMode = "private";
-  host.ShmSize ||= options.defaultShmSize;
-  host.CgroupnsMode ||= "host";
-  if (host.PortBindings && Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host") {
-    warnings.push("Published ports are discarded when using host network mode");
-  }
-  return host;
+  if (config.StopSignal) parseSignal(config.StopSignal);
+  const { Interval, Timeout, StartPeriod, StartInterval, Retries } = config.Healthcheck ?? {};
+  for (const [name, value] of Object.entries({ Interval, Timeout, StartPeriod, StartInterval }))
+    if (value && value < leastInterval)
+      throw new InvalidParameter(`${name} in Healthcheck cannot be less than 1ms`);
+  if (Retries && Retries < 0) throw new InvalidParameter("Retries in Healthcheck cannot be negative");
 }
 
 function planEndpoints(

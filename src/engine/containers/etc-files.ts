@@ -50,6 +50,8 @@ export function writeEtcFiles(
     hostGateway: string;
     dns: string[];
     shareHost: boolean;
+    /** Lines for the containers that this one is linked to. */
+    links: string;
   },
 ): void {
   const { config, hostConfig } = record;
@@ -58,11 +60,12 @@ export function writeEtcFiles(
     ? `${config.Hostname}.${config.Domainname} ${config.Hostname}`
     : config.Hostname;
   writeFileSync(record.hostnamePath, `${config.Hostname}\n`);
+  const extra = extraHosts(record, options.hostGateway) + options.links;
   writeFileSync(
     record.hostsPath,
     options.shareHost
-      ? `${readFileSync("/etc/hosts", "utf8")}${extraHosts(record, options.hostGateway)}`
-      : hostsFile(own, options.addresses, extraHosts(record, options.hostGateway)),
+      ? `${readFileSync("/etc/hosts", "utf8")}${extra}`
+      : hostsFile(own, options.addresses, extra),
   );
   const host = hostResolvConf();
   const servers = options.embeddedDns

@@ -1,7 +1,15 @@
 import { rmSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import {
+  Conflict,
+  Forbidden,
+  Internal,
+  InvalidParameter,
+  messageOf,
+  NotFound,
+  NotImplemented,
+} from "../../lib/errors.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
@@ -24,12 +32,13 @@ import { commitContainer } from "./commit.ts";
 import { checkContainerName, createContainer, eventAttributes } from "./create.ts";
 import { DeferredDuplex } from "./deferred.ts";
 import { changes, exportTree, getArchive, putArchive, statPath } from "./files.ts";
+import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
+import { checkLimits, resourceSpec } from "./limits.ts";
 import { readLogs } from "./logs.ts";
 import type { Networking } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
 import { listContainers } from "./query.ts";
-import { resourceSpec } from "./spec.ts";
 import { allows, isRunning, transit } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
@@ -125,6 +134,8 @@ export class ContainerService implements Containers {
           "Restart policy cannot be updated because AutoRemove is enabled for the container",
         );
       }
+      checkLimits(next);
+      checkRestartPolicy(next.RestartPolicy);
       if (isRunning(record)) await this.deps.context.runtime.update(record.id, resourceSpec(next));
       record.hostConfig = next;
       this.deps.table.save(container);
@@ -134,7 +145,7 @@ export class ContainerService implements Containers {
   }
 
   async remove(target: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void> {
-    if (options.link) throw new InvalidParameter("Gantry has no legacy links to remove");
+    if (options.link) throw new NotImplemented("removing a single link of a container is not supported");
     const container = this.#find(target);
     const { record } = container;
     if (isRunning(record) || record.state.status === "restarting") {
@@ -193,9 +204,12 @@ export class ContainerService implements Containers {
   ): Promise<{ done: Promise<{ exitCode: number; error?: string }> }> {
     const container = this.#find(target);
     const { record } = container;
-    const outcome = () => ({ exitCode: record.state.exitCode, error: record.state.error || undefined });
-    if (condition === "not-running" && !isRunning(record) && record.state.status !== "restarting")
-      return { done: Promise.resolve(outcome()) };
+    const { state } = record;
+    if (condition === "not-running" && !isRunning(record) && state.status !== "restarting") {
+      // Only who comes after a failed start learns of it here; the others hear it from the start itself.
+      return { done: Promise.resolve({ exitCode: state.exitCode, error: state.error || undefined }) };
+    }
+    const outcome = () => ({ exitCode: state.exitCode });
     const done = new Promise<{ exitCode: number; error?: string }>((resolve) => {
       const settle = () => {
         forget();

@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
-import { Conflict, InvalidParameter, messageOf, NotModified } from "../../lib/errors.ts";
+import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
 import { parseSize } from "../../lib/units.ts";
+import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
@@ -11,7 +12,9 @@ import type { Volumes } from "../volumes.ts";
 import { eventAttributes } from "./create.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
+import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { type Networking, sharedWith } from "./networking.ts";
+import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
 import { Subpaths } from "./subpaths.ts";
@@ -158,6 +161,7 @@ export class Lifecycle {
     await this.networking.tearDown(record);
     store.snapshots.unmount(paths.rootfs(options, record.id));
     rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
+    umountIfMounted(paths.shm(options, record.id), MNT_DETACH);
     rmSync(paths.stateDir(options, record.id), { recursive: true, force: true });
   }
 
@@ -175,12 +179,15 @@ export class Lifecycle {
         dns: options.dns,
         shareHost:
           record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
+        links: linkHosts(record, this.table),
       });
       using subpaths = new Subpaths(join(options.execRoot, "f"), record.mounts);
       const spec = await containerSpec(this.context, this.table, record, sandboxPath, subpaths);
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      if (record.hostConfig.IpcMode === "shareable")
+        mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize);
       const process = await runtime.start(spec, {
         stateDir,
         log: logSpec(record),
@@ -203,6 +210,7 @@ export class Lifecycle {
       });
       this.#follow(container, process);
       this.table.save(container);
+      refreshLinkHosts(record, this.table);
       this.#event(container, "start");
     } catch (error) {
       for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
@@ -318,16 +326,10 @@ export class Lifecycle {
   }
 }
 
-/** `SIGTERM`, `TERM` or `15`. @throws InvalidParameter */
-export function parseSignal(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0 && number <= 64) return number;
-  const name = text.toUpperCase().replace(/^(SIG)?/, "SIG");
-  const real = /^SIGRT(MIN|MAX)(?:([+-])(\d+))?$/.exec(name);
-  if (real) return (real[1] === "MIN" ? 34 : 64) + (real[2] === "-" ? -1 : 1) * Number(real[3] ?? 0);
-  const known = (constants.signals as Record<string, number>)[name];
-  if (known === undefined) throw new InvalidParameter(`Invalid signal: ${text}`);
-  return known;
+/** @param size bytes */
+function mountSharedMemory(path: string, size: number): void {
+  mkdirSync(path, { mode: 0o700 });
+  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, `mode=1777,size=${size}`);
 }
 
 function logSpec(record: ContainerRecord): LogSpec {

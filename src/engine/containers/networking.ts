@@ -5,6 +5,7 @@ import type { EndpointConfig, PortMap } from "../config.ts";
 import type { Context } from "../context.ts";
 import type { NetworkService } from "../networks.ts";
 import type { ContainerRecord, EndpointState, NetworkRecord } from "../types.ts";
+import { parseLink } from "./links.ts";
 import { isRunning } from "./state.ts";
 import type { ContainerTable } from "./table.ts";
 
@@ -267,11 +268,17 @@ export class Networking {
       lookup: (name, family) => {
         const wanted = name.toLowerCase().replace(/\.$/, "");
         if (wanted === "host.docker.internal" || wanted === "gateway.docker.internal") return undefined;
-        const found = neighbours().filter(({ endpoint }) =>
-          endpoint.dnsNames.some(
-            (own) =>
-              own.toLowerCase() === wanted || `${own}.${endpoint.networkName}`.toLowerCase() === wanted,
-          ),
+        const links = linkTargets(record, wanted);
+        const found = neighbours().filter(
+          ({ endpoint, container: { record: other } }) =>
+            endpoint.dnsNames.some(
+              (own) =>
+                own.toLowerCase() === wanted || `${own}.${endpoint.networkName}`.toLowerCase() === wanted,
+            ) ||
+            links.some(
+              ({ network, target }) =>
+                endpoint.networkId === network && (other.name === target || other.id.startsWith(target)),
+            ),
         );
         if (found.length === 0) return undefined;
         return family === 4 ? found.map(({ endpoint }) => endpoint.ipAddress) : [];
@@ -288,6 +295,16 @@ export class Networking {
             : undefined,
     };
   }
+}
+
+/** The containers that a name means by the links of an endpoint. */
+function linkTargets(record: ContainerRecord, name: string): { network: string; target: string }[] {
+  return Object.values(record.endpoints).flatMap(({ networkId: network, config }) =>
+    (config.Links ?? [])
+      .map(parseLink)
+      .filter(({ alias }) => alias.toLowerCase() === name)
+      .map(({ target }) => ({ network, target })),
+  );
 }
 
 /** `80/tcp` -> [80, "tcp"]. @throws InvalidParameter */

@@ -1,16 +1,13 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { containerCapabilities, deviceAt, resolveUser } from "../../runtime/index.ts";
-import type {
-  ContainerSpec,
-  MountSpec,
-  NamespaceType,
-  ProcessSpec,
-  ResourceSpec,
-} from "../../runtime/types.ts";
+import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
+import { injectDevices } from "./cdi.ts";
+import { resourceSpec } from "./limits.ts";
+import { linkEnvironment } from "./links.ts";
 import type { Subpaths } from "./subpaths.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
@@ -31,7 +28,7 @@ export async function containerSpec(
   const rootfs = paths.rootfs(context.options, record.id);
   const security = parseSecurityOptions(host.SecurityOpt ?? []);
   const user = await resolveUser(rootfs, config.User, host.GroupAdd ?? []);
-  return {
+  const spec: ContainerSpec = {
     id: record.id,
     rootfs,
     readonlyRootfs: host.ReadonlyRootfs,
@@ -40,7 +37,7 @@ export async function containerSpec(
     domainname: host.UTSMode === "host" ? undefined : config.Domainname || undefined,
     process: {
       args: [record.path, ...record.args],
-      env: processEnv(record, config.Tty),
+      env: processEnv(record, config.Tty, [], linkEnvironment(record, table)),
       cwd: config.WorkingDir || "/",
       user,
       terminal: config.Tty,
@@ -52,11 +49,12 @@ export async function containerSpec(
         privileged: host.Privileged,
       }),
       noNewPrivileges: security.noNewPrivileges,
+      apparmorProfile: security.apparmor,
       rlimits: rlimits(context, host),
       oomScoreAdj: host.OomScoreAdj || undefined,
     },
-    mounts: mountSpecs(record, subpaths),
-    shmSize: host.ShmSize || context.options.defaultShmSize,
+    mounts: [...mountSpecs(record, subpaths), ...sharedMemory(context, table, record)],
+    shmSize: host.IpcMode === "none" ? 0 : host.ShmSize || context.options.defaultShmSize,
     namespaces: namespaces(table, record, sandboxPath),
     devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
     resources: resourceSpec(host),
@@ -69,52 +67,39 @@ export async function containerSpec(
     annotations: host.Annotations,
     init: host.Init ?? context.options.init,
   };
+  return injectDevices(spec, host.DeviceRequests);
 }
 
 /** Environment of the container's and its execs' processes. */
-export function processEnv(record: ContainerRecord, tty: boolean, extra: string[] = []): string[] {
+export function processEnv(
+  record: ContainerRecord,
+  tty: boolean,
+  extra: string[] = [],
+  links: string[] = [],
+): string[] {
   const env = [...record.config.Env, ...extra];
   const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
-  const defaults = [defaultPath, `HOSTNAME=${record.config.Hostname}`, ...(tty ? ["TERM=xterm"] : [])];
+  const defaults = [
+    defaultPath,
+    `HOSTNAME=${record.config.Hostname}`,
+    ...(tty ? ["TERM=xterm"] : []),
+    ...links,
+  ];
   return [...defaults.filter((entry) => !has(entry.split("=", 1)[0]!)), ...env];
-}
-
-/** The limits as the runtime takes them; also for `update`. */
-export function resourceSpec(host: HostConfig): ResourceSpec {
-  const rules = (host.DeviceCgroupRules ?? []).map((rule) => {
-    const match = /^([acb]) (\*|\d+):(\*|\d+) ([rwm]{1,3})$/.exec(rule);
-    if (!match) throw new InvalidParameter(`invalid device cgroup rule format: '${rule}'`);
-    const number = (text: string) => (text === "*" ? undefined : Number(text));
-    return {
-      allow: true,
-      type: match[1]!,
-      major: number(match[2]!),
-      minor: number(match[3]!),
-      access: match[4]!,
-    };
-  });
-  return {
-    memory: host.Memory || undefined,
-    memoryReservation: host.MemoryReservation || undefined,
-    // Docker's default: as much swap again as memory.
-    memorySwap: host.MemorySwap || (host.Memory ? host.Memory * 2 : undefined),
-    memorySwappiness:
-      host.MemorySwappiness !== null && host.MemorySwappiness >= 0 ? host.MemorySwappiness : undefined,
-    oomKillDisable: host.OomKillDisable ?? undefined,
-    cpuShares: host.CpuShares || undefined,
-    cpuQuota: host.NanoCpus ? Math.round(host.NanoCpus / 10_000) : host.CpuQuota || undefined,
-    cpuPeriod: host.NanoCpus ? 100_000 : host.CpuPeriod || undefined,
-    cpusetCpus: host.CpusetCpus || undefined,
-    cpusetMems: host.CpusetMems || undefined,
-    pids: host.PidsLimit && host.PidsLimit > 0 ? host.PidsLimit : undefined,
-    blkioWeight: host.BlkioWeight || undefined,
-    deviceRules: rules,
-  };
 }
 
 interface SecurityOptions {
   noNewPrivileges: boolean;
   seccomp: ContainerSpec["seccomp"];
+  apparmor?: string;
+}
+
+function hostHasAppArmor(): boolean {
+  try {
+    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
+  } catch {
+    return false;
+  }
 }
 
 function parseSecurityOptions(options: string[]): SecurityOptions {
@@ -125,13 +110,10 @@ function parseSecurityOptions(options: string[]): SecurityOptions {
     else if (key === "seccomp")
       result.seccomp =
         value === "unconfined" ? "unconfined" : value === "builtin" ? "default" : parseProfile(value);
-    else if (key === "apparmor" && (value === "unconfined" || value === "")) continue;
-    else if (key === "label" && value === "disable") continue;
-    else if (key === "apparmor" || key === "label" || key === "systempaths" || key === "credentialspec") {
-      throw new InvalidParameter(
-        `invalid --security-opt: ${JSON.stringify(option)} is not supported by Gantry on this host`,
-      );
-    } else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
+    // As Docker does: on a host without the module its labels and profiles mean nothing.
+    else if (key === "apparmor") result.apparmor = hostHasAppArmor() ? value : undefined;
+    else if (key === "label") continue;
+    else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
   }
   return result;
 }
@@ -194,10 +176,34 @@ function mountSpecs(record: ContainerRecord, subpaths: Subpaths): MountSpec[] {
       });
     }
   }
-  const ipcOwner = record.hostConfig.IpcMode;
-  if (ipcOwner === "host")
-    specs.push({ destination: "/dev/shm", type: "bind", source: "/dev/shm", options: ["rbind", "rprivate"] });
   return specs;
+}
+
+/** /dev/shm goes with the IPC namespace: the host's, another container's, or one that others may share. */
+function sharedMemory(context: Context, table: ContainerTable, record: ContainerRecord): MountSpec[] {
+  const { IpcMode } = record.hostConfig;
+  const bind = (source: string): MountSpec[] => [
+    { destination: "/dev/shm", type: "bind", source, options: ["rbind", "rprivate"] },
+  ];
+  if (IpcMode === "host") return bind("/dev/shm");
+  if (IpcMode === "shareable") return bind(paths.shm(context.options, record.id));
+  const donor = ipcDonor(table, record);
+  if (!donor) return [];
+  return bind(donor.hostConfig.IpcMode === "host" ? "/dev/shm" : paths.shm(context.options, donor.id));
+}
+
+/** @throws InvalidParameter when it doesn't run or doesn't share */
+function ipcDonor(table: ContainerTable, record: ContainerRecord): ContainerRecord | undefined {
+  const { IpcMode } = record.hostConfig;
+  if (!IpcMode.startsWith("container:")) return undefined;
+  const container = table.find(IpcMode.slice("container:".length));
+  runningPid(container);
+  const donor = container.record;
+  if (!["shareable", "host"].includes(donor.hostConfig.IpcMode))
+    throw new InvalidParameter(
+      `can't join IPC of container ${donor.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+    );
+  return donor;
 }
 
 function namespaces(
@@ -217,7 +223,7 @@ function namespaces(
     else list.push({ type });
   };
   add("pid", host.PidMode);
-  add("ipc", host.IpcMode);
+  add("ipc", ipcDonor(table, record)?.hostConfig.IpcMode === "host" ? "host" : host.IpcMode);
   add("uts", host.UTSMode);
   // On cgroup v1 Docker leaves the cgroup namespace with the host unless asked.
   if (host.CgroupnsMode === "private") list.push({ type: "cgroup" });

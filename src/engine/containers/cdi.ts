@@ -1,0 +1,159 @@
+/** Devices by the Container Device Interface (CDI specification 0.8): GPUs and the like as their vendors describe them. */
+import { readdirSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import * as v from "valibot";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
+import { deviceAt } from "../../runtime/index.ts";
+import type { ContainerSpec, DeviceSpec } from "../../runtime/types.ts";
+import type { DeviceRequest, HostConfig } from "../config.ts";
+
+/** Where vendors put their descriptions; the second is for those made at boot, and wins. */
+const directories = ["/etc/cdi", "/var/run/cdi"];
+
+const edits = v.object({
+  env: v.optional(v.array(v.string()), []),
+  deviceNodes: v.optional(
+    v.array(
+      v.object({
+        path: v.string(),
+        hostPath: v.optional(v.string()),
+        permissions: v.optional(v.string()),
+        uid: v.optional(v.number()),
+        gid: v.optional(v.number()),
+        fileMode: v.optional(v.number()),
+      }),
+    ),
+    [],
+  ),
+  mounts: v.optional(
+    v.array(
+      v.object({
+        hostPath: v.string(),
+        containerPath: v.string(),
+        type: v.optional(v.string()),
+        options: v.optional(v.array(v.string())),
+      }),
+    ),
+    [],
+  ),
+  hooks: v.optional(
+    v.array(
+      v.object({
+        hookName: v.string(),
+        path: v.string(),
+        args: v.optional(v.array(v.string())),
+        env: v.optional(v.array(v.string())),
+        timeout: v.optional(v.number()),
+      }),
+    ),
+    [],
+  ),
+  additionalGids: v.optional(v.array(v.number()), []),
+});
+type Edits = v.InferOutput<typeof edits>;
+const noEdits = { env: [], deviceNodes: [], mounts: [], hooks: [], additionalGids: [] };
+
+const description = v.object({
+  kind: v.string(),
+  containerEdits: v.optional(edits, noEdits),
+  devices: v.array(v.object({ name: v.string(), containerEdits: v.optional(edits, noEdits) })),
+});
+type Description = v.InferOutput<typeof description>;
+
+/** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
+export function checkDeviceRequests(host: HostConfig): void {
+  for (const request of host.DeviceRequests ?? []) {
+    if (request.Driver !== "cdi")
+      throw new InvalidParameter(
+        `could not select device driver "${request.Driver}" with capabilities: [${request.Capabilities.map(
+          (all) => `[${all.join(" ")}]`,
+        ).join(" ")}]`,
+      );
+  }
+}
+
+/** Adds what the asked devices need. @throws InvalidParameter for one that nobody describes */
+export function injectDevices(spec: ContainerSpec, requests: readonly DeviceRequest[] | null): ContainerSpec {
+  const names = (requests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs);
+  if (names.length === 0) return spec;
+  const known = descriptions();
+  const used = new Set<Description>();
+  const missing: string[] = [];
+  const all: Edits[] = [];
+  for (const name of names) {
+    const [kind, device] = name.split("=", 2);
+    const found = known.findLast(
+      (one) => one.kind === kind && one.devices.some((described) => described.name === device),
+    );
+    if (!found) {
+      missing.push(name);
+      continue;
+    }
+    // What a vendor's devices have in common comes once, and first.
+    if (!used.has(found)) all.push(found.containerEdits);
+    used.add(found);
+    all.push(found.devices.find((described) => described.name === device)!.containerEdits);
+  }
+  if (missing.length > 0)
+    throw new InvalidParameter(
+      `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${directories.join(", ")})`,
+    );
+  return all.reduce(applyEdits, spec);
+}
+
+function applyEdits(
+  spec: ContainerSpec,
+  { env, deviceNodes, mounts, hooks, additionalGids }: Edits,
+): ContainerSpec {
+  const { process } = spec;
+  return {
+    ...spec,
+    process: {
+      ...process,
+      env: [...process.env, ...env],
+      user: { ...process.user, additionalGids: [...process.user.additionalGids, ...additionalGids] },
+    },
+    devices: [...spec.devices, ...deviceNodes.map(deviceNode)],
+    mounts: [
+      ...spec.mounts,
+      ...mounts.map(({ hostPath, containerPath, type = "bind", options = ["bind", "ro"] }) => ({
+        source: hostPath,
+        destination: containerPath,
+        type,
+        options,
+      })),
+    ],
+    hooks: [...(spec.hooks ?? []), ...hooks.map(({ hookName, ...hook }) => ({ ...hook, stage: hookName }))],
+  };
+}
+
+function deviceNode({ path, hostPath, permissions, ...more }: Edits["deviceNodes"][number]): DeviceSpec {
+  const found = deviceAt(hostPath ?? path, path, permissions ?? "rwm");
+  if (!found) throw new InvalidParameter(`CDI device injection failed: no device at ${hostPath ?? path}`);
+  return { ...found, ...more };
+}
+
+/** A description that can't be read is left out, and said: others may be right. */
+function descriptions(): Description[] {
+  return directories.flatMap((directory) => {
+    let names: string[];
+    try {
+      names = readdirSync(directory).sort();
+    } catch {
+      return [];
+    }
+    return names
+      .filter((name) => [".json", ".yaml", ".yml"].includes(extname(name)))
+      .flatMap((name) => {
+        const path = join(directory, name);
+        try {
+          const text = readFileSync(path, "utf8");
+          const value: unknown = extname(name) === ".json" ? JSON.parse(text) : Bun.YAML.parse(text);
+          return [v.parse(description, value)];
+        } catch (error) {
+          console.error(`cannot read the CDI specification ${path}: ${messageOf(error)}`);
+          return [];
+        }
+      });
+  });
+}

@@ -1,0 +1,92 @@
+/** What of a HostConfig is allowed, and what stands for what was left out. */
+import { InvalidParameter } from "../../lib/errors.ts";
+import { containerCapabilities } from "../../runtime/index.ts";
+import type { HostConfig, RestartPolicy } from "../config.ts";
+import type { Context } from "../context.ts";
+import { checkDeviceRequests } from "./cdi.ts";
+import { checkLimits } from "./limits.ts";
+import { parsePort } from "./networking.ts";
+
+const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
+const logDrivers = ["json-file", "local", "none"];
+
+/**
+ * @returns a copy with the defaults in
+ * @throws InvalidParameter in Docker's words
+ */
+export function checkHostConfig(asked: HostConfig, context: Context, warnings: string[]): HostConfig {
+  const { options, runtime } = context;
+  const host = { ...asked };
+  host.NetworkMode = host.NetworkMode === "" || host.NetworkMode === "default" ? "bridge" : host.NetworkMode;
+  host.Runtime ||= runtime.name;
+  if (host.Runtime !== runtime.name)
+    throw new InvalidParameter(`unknown or invalid runtime name: ${host.Runtime}`);
+  host.LogConfig = logConfig(host, context);
+  checkRestartPolicy(host.RestartPolicy);
+  if (host.RestartPolicy.Name === "") host.RestartPolicy = { Name: "no", MaximumRetryCount: 0 };
+  if (host.AutoRemove && host.RestartPolicy.Name !== "no")
+    throw new InvalidParameter("can't set 'AutoRemove' and 'RestartPolicy' at the same time"); // Docker's words
+  checkLimits(host);
+  for (const key of Object.keys(host.PortBindings)) parsePort(key);
+  checkNamespaces(host);
+  if (host.VolumeDriver !== "" && host.VolumeDriver !== "local")
+    // Not Docker's 404, which clients take for a missing image.
+    throw new InvalidParameter(
+      `error looking up volume plugin ${host.VolumeDriver}: plugin "${host.VolumeDriver}" not found`,
+    );
+  if (Object.keys(host.StorageOpt ?? {}).length > 0)
+    throw new InvalidParameter(
+      "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+    );
+  if (!["", "default"].includes(host.Isolation))
+    throw new InvalidParameter(`Invalid isolation: "${host.Isolation}" - linux only supports 'default'`);
+  checkDeviceRequests(host);
+  containerCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged: host.Privileged });
+  host.IpcMode ||= "private";
+  host.ShmSize ||= options.defaultShmSize;
+  // Docker's default: the host's on cgroup v1, one of its own on v2.
+  host.CgroupnsMode ||= runtime.cgroupVersion === 1 || host.Privileged ? "host" : "private";
+  if (Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host")
+    warnings.push("Published ports are discarded when using host network mode");
+  return host;
+}
+
+/** @throws InvalidParameter */
+export function checkRestartPolicy({ Name, MaximumRetryCount }: RestartPolicy): void {
+  const refuse = (why: string): never => {
+    throw new InvalidParameter(`invalid restart policy: ${why}`);
+  };
+  if (!restartPolicies.includes(Name))
+    refuse(`unknown policy '${Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
+  if (Name !== "on-failure" && MaximumRetryCount > 0)
+    refuse("maximum retry count can only be used with 'on-failure'");
+  if (MaximumRetryCount < 0) refuse("maximum retry count cannot be negative");
+}
+
+function logConfig({ LogConfig }: HostConfig, { options }: Context): HostConfig["LogConfig"] {
+  const given =
+    LogConfig.Type === ""
+      ? { Type: options.logDriver, Config: { ...options.logOptions, ...LogConfig.Config } }
+      : LogConfig;
+  if (!logDrivers.includes(given.Type))
+    throw new InvalidParameter(
+      `logger: no log driver named '${given.Type}' is registered (Gantry has json-file, local and none)`,
+    );
+  return given;
+}
+
+function checkNamespaces(host: HostConfig): void {
+  const check = (what: string, mode: string, words: readonly string[]) => {
+    if (words.includes(mode) || /^container:./.test(mode)) return;
+    throw new InvalidParameter(`invalid ${what} mode: ${mode}`);
+  };
+  check("IPC", host.IpcMode, ["", "host", "private", "shareable", "none"]);
+  check("PID", host.PidMode, ["", "host"]);
+  if (!["", "host"].includes(host.UTSMode)) throw new InvalidParameter(`invalid UTS mode: ${host.UTSMode}`);
+  if (!["", "host", "private"].includes(host.CgroupnsMode))
+    throw new InvalidParameter(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
+  if (!["", "host"].includes(host.UsernsMode))
+    throw new InvalidParameter(
+      `UsernsMode ${JSON.stringify(host.UsernsMode)} is not supported by Gantry yet: containers share the host's user namespace`,
+    );
+}
