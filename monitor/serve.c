@@ -78,6 +78,7 @@ static void fail(const char *otherwise) {
 static void go(void) {
     if (phase != WAITING) return;
     phase = STARTING;
+    clients_tell("starting\n");
     runtime = start_runtime(options, &stdio_fds);
     if (runtime < 0) fail("the monitor cannot start the OCI runtime");
 }

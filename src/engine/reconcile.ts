@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "../lib/errors.ts";
 import type { ContainerService } from "./containers/index.ts";
 import type { Lifecycle } from "./containers/lifecycle.ts";
 import { isRunning } from "./containers/state.ts";
@@ -26,36 +27,43 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   const { options } = context;
   for (const directory of ["c", "e", "r", "f", "b"])
     mkdirSync(join(options.execRoot, directory), { recursive: true, mode: 0o700 });
+  // One container that can't be brought in line must not keep all others from their daemon.
+  const attempt = (container: Container, what: string, work: Promise<void>) =>
+    work.catch((error: unknown) =>
+      console.error(`cannot ${what} container ${container.record.name}: ${messageOf(error)}`),
+    );
   await Promise.all(
-    table.all().map(async (container) => {
-      const { record } = container;
-      const process = await context.runtime.reopen(paths.stateDir(options, record.id));
-      if (record.state.status === "removing" || record.state.status === "dead") {
-        await containers.removeStopped(container, false);
-      } else if (process && (await stillRuns(process.exited))) {
-        await lifecycle.adopt(container, process);
-      } else if (isRunning(record)) {
-        await lifecycle.settleExit(container, await process?.exited);
-      } else if (process) {
-        // Started and ended before the daemon that started it could say so: nothing was acknowledged.
-        await lifecycle.release(record);
-      } else if (record.state.status === "restarting") {
-        lifecycle.resumeRestart(container);
-      } else if (record.sandboxId !== "") {
-        await lifecycle.release(record);
-        table.save(container);
-      }
-    }),
+    table.all().map((container) => attempt(container, "take over", takeOver(deps, container))),
   );
   dropStrays(deps);
   deps.volumes.dropIdleMounts();
   for (const container of table.all()) {
-    if (shouldStart(container))
-      await lifecycle
-        .start(container)
-        .catch((error: unknown) => console.error(`cannot start ${container.record.name}: ${String(error)}`));
+    if (shouldStart(container)) await attempt(container, "start", lifecycle.start(container));
     else if (container.record.hostConfig.AutoRemove && container.record.state.status === "exited")
-      await containers.removeStopped(container, true);
+      await attempt(container, "remove", containers.removeStopped(container, true));
+  }
+}
+
+async function takeOver(
+  { context, table, lifecycle, containers }: Reconciled,
+  container: Container,
+): Promise<void> {
+  const { record } = container;
+  const process = await context.runtime.reopen(paths.stateDir(context.options, record.id));
+  if (record.state.status === "removing" || record.state.status === "dead") {
+    await containers.removeStopped(container, false);
+  } else if (process && (await stillRuns(process.exited))) {
+    await lifecycle.adopt(container, process);
+  } else if (isRunning(record)) {
+    await lifecycle.settleExit(container, await process?.exited);
+  } else if (process) {
+    // Started and ended before the daemon that started it could say so: nothing was acknowledged.
+    await lifecycle.release(record);
+  } else if (record.state.status === "restarting") {
+    lifecycle.resumeRestart(container);
+  } else if (record.sandboxId !== "") {
+    await lifecycle.release(record);
+    table.save(container);
   }
 }
 
@@ -92,6 +100,12 @@ function dropStrays({ context, table, networks }: Reconciled): void {
   );
   for (const mount of mountsBelow(options.execRoot))
     if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
+  // Places of mounts are empty when nothing is mounted there; one that isn't is left, and shows a mistake.
+  for (const directory of ["r", "f"])
+    for (const name of readdirSync(join(options.execRoot, directory))) {
+      const place = join(options.execRoot, directory, name);
+      if (!live.has(place)) removePlace(place);
+    }
   const known = new Set(records.map((record) => snapshotKey(record.id)));
   for (const { key, kind } of store.snapshots.list()) {
     const ours =
@@ -109,6 +123,15 @@ function dropStrays({ context, table, networks }: Reconciled): void {
   mkdirSync(paths.tmp(options), { recursive: true, mode: 0o700 });
   for (const directory of readdirSync(join(options.execRoot, "e")))
     reapExec(join(options.execRoot, "e", directory));
+}
+
+function removePlace(path: string): void {
+  try {
+    if (lstatSync(path).isDirectory()) rmdirSync(path);
+    else unlinkSync(path);
+  } catch (error) {
+    console.error(`cannot remove ${path}: ${messageOf(error)}`);
+  }
 }
 
 /** The record of an exec whose daemon is gone: nobody can ask for it any more. A running one's monitor goes on. */

@@ -74,9 +74,12 @@ export async function startMonitored(command: MonitorCommand, options: StartOpti
 
 /** The process behind `stateDir`, running or not; undefined when nothing was started there. */
 export async function reopenMonitored(stateDir: string): Promise<Monitored | undefined> {
-  // A monitor that is just starting the process says so when it's through.
+  // A monitor that is just starting the process says so when it's through; one that still waits for a "go" of a
+  // daemon that is dead ends with this connection.
   const control = readRecord(stateDir, "exit") === undefined ? await Control.connect(stateDir) : undefined;
-  const started = control ? await control.started : parseStarted(readRecord(stateDir, "started"));
+  const started = control
+    ? await Promise.race([control.started, control.waiting])
+    : parseStarted(readRecord(stateDir, "started"));
   if (!started) {
     control?.close();
     return undefined;
@@ -182,16 +185,20 @@ class Control {
   /** Settles when it's known whether the process runs; undefined: it doesn't, see `failure`. */
   readonly started: Promise<Started | undefined>;
   readonly closed: Promise<void>;
+  /** Settles when the monitor says that it has not been told to start. */
+  readonly waiting: Promise<undefined>;
   failure: string | undefined;
   exit: ExitRecord | undefined;
   readonly #started = Promise.withResolvers<Started | undefined>();
   readonly #closed = Promise.withResolvers<void>();
+  readonly #waiting = Promise.withResolvers<undefined>();
   #text = "";
   #socket: Bun.Socket | undefined;
 
   private constructor() {
     this.started = this.#started.promise;
     this.closed = this.#closed.promise;
+    this.waiting = this.#waiting.promise;
   }
 
   /** undefined when no monitor listens there. */
@@ -232,6 +239,7 @@ class Control {
         return;
       }
       this.#text = this.#text.slice(end + 1);
+      if (words[0] === "waiting") this.#waiting.resolve(undefined);
       if (words[0] === "started") this.#started.resolve(parseStarted(line));
       if (words[0] === "exited") {
         this.exit = { exitCode: Number(words[1]), exitedAt: Number(words[2]), oomKilled: words[3] === "1" };
