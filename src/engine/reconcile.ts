@@ -98,7 +98,7 @@ function dropStrays({ context, table, networks }: Reconciled): void {
   const live = new Set(
     records.filter(isRunning).flatMap(({ id }) => [paths.rootfs(options, id), paths.shm(options, id)]),
   );
-  for (const mount of mountsBelow(options.execRoot))
+  for (const mount of [...mountsBelow(options.execRoot), ...mountsBelow(paths.tmp(options))])
     if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
   // Places of mounts are empty when nothing is mounted there; one that isn't is left, and shows a mistake.
   for (const directory of ["r", "f"])

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { Conflict, InvalidParameter, NotImplemented } from "../lib/errors.ts";
 import { parseAddressWithPrefix } from "../lib/ip.ts";
+import { Errno } from "../linux/libc.ts";
 import {
   addAddress,
   addBridge,
@@ -82,7 +83,14 @@ export class Bridges {
 
   #setPorts(bridge: number, flags: PortFlags): void {
     const ports = listLinks(this.host).filter(({ master }) => master === bridge);
-    this.host.execute(...ports.map(({ index }) => setPortFlags(index, flags)));
+    for (const { index } of ports) {
+      try {
+        this.host.execute(setPortFlags(index, flags));
+      } catch (error) {
+        // The kernel takes the ports of dead sandboxes away in its own time, also just now.
+        if (!(error instanceof Errno && error.code === "ENODEV")) throw error;
+      }
+    }
   }
 
   /** Removes a bridge of this daemon; nothing there is no error. @throws Conflict when it is another's */
