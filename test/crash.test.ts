@@ -1,12 +1,16 @@
 /** The daemon dies at its worst moment, and nobody else notices. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { executable, leftMounts, processesNaming, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
-afterAll(() => daemon?.[Symbol.asyncDispose]());
+const context = mkdtempSync(join(tmpdir(), "gt-context-"));
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(context, { recursive: true, force: true });
+});
 
 const counting = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done";
 
@@ -55,7 +59,6 @@ test("kill -9 with ten containers running and a build going", async () => {
     "-c",
     "echo page >/tmp/index.html; httpd -f -p 80 -h /tmp",
   ]);
-  const context = mkdtempSync(join(tmpdir(), "gt-context-"));
   writeFileSync(
     join(context, "Dockerfile"),
     "FROM busybox\nRUN echo first > /first\nRUN echo building; sleep 4242\n",

@@ -1,16 +1,11 @@
 /** A daemon of its own for a test file: own roots, socket, bridge and addresses, and nothing left afterwards. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
+import { leftMounts, sweep } from "./sweep.ts";
+
+export { leftMounts };
 
 const top = join(import.meta.dir, "..", "..");
 export const executable = join(top, "dist", "gantry");
@@ -139,14 +134,27 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process && this.#process.exitCode === null && this.#process.signalCode === null) {
+    // A test that failed may have left it dead or stuck, with containers that only a daemon can clear up well.
+    const cleared = this.#process !== undefined && (await Promise.race([this.#clear(), Bun.sleep(20_000)]));
+    if (cleared !== true) await this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+    sweep(this);
+  }
+
+  /** Removes all containers and networks, and ends the daemon. */
+  async #clear(): Promise<boolean> {
+    const dead = this.#process!.exitCode !== null || this.#process!.signalCode !== null;
+    try {
+      if (dead) await this.boot();
       const ids = (await this.gantry(["ps", "-aq"])).stdout.trim().split("\n").filter(Boolean);
       if (ids.length > 0) await this.gantry(["rm", "-f", "-v", ...ids]);
       await this.gantry(["network", "prune", "-f"]);
       await this.shutDown();
+      return true;
+    } catch (error) {
+      console.error(error);
+      return false;
     }
-    for (const { target } of leftMounts(this.root)) Bun.spawnSync(["umount", "-l", target]);
-    rmSync(this.root, { recursive: true, force: true });
   }
 
   async #answers(): Promise<boolean> {
@@ -176,15 +184,6 @@ export async function run(
     child.exited,
   ]);
   return { code, stdout, stderr };
-}
-
-/** Mounts below a directory, innermost first. */
-export function leftMounts(root: string): { target: string }[] {
-  return readFileSync("/proc/self/mounts", "utf8")
-    .split("\n")
-    .map((line) => ({ target: line.split(" ")[1] ?? "" }))
-    .filter(({ target }) => target.startsWith(`${root}/`))
-    .reverse();
 }
 
 /** Pids of processes whose command line has `needle`. */

@@ -1,0 +1,71 @@
+/** The end of a daemon's things without the daemon: what it leaves when it was killed and can't come back. */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+interface Roots {
+  root: string;
+  dataRoot: string;
+  bridge: string;
+}
+
+/** Processes, mounts, links, rules, control groups and files. Nothing there is no error. */
+export function sweep({ root, dataRoot, bridge }: Roots): void {
+  const containers = join(dataRoot, "containers");
+  const groups = existsSync(containers) ? readdirSync(containers).flatMap(groupsOf) : [];
+  for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
+  for (const { target } of leftMounts(root)) Bun.spawnSync(["umount", "-l", target]);
+  const ip = (...args: string[]) => Bun.spawnSync(["ip", ...args]).stdout.toString();
+  const instance = createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
+  for (const line of ip("-o", "link").split("\n")) {
+    const name = /^\d+: ([^:@]+)/.exec(line)?.[1];
+    if (name !== undefined && (name === bridge || line.includes(`alias gantry:${instance}:`)))
+      ip("link", "delete", name);
+  }
+  for (const family of ["ip", "ip6"])
+    Bun.spawnSync(["nft", "delete", "table", family, `gantry_${instance}`], { stderr: "ignore" });
+  for (const group of groups) removeGroup(group);
+  rmSync(root, { recursive: true, force: true });
+}
+
+/** Mounts below a directory, innermost first. */
+export function leftMounts(root: string): { target: string }[] {
+  return readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => ({ target: line.split(" ")[1] ?? "" }))
+    .filter(({ target }) => target.startsWith(`${root}/`))
+    .reverse();
+}
+
+function groupsOf(id: string): string[] {
+  const roots = ["/sys/fs/cgroup", ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`)];
+  return roots.map((path) => join(path, "gantry", id)).filter((path) => existsSync(path));
+}
+
+function pidsIn(group: string): number[] {
+  try {
+    return readFileSync(join(group, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has gone on its own.
+  }
+}
+
+/** The kernel lets a group go a moment after its last process. */
+function removeGroup(group: string): void {
+  for (let tries = 0; tries < 100; tries++) {
+    try {
+      return rmdirSync(group);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EBUSY") return;
+      Bun.sleepSync(10);
+    }
+  }
+}
