@@ -33,6 +33,16 @@ export interface Members {
   alsoTaken(): string[];
 }
 
+const mtuOption = "com.docker.network.driver.mtu";
+
+function checkMtu(text: string | undefined): void {
+  // RFC 791: every link carries 68 bytes; the kernel's links end at 65535.
+  if (text !== undefined && !(/^\d{1,5}$/.test(text) && Number(text) >= 68 && Number(text) <= 65535))
+    throw new InvalidParameter(
+      `invalid value for ${mtuOption}: ${JSON.stringify(text)} is no MTU (68 to 65535)`,
+    );
+}
+
 /** Networks, their bridges and their addresses. Attaching a container is containers/networking.ts. */
 export class NetworkService {
   #table: Table<NetworkRecord>;
@@ -67,6 +77,7 @@ export class NetworkService {
       throw new NotImplemented(
         `network ${name}: Gantry's networks carry IPv4 only so far; leave EnableIPv6 out`,
       );
+    checkMtu(request.options[mtuOption]);
     if (request.ipam.driver !== "default")
       throw new NotFound(`could not find IPAM plugin ${request.ipam.driver}`);
     const id = newId();
@@ -287,7 +298,7 @@ export class NetworkService {
         "com.docker.network.bridge.enable_ip_masquerade": "true",
         "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
         "com.docker.network.bridge.name": options.bridge,
-        "com.docker.network.driver.mtu": "1500",
+        [mtuOption]: "1500",
       },
     });
   }

@@ -62,7 +62,8 @@ function kill(pid: number): void {
 function removeGroup(group: string): void {
   for (let tries = 0; tries < 100; tries++) {
     try {
-      return rmdirSync(group);
+      rmdirSync(group);
+      return;
     } catch (error) {
       if ((error as { code?: string }).code !== "EBUSY") return;
       Bun.sleepSync(10);

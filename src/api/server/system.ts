@@ -1,7 +1,7 @@
 /** System endpoints (Engine API, tag "System"). */
 import { release } from "node:os";
 import type { EngineEvent } from "../../engine/types.ts";
-import { Unauthorized } from "../../lib/errors.ts";
+import { InvalidParameter, Unauthorized } from "../../lib/errors.ts";
 import { authSchema, toCredentials } from "./auth.ts";
 import { summary } from "./encode-container.ts";
 import { imageSummary } from "./encode-image.ts";
@@ -53,6 +53,10 @@ export const systemRoutes: Route[] = [
       const credentials = toCredentials(body);
       if (!credentials) throw new Unauthorized("no credentials given");
       const domain = (body.serveraddress || "docker.io").replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+      if (!/^(?:[\w.-]+|\[[\da-fA-F:]+\])(?::\d{1,5})?$/.test(domain))
+        throw new InvalidParameter(
+          `invalid registry address ${JSON.stringify(body.serveraddress)}: host[:port] is wanted`,
+        );
       const { status, identityToken } = await x.engine.images.login(domain, credentials);
       x.json({ Status: status, IdentityToken: identityToken ?? "" });
     },

@@ -1,9 +1,11 @@
-import { lstatSync, mkdirSync, readlinkSync, rmSync, type Stats } from "node:fs";
+import { fstatSync, lstatSync, mkdirSync, readlinkSync, rmSync, type Stats } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, posix } from "node:path";
 import { finished, type Readable } from "node:stream";
-import { Forbidden, InvalidParameter, NotFound } from "../../lib/errors.ts";
-import { resolveInRoot } from "../../store/index.ts";
+import { Forbidden, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import { Descriptor, O_PATH, openInRoot } from "../../linux/fs.ts";
+import { Errno } from "../../linux/libc.ts";
+import { resolveUser } from "../../runtime/index.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, PathStat } from "../types.ts";
 import { isRunning } from "./state.ts";
@@ -50,7 +52,11 @@ function locate(
     )
     .sort((a, b) => b.destination.length - a.destination.length)[0];
   if (mount)
-    return { root: mount.source, path: clean.slice(mount.destination.length) || "/", readOnly: !mount.rw };
+    return {
+      root: mount.source,
+      path: posix.join("/", mount.subpath ?? "", clean.slice(mount.destination.length)),
+      readOnly: !mount.rw,
+    };
   return { root: tree.root, path: clean, readOnly: record.hostConfig.ReadonlyRootfs };
 }
 
@@ -91,17 +97,39 @@ export async function putArchive(
 ): Promise<void> {
   using tree = new Tree(context, record);
   const place = locate(record, tree, path);
-  const target = resolveInRoot(place.root, place.path);
-  const stat = lstatSync(target, { throwIfNoEntry: false });
-  if (!stat) throw new NotFound(`Could not find the file ${path} in container ${record.id}`);
-  if (!stat.isDirectory()) throw new InvalidParameter("extraction point is not a directory");
+  using target = openInside(record, place.root, place.path, path);
+  if (!fstatSync(target.fd).isDirectory()) throw new InvalidParameter("extraction point is not a directory");
   if (place.readOnly)
     throw new Forbidden(
       place.root === tree.root
         ? "container rootfs is marked read-only"
         : "mounted volume is marked read-only",
     );
-  await context.store.layers.extract(tar, target, { noOverwriteDirNonDir: options.noOverwriteDirNonDir });
+  // What Docker's name for it doesn't say: the files become those of the user that the container runs as.
+  const { User } = record.config;
+  const owner = options.copyUidGid && User ? await resolveUser(tree.root, User, []) : undefined;
+  // By its descriptor: a process in the container could put a link in the path's way meanwhile.
+  await context.store.layers.extract(tar, `/proc/self/fd/${target.fd}`, {
+    noOverwriteDirNonDir: options.noOverwriteDirNonDir,
+    owner: owner && { uid: owner.uid, gid: owner.gid },
+  });
+}
+
+/**
+ * What `path` means to a process whose root is `root`; links never lead out, whatever changes meanwhile.
+ * @param asked how the caller named it
+ */
+function openInside(record: ContainerRecord, root: string, path: string, asked: string): Descriptor {
+  using directory = Descriptor.directory(root);
+  try {
+    return new Descriptor(openInRoot(directory.fd, path, O_PATH));
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    if (error.code === "ENOENT")
+      throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+    if (error.code === "ENOTDIR") throw new NotFound(`${asked}: not a directory`);
+    throw new InvalidParameter(`invalid path ${asked}: ${error.code}`, { cause: error });
+  }
 }
 
 /** The whole tree as a tar, volumes left out, as `docker export`. */
@@ -143,10 +171,9 @@ export async function changes(
 function statIn(record: ContainerRecord, place: { root: string; path: string }, asked: string): PathStat {
   // The last component is not followed (unless the path ends in a slash): a link is copied as a link.
   const follow = asked.endsWith("/") || place.path === "/";
-  const target = follow
-    ? resolveInRoot(place.root, place.path)
-    : join(resolveInRoot(place.root, dirname(place.path)), basename(place.path));
-  const stat = lstatSync(target, { throwIfNoEntry: false });
+  using opened = openInside(record, place.root, follow ? place.path : dirname(place.path), asked);
+  const target = `/proc/self/fd/${opened.fd}/${basename(place.path)}`;
+  const stat = follow ? fstatSync(opened.fd) : statOf(target);
   if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
   if (asked.endsWith("/") && !stat.isDirectory()) throw new InvalidParameter(`${asked}: not a directory`);
   return {
@@ -156,6 +183,15 @@ function statIn(record: ContainerRecord, place: { root: string; path: string }, 
     mtime: stat.mtimeMs,
     linkTarget: stat.isSymbolicLink() ? readlinkSync(target) : "",
   };
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A file in the place of a directory, or a name that no file can have.
+    throw new NotFound(`Could not find the file: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Go's os.FileMode: its own type bits above the nine permission bits. */

@@ -5,6 +5,8 @@ import type { ResourceSpec } from "../../runtime/types.ts";
 import type { DeviceRate, HostConfig } from "../config.ts";
 
 const mebibyte = 1024 * 1024;
+/** The kernel's PID_MAX_LIMIT. */
+const mostPids = 4_194_304;
 const leastMemory = 6 * mebibyte;
 
 /** For a create, and for what an update would come to. @throws InvalidParameter in Docker's words */
@@ -17,6 +19,10 @@ export function checkLimits(host: HostConfig): void {
   refuse(
     Memory > 0 && MemorySwap > 0 && MemorySwap < Memory,
     "Minimum memoryswap limit should be larger than memory limit, see usage",
+  );
+  refuse(
+    MemorySwap < -1,
+    `Invalid value: ${MemorySwap}, memory-swap is -1 (no limit) or the sum of memory and swap`,
   );
   refuse(
     Memory === 0 && MemorySwap > 0,
@@ -39,6 +45,10 @@ export function checkLimits(host: HostConfig): void {
   refuse(weight(host.BlkioWeight), "Range of blkio weight is from 10 to 1000");
   for (const { Path, Weight } of host.BlkioWeightDevice ?? [])
     refuse(weight(Weight), `Range of blkio weight is from 10 to 1000: ${Path}`);
+  refuse(
+    host.PidsLimit !== null && host.PidsLimit > mostPids,
+    `Invalid value: ${host.PidsLimit}, a pids limit ends at ${mostPids}`,
+  );
   refuse(host.ShmSize < 0, "SHM size can not be less than 0");
   refuse(
     host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000,
@@ -59,6 +69,7 @@ function checkCpu(host: HostConfig, refuse: (wrong: boolean, message: string) =>
     CpuPeriod !== 0 && (CpuPeriod < 1000 || CpuPeriod > 1_000_000),
     "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
   );
+  refuse(CpuQuota < -1, `Invalid value: ${CpuQuota}, a CPU quota is -1 (no limit) or 1000 at least`);
   refuse(CpuQuota > 0 && CpuQuota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
   refuse(host.CpuShares < 0, `invalid CPU shares (${host.CpuShares}): value must be a positive integer`);
   refuse(
