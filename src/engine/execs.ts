@@ -7,7 +7,7 @@ import { containerCapabilities, resolveUser, StartFailure } from "../runtime/ind
 import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
 import { eventAttributes } from "./containers/create.ts";
 import { linkEnvironment } from "./containers/links.ts";
-import { processEnv } from "./containers/spec.ts";
+import { processEnv, rlimits } from "./containers/spec.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths } from "./context.ts";
 import type { ExecConfig, ExecRecord, Execs } from "./types.ts";
@@ -193,7 +193,7 @@ export class ExecService implements Execs {
       noNewPrivileges: (host.SecurityOpt ?? []).some((option) =>
         /^no-new-privileges([:=]true)?$/.test(option),
       ),
-      rlimits: [],
+      rlimits: rlimits(this.context, host),
     };
   }
 

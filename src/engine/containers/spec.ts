@@ -128,7 +128,8 @@ function parseProfile(text: string): object {
   throw new InvalidParameter("Decoding seccomp profile failed: it is not a JSON object");
 }
 
-function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimits"] {
+/** `--ulimit` over the daemon's defaults; for the container's process and for its execs. @throws InvalidParameter */
+export function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimits"] {
   const asked = host.Ulimits ?? [];
   const defaults = context.options.defaultUlimits.filter(
     (limit) => !asked.some((other) => other.Name === limit.Name),
