@@ -6,6 +6,7 @@ import { Demultiplexer, frame } from "../lib/stdcopy.ts";
 import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
 import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
 import { eventAttributes } from "./containers/create.ts";
+import { DeferredDuplex } from "./containers/deferred.ts";
 import { linkEnvironment } from "./containers/links.ts";
 import { processEnv, rlimits } from "./containers/spec.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
@@ -20,6 +21,8 @@ interface Exec {
   container: Container;
   process?: MonitoredProcess;
   started: boolean;
+  /** Settles when the process of an attached exec runs, or can't. */
+  launch?: Promise<void>;
 }
 
 /** Processes added to running containers. They live in memory: a new daemon knows of none, the process goes on. */
@@ -56,34 +59,48 @@ export class ExecService implements Execs {
     this.#checkRunning(exec.container);
     if (exec.started) throw new Conflict(`exec command ${id} is already running`);
     exec.started = true;
-    let stream: Duplex | undefined;
     try {
-      const attached = !options.detach && (config.attachStdin || config.attachStdout || config.attachStderr);
-      await this.#run(exec, options.consoleSize ?? config.consoleSize, async (process) => {
-        if (!attached) return;
-        stream = await process.attach({
-          stdin: config.attachStdin,
-          stdout: config.attachStdout,
-          stderr: config.attachStderr,
-        });
-      });
+      const spec = await this.#processSpec(exec.container, config, options.consoleSize ?? config.consoleSize);
+      if (options.detach || !(config.attachStdin || config.attachStdout || config.attachStderr)) {
+        await this.#run(exec, spec);
+        return undefined;
+      }
+      // The stream comes before the process, as in Docker: there are clients that lose what comes with its head.
+      const stream = new DeferredDuplex();
+      exec.launch = this.#launch(exec, spec, stream);
       return stream;
     } catch (error) {
-      exec.record.exitCode = error instanceof StartFailure ? error.exitCode : 126;
-      this.#retire(exec);
-      if (options.detach || !(error instanceof StartFailure)) throw error;
-      // By now Docker's client reads a stream: the message goes there, the code to the exec's record.
-      const text = Buffer.from(`${messageOf(error)}\r\n`);
-      const told = new PassThrough();
-      told.end(config.tty ? text : frame(1, text));
-      return told;
+      this.#failed(exec, error);
+      throw error;
     }
   }
 
+  /** Never rejects: by now the client reads a stream, so the message goes there and the code to the record. */
+  async #launch(exec: Exec, spec: ProcessSpec, stream: DeferredDuplex): Promise<void> {
+    const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr, tty } = exec.record.config;
+    try {
+      await this.#run(exec, spec, async (process) => {
+        stream.connect(await process.attach({ stdin, stdout, stderr }));
+      });
+    } catch (error) {
+      this.#failed(exec, error);
+      const text = Buffer.from(`${messageOf(error)}\r\n`);
+      const told = new PassThrough();
+      told.end(tty ? text : frame(1, text));
+      stream.connect(told);
+    }
+  }
+
+  #failed(exec: Exec, error: unknown): void {
+    exec.record.exitCode = error instanceof StartFailure ? error.exitCode : 126;
+    this.#retire(exec);
+  }
+
   async resize(id: string, size: { width: number; height: number }): Promise<void> {
-    const { process } = this.#find(id);
-    if (!process) throw new Conflict(`exec ${id} is not running`);
-    await process.resize(size.width, size.height);
+    const exec = this.#find(id);
+    await exec.launch;
+    if (!exec.process) throw new Conflict(`exec ${id} is not running`);
+    await exec.process.resize(size.width, size.height);
   }
 
   get(id: string): ExecRecord {
@@ -117,7 +134,8 @@ export class ExecService implements Execs {
     const demultiplexer = new Demultiplexer((_stream, data) => {
       if (output.length < 4096) output += data.toString();
     });
-    await this.#run(exec, undefined, async (process) => {
+    const spec = await this.#processSpec(container, config, undefined);
+    await this.#run(exec, spec, async (process) => {
       const stream = await process.attach({ stdin: false, stdout: true, stderr: true });
       stream.on("data", (chunk: Buffer) => demultiplexer.push(chunk));
     });
@@ -135,14 +153,13 @@ export class ExecService implements Execs {
 
   async #run(
     exec: Exec,
-    consoleSize: [number, number] | undefined,
-    onAttachable: (process: Pick<MonitoredProcess, "attach">) => Promise<void>,
+    spec: ProcessSpec,
+    onAttachable?: (process: Pick<MonitoredProcess, "attach">) => Promise<void>,
   ): Promise<void> {
     const { record, container } = exec;
     const stateDir = paths.execDir(this.context.options, record.id);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     try {
-      const spec = await this.#processSpec(container, record.config, consoleSize);
       exec.process = await this.context.runtime.exec(container.record.id, spec, {
         execId: record.id,
         stateDir,

@@ -11,12 +11,15 @@ function requestFor(streams: { stdin: boolean; stdout: boolean; stderr: boolean 
 /**
  * Resolves when the monitor has taken the attacher in, so that it misses nothing from then on. A monitor that
  * is gone gives a stream that has ended.
+ * @param exitKnown settles when the daemon has learned of the exit: the stream ends after that, so that who has
+ * read it all and asks for the exit code gets it
  */
 export async function attachTo(
   socketPath: string,
   streams: { stdin: boolean; stdout: boolean; stderr: boolean },
+  exitKnown: Promise<void>,
 ): Promise<Duplex> {
-  const stream = new AttachStream();
+  const stream = new AttachStream(exitKnown);
   try {
     const socket = await Bun.connect({ unix: socketPath, allowHalfOpen: true, socket: stream.handlers });
     stream.socket = socket;
@@ -39,7 +42,7 @@ class AttachStream extends Duplex {
   #onWritten: ((error?: Error | null) => void) | undefined;
   #finishing = false;
 
-  constructor() {
+  constructor(private readonly exitKnown: Promise<void>) {
     super({ allowHalfOpen: true, readableHighWaterMark: 256 * 1024, writableHighWaterMark: 64 * 1024 });
   }
 
@@ -66,7 +69,8 @@ class AttachStream extends Duplex {
     if (this.#over) return;
     this.#over = true;
     this.#accepted.resolve();
-    this.push(null);
+    // One turn later, when whoever waits for the exit has written it down.
+    void this.exitKnown.then(() => setImmediate(() => this.destroyed || this.push(null)));
     this.socket?.end();
     this.#settleWrite();
   }

@@ -54,7 +54,7 @@ export async function startMonitored(command: MonitorCommand, options: StartOpti
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
     const attach = (streams: Parameters<MonitoredProcess["attach"]>[0]) =>
-      attachTo(socketPath(stateDir), streams);
+      attachTo(socketPath(stateDir), streams, control.closed);
     await options.onAttachable?.({ attach });
     options.signal?.throwIfAborted();
     control.send("go");
@@ -150,7 +150,7 @@ export class Monitored implements MonitoredProcess {
   }
 
   attach(streams: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<Duplex> {
-    return attachTo(socketPath(this.stateDir), streams);
+    return attachTo(socketPath(this.stateDir), streams, this.control?.closed ?? Promise.resolve());
   }
 
   async resize(width: number, height: number): Promise<void> {
