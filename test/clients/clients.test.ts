@@ -9,10 +9,17 @@ beforeAll(async () => {
 });
 afterAll(() => daemon?.[Symbol.asyncDispose]());
 
+/** Node as people have it; bun where the machine's is too old for these clients. */
+function node(): string {
+  const found = Bun.which("node");
+  const version = found ? Bun.spawnSync([found, "--version"]).stdout.toString().trim() : "v0.0.0";
+  return found && Bun.semver.satisfies(version.slice(1), ">=20.18.1") ? found : process.execPath;
+}
+
 test.each([
   ["docker-py", ["/usr/bin/python3", "docker_py.py"]],
-  ["dockerode", ["node", "dockerode.mjs"]],
-  ["testcontainers", ["node", "testcontainers.mjs"]],
+  ["dockerode", [node(), "dockerode.mjs"]],
+  ["testcontainers", [node(), "testcontainers.mjs"]],
 ])("%s drives the engine", async (_, [program, script]) => {
   const { code, stdout, stderr } = await run([program!, join(import.meta.dir, script!)], {
     // Its helper that clears up after a crash is an image of Docker Hub's.

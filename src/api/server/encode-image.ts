@@ -33,6 +33,8 @@ export function imageInspection({ record, repoTags, repoDigests }: ImageSummary,
     Os: config.os,
     Size: record.size,
     ...(version < 44 && { VirtualSize: record.size }),
+    // Gone from Docker with 1.45; docker-compose 1.x reads it whatever the version, and fails with Docker since then.
+    ContainerConfig: runConfig(),
     GraphDriver: { Data: null, Name: "overlay2" },
     RootFS: { Type: "layers", Layers: record.layers.map((layer) => layer.diffId) },
     Metadata: { LastTagTime: rfc3339(undefined) },
