@@ -1,0 +1,225 @@
+/** Images, networks, volumes, builds, events and the system as the engine's callers see them; see types.ts. */
+import type { Readable } from "node:stream";
+import type { BuildEvent, BuildRequest, BuildResult } from "../build/types.ts";
+import type { Digest } from "../lib/digest.ts";
+import type { Platform } from "../lib/oci.ts";
+import type { Credentials } from "../registry/types.ts";
+import type { ImageRecord } from "../store/types.ts";
+import type { EndpointConfig } from "./config.ts";
+import type { ContainerRecord, Filters } from "./container-types.ts";
+
+/** Progress of pull, push and load, in Docker's JSON message terms. */
+export interface ProgressMessage {
+  id?: string;
+  status: string;
+  /** Text to print as it is, instead of a status (load). */
+  stream?: string;
+  progressDetail?: { current?: number; total?: number };
+  aux?: object;
+}
+export type OnProgress = (message: ProgressMessage) => void;
+
+export interface ImageSummary {
+  record: ImageRecord;
+  repoTags: string[];
+  repoDigests: string[];
+  containers: number;
+  sharedSize: number;
+}
+
+export interface EngineImages {
+  list(options: { all: boolean; filters: Filters }): ImageSummary[];
+  /** By id, prefix or reference. @throws NotFound "No such image: x" */
+  get(target: string): ImageSummary;
+  history(
+    target: string,
+  ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[];
+  pull(
+    reference: string,
+    options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
+    onProgress: OnProgress,
+  ): Promise<void>;
+  /** All tags of a repository when `tag` is missing and `all`. */
+  push(
+    reference: string,
+    options: { tag?: string; auth?: Credentials; signal: AbortSignal },
+    onProgress: OnProgress,
+  ): Promise<void>;
+  tag(target: string, repository: string, tag: string): void;
+  remove(
+    target: string,
+    options: { force: boolean; noPrune: boolean },
+  ): Promise<({ untagged: string } | { deleted: string })[]>;
+  prune(
+    filters: Filters,
+  ): Promise<{ deleted: ({ untagged: string } | { deleted: string })[]; bytes: number }>;
+  /** Docker archive that is an OCI layout too. */
+  save(targets: string[], signal: AbortSignal): Promise<Readable>;
+  load(tar: Readable, onProgress: OnProgress, signal: AbortSignal): Promise<void>;
+  importTar(
+    tar: Readable,
+    options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+    signal: AbortSignal,
+  ): Promise<Digest>;
+  login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
+}
+
+export interface NetworkRecord {
+  id: string;
+  name: string;
+  createdAt: number;
+  driver: "bridge" | "host" | "null";
+  scope: "local";
+  internal: boolean;
+  attachable: boolean;
+  ingress: boolean;
+  enableIPv4: boolean;
+  enableIPv6: boolean;
+  ipam: {
+    driver: string;
+    options: Record<string, string>;
+    config: { subnet: string; gateway?: string; ipRange?: string; auxAddresses?: Record<string, string> }[];
+  };
+  options: Record<string, string>;
+  labels: Record<string, string>;
+  bridge: string;
+}
+
+export interface NetworkInspection extends NetworkRecord {
+  containers: Record<
+    string,
+    { name: string; endpointId: string; macAddress: string; ipv4Address: string; ipv6Address: string }
+  >;
+}
+
+export interface CreateNetwork {
+  name: string;
+  driver: string;
+  internal: boolean;
+  attachable: boolean;
+  enableIPv6: boolean;
+  ipam: {
+    driver: string;
+    options: Record<string, string>;
+    config: { subnet?: string; gateway?: string; ipRange?: string; auxAddresses?: Record<string, string> }[];
+  };
+  options: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+export interface EngineNetworks {
+  create(request: CreateNetwork): Promise<{ id: string; warning: string }>;
+  /** @throws NotFound "network x not found" */
+  get(target: string): NetworkInspection;
+  list(filters: Filters): NetworkRecord[];
+  remove(target: string): Promise<void>;
+  connect(target: string, container: string, endpoint: EndpointConfig): Promise<void>;
+  disconnect(target: string, container: string, force: boolean): Promise<void>;
+  prune(filters: Filters): Promise<string[]>;
+}
+
+export interface VolumeRecord {
+  name: string;
+  driver: string;
+  mountpoint: string;
+  createdAt: number;
+  labels: Record<string, string>;
+  options: Record<string, string>;
+  anonymous: boolean;
+}
+
+export interface EngineVolumes {
+  /** Returns the existing one when name and driver agree. */
+  create(request: {
+    name?: string;
+    driver: string;
+    options: Record<string, string>;
+    labels: Record<string, string>;
+  }): Promise<VolumeRecord>;
+  /** @throws NotFound "get x: no such volume" */
+  get(name: string): VolumeRecord;
+  list(filters: Filters): VolumeRecord[];
+  remove(name: string, force: boolean): Promise<void>;
+  prune(filters: Filters): Promise<{ removed: string[]; bytes: number }>;
+  /** Bytes used, and containers that use it. */
+  usage(name: string): Promise<{ size: number; refCount: number }>;
+}
+
+export interface EngineEvent {
+  type: "container" | "image" | "volume" | "network" | "daemon" | "builder";
+  action: string;
+  actor: { id: string; attributes: Record<string, string> };
+  timeNs: bigint;
+}
+
+export interface Events {
+  /** Past ones since `since`, then live until `until` or abort. */
+  subscribe(
+    options: { since?: bigint; until?: bigint; filters: Filters },
+    signal: AbortSignal,
+  ): AsyncIterable<EngineEvent>;
+}
+
+/** What info needs that only the engine knows; the rest (host facts) the API reads through it too. */
+export interface SystemInfo {
+  id: string;
+  name: string;
+  dataRoot: string;
+  containers: number;
+  running: number;
+  paused: number;
+  stopped: number;
+  images: number;
+  kernelVersion: string;
+  operatingSystem: string;
+  osVersion: string;
+  architecture: string;
+  cpus: number;
+  memoryTotal: number;
+  cgroupVersion: "1" | "2";
+  defaultRuntime: string;
+  runtimes: Record<string, { path: string }>;
+  runtimeVersion: string;
+  mirrors: string[];
+  insecureRegistries: string[];
+  labels: string[];
+  startedAt: number;
+  warnings: string[];
+  eventListeners: number;
+  httpProxy: string;
+  httpsProxy: string;
+  noProxy: string;
+  addressPools: { base: string; size: number }[];
+}
+
+export interface DiskUsage {
+  images: ImageSummary[];
+  layersSize: number;
+  containers: { record: ContainerRecord; rw: number; rootFs: number }[];
+  volumes: { record: VolumeRecord; size: number; refCount: number }[];
+  buildCache: {
+    id: string;
+    parents: string[];
+    description: string;
+    size: number;
+    createdAt: number;
+    lastUsedAt: number;
+    usageCount: number;
+    inUse: boolean;
+    shared: boolean;
+  }[];
+}
+
+export interface Builds {
+  /** Extracts `context` (tar, any compression) and builds. `remote`: a git or http URL, or "" . */
+  build(
+    context: Readable,
+    request: Omit<BuildRequest, "contextDir" | "tags"> & {
+      tags: string[];
+      auth: Record<string, Credentials>;
+    },
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<BuildResult>;
+  prune(options: { all: boolean; filters: Filters }): Promise<{ removed: string[]; bytes: number }>;
+}
