@@ -181,3 +181,70 @@ test("a device that its vendor describes brings its node, mounts and variables",
     if (!wasThere) rmSync("/etc/cdi", { recursive: true });
   }
 });
+
+test("why tells who ended a container, and what it said last", async () => {
+  const why = (name: string) => daemon.ok(["why", name]);
+  await daemon.ok([
+    "run",
+    "-d",
+    "--name",
+    "asked",
+    "busybox",
+    "sh",
+    "-c",
+    "echo last words; exec sleep 1000",
+  ]);
+  expect(await why("asked")).toStartWith("asked is running");
+  await daemon.docker(["stop", "-t", "0", "asked"]);
+  expect(await why("asked")).toMatch(
+    /exit code 137.*\nDocker-Client\/28\S* .*asked to stop it, with SIGTERM; it did not end in time/,
+  );
+  expect(await why("asked")).toEndWith("Its last output:\n  last words");
+  await daemon.gantry(["run", "--name", "failed", "busybox", "sh", "-c", "exit 3"]);
+  expect(await why("failed")).toContain(
+    "exit code 3, after less than a second.\nIts program failed on its own.",
+  );
+  const hungry = "dd if=/dev/zero of=/dev/shm/big bs=1M count=100";
+  await daemon.gantry([
+    "run",
+    "--name",
+    "hungry",
+    "-m",
+    "16m",
+    "--shm-size",
+    "200m",
+    "busybox",
+    "sh",
+    "-c",
+    hungry,
+  ]);
+  expect(await why("hungry")).toContain("more memory than its limit of 16MiB (--memory)");
+  await daemon.crash();
+  await daemon.boot();
+  expect(JSON.parse(await daemon.ok(["why", "--json", "asked"])).Asked.What).toBe("stop");
+  await daemon.ok(["rm", "asked", "failed", "hungry"]);
+});
+
+test("run --wait returns when the container is healthy, or says why it never will be", async () => {
+  const run = (name: string, check: string, script: string, ...flags: string[]) =>
+    daemon.gantry([
+      ...["run", "-d", "--wait", "--name", name, "--health-cmd", check, "--health-interval", "100ms"],
+      ...["--health-retries", "2", ...flags, "busybox", "sh", "-c", script],
+    ]);
+  const good = await run(
+    "good",
+    "test -f /ready",
+    "sleep 0.3; touch /ready; sleep 1000",
+    "--health-start-period",
+    "5s",
+  );
+  expect(good.code).toBe(0);
+  expect(await daemon.ok(["inspect", "-f", "{{.State.Health.Status}}", good.stdout.trim()])).toBe("healthy");
+  const bad = await run("bad", "echo broken; exit 1", "sleep 1000");
+  expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining("is unhealthy: broken") });
+  const gone = await run("gone", "true", "exit 4");
+  expect(gone).toMatchObject({ code: 1, stderr: expect.stringContaining("ended with exit code 4") });
+  const late = await run("late", "false", "sleep 1000", "--wait-timeout", "1", "--health-retries", "1000");
+  expect(late).toMatchObject({ code: 1, stderr: expect.stringContaining("not healthy after 1 seconds") });
+  await daemon.ok(["rm", "-f", "good", "bad", "gone", "late"]);
+});

@@ -49,6 +49,7 @@ const modules: readonly Module[] = [
   from(() => import("./container/stats.ts"), { command: "container stats, stats" }),
   from(() => import("./container/update.ts"), { command: "container update, update" }),
   from(() => import("./container/commit.ts"), { command: "container commit, commit" }),
+  from(() => import("./container/why.ts"), { command: "container why, why" }),
   from(() => import("./container/cp.ts"), { command: "container cp, cp" }),
   from(() => import("./image/files.ts"), {
     exportContainer: "container export, export",

@@ -21,6 +21,17 @@ export interface HealthState {
   log: { start: number; end: number; exitCode: number; output: string }[];
 }
 
+/** Who wanted a container to end. */
+export interface EndRequest {
+  what: "stop" | "restart" | "kill";
+  /** Number of the first signal that was sent for it. */
+  signal: number;
+  /** How the client names itself (User-Agent). */
+  by: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
 export interface ContainerState {
   status: ContainerStatus;
   pid: number;
@@ -31,6 +42,8 @@ export interface ContainerState {
   startedAt?: number;
   finishedAt?: number;
   health?: HealthState;
+  /** The last request to end this run. */
+  asked?: EndRequest;
 }
 
 /** A mount as resolved at create. */
@@ -134,6 +147,14 @@ export interface StatsSample {
   networks: Record<string, InterfaceCounters>;
 }
 
+export interface StopOptions {
+  signal?: string;
+  /** Seconds; -1 waits for ever. */
+  timeout?: number;
+  /** How the client names itself. */
+  by?: string;
+}
+
 export interface Containers {
   create(request: CreateContainer): Promise<{ id: string; warnings: string[] }>;
   /** @throws NotFound "No such container: x" */
@@ -143,9 +164,9 @@ export interface Containers {
   /** @throws NotModified when it runs */
   start(target: string): Promise<void>;
   /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
-  stop(target: string, options: { signal?: string; timeout?: number }): Promise<void>;
-  restart(target: string, options: { signal?: string; timeout?: number }): Promise<void>;
-  kill(target: string, signal?: string): Promise<void>;
+  stop(target: string, options: StopOptions): Promise<void>;
+  restart(target: string, options: StopOptions): Promise<void>;
+  kill(target: string, options: { signal?: string; by?: string }): Promise<void>;
   pause(target: string): Promise<void>;
   unpause(target: string): Promise<void>;
   rename(target: string, name: string): Promise<void>;

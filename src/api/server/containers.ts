@@ -1,9 +1,15 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
+
+import type { StopOptions } from "../../engine/types.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
+import { ending } from "./encode-ending.ts";
 import { parsePlatform } from "./fields.ts";
 import type { Route } from "./router.ts";
+
+/** Lines of output that the story of an end shows. */
+const lastLines = 5;
 
 const waitConditions = {
   "": "not-running",
@@ -77,7 +83,10 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/kill",
     async handle(x) {
-      await x.engine.containers.kill(x.params.id!, x.text("signal") || undefined);
+      await x.engine.containers.kill(x.params.id!, {
+        signal: x.text("signal") || undefined,
+        by: clientOf(x),
+      });
       x.empty(204);
     },
   },
@@ -159,6 +168,20 @@ export const containerRoutes: Route[] = [
     },
   },
   {
+    // Gantry's own: what is known of a container's end.
+    method: "GET",
+    path: "/containers/{id}/why",
+    async handle(x) {
+      const record = x.engine.containers.get(x.params.id!);
+      const query = { follow: false, stdout: true, stderr: true, tail: lastLines };
+      const lines: string[] = [];
+      if (record.logPath !== "")
+        for await (const { data } of x.engine.containers.logs(record.id, query, x.signal))
+          lines.push(Buffer.from(data).toString().trimEnd());
+      x.json(ending(record, lines));
+    },
+  },
+  {
     method: "GET",
     path: "/containers/{id}/changes",
     async handle(x) {
@@ -199,8 +222,15 @@ export const containerRoutes: Route[] = [
 
 type Exchange = Parameters<Route["handle"]>[0];
 
-function stopOptions(x: Exchange): { signal?: string; timeout?: number } {
-  return { signal: x.text("signal") || undefined, timeout: x.integer("t") };
+function stopOptions(x: Exchange): StopOptions {
+  return { signal: x.text("signal") || undefined, timeout: x.integer("t"), by: clientOf(x) };
+}
+
+const longestClientName = 200;
+
+/** How the client names itself. */
+function clientOf(x: Exchange): string {
+  return (x.request.headers["user-agent"] ?? "").slice(0, longestClientName);
 }
 
 /** @throws InvalidParameter */

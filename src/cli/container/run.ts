@@ -7,12 +7,15 @@ import { type CreateBody, createBody } from "./create-body.ts";
 import { createContainer } from "./create-container.ts";
 import { createFlags } from "./create-flags.ts";
 import { exitCode } from "./exit-code.ts";
+import { untilReady } from "./ready.ts";
 import { proxySignals, runStreams } from "./streams.ts";
 
 const flags = {
   ...createFlags,
   detach: { kind: "bool", short: "d", help: "Run in the background and print the container's ID" },
   "detach-keys": { kind: "string", help: "Keys that detach from the container" },
+  wait: { kind: "bool", help: "With --detach: return when the container is healthy" },
+  "wait-timeout": { kind: "int", help: "Seconds that --wait waits at most", default: "0" },
   "sig-proxy": { kind: "bool", help: "Pass signals on to the process", default: "true" },
 } as const satisfies Flags;
 
@@ -28,6 +31,7 @@ export const command = defineCommand({
   examples: [
     "run --rm -it busybox sh",
     "run -d --name web -p 8080:80 --restart unless-stopped nginx",
+    "run -d --wait --health-cmd 'redis-cli ping' redis",
     'run --rm -v "$PWD":/src -w /src busybox ls -l',
   ],
   async run(context, parsed) {
@@ -39,6 +43,7 @@ export const command = defineCommand({
     if (detach && values.attach.length > 0) {
       throw new InvalidParameter("conflicting options: cannot specify both --attach and --detach");
     }
+    if (values.wait && !detach) throw new InvalidParameter("conflicting options: --wait goes with --detach");
     const body = createBody(parsed, detach, context.env, process.cwd());
     if (body.Tty && body.AttachStdin && !isTerminal(stdinFd))
       throw new ExitStatus(1, "the input device is not a TTY");
@@ -46,6 +51,7 @@ export const command = defineCommand({
     if (!body.AttachStdin && !body.AttachStdout && !body.AttachStderr) {
       await start(context, id);
       if (detach) context.line(id);
+      if (values.wait) await untilReady(context, id, values["wait-timeout"]);
       return 0;
     }
     return attached(context, id, body, {

@@ -26,6 +26,7 @@ import type {
   LogQuery,
   PathStat,
   StatsSample,
+  StopOptions,
 } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { commitContainer } from "./commit.ts";
@@ -80,16 +81,16 @@ export class ContainerService implements Containers {
     await this.deps.lifecycle.start(this.#find(target));
   }
 
-  async stop(target: string, options: { signal?: string; timeout?: number }): Promise<void> {
+  async stop(target: string, options: StopOptions): Promise<void> {
     await this.deps.lifecycle.stop(this.#find(target), options);
   }
 
-  async restart(target: string, options: { signal?: string; timeout?: number }): Promise<void> {
+  async restart(target: string, options: StopOptions): Promise<void> {
     await this.deps.lifecycle.restart(this.#find(target), options);
   }
 
-  async kill(target: string, signal?: string): Promise<void> {
-    await this.deps.lifecycle.kill(this.#find(target), signal);
+  async kill(target: string, options: { signal?: string; by?: string }): Promise<void> {
+    await this.deps.lifecycle.kill(this.#find(target), options);
   }
 
   async pause(target: string): Promise<void> {
@@ -158,7 +159,7 @@ export class ContainerService implements Containers {
           `cannot remove container "/${record.name}": container is ${record.state.status}: ${hint}`,
         );
       }
-      await this.deps.lifecycle.kill(container, "SIGKILL").catch((error: unknown) => {
+      await this.deps.lifecycle.kill(container, {}).catch((error: unknown) => {
         // It may have exited on its own in the meantime.
         if (!(error instanceof Conflict)) throw error;
       });

@@ -7,7 +7,7 @@ import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } fr
 import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
-import type { ContainerRecord } from "../types.ts";
+import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { eventAttributes } from "./create.ts";
 import { writeEtcFiles } from "./etc-files.ts";
@@ -63,17 +63,19 @@ export class Lifecycle {
   }
 
   /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
-  async stop(container: Container, options: { signal?: string; timeout?: number }): Promise<void> {
+  async stop(container: Container, options: StopOptions, what: "stop" | "restart" = "stop"): Promise<void> {
     const { record } = container;
     if (!isRunning(record)) {
       if (record.state.status === "restarting") return this.#giveUpRestart(container);
       throw new NotModified(`container ${record.id} is not running`);
     }
+    const signal = parseSignal(options.signal || record.config.StopSignal || "SIGTERM");
     record.hasBeenManuallyStopped = true;
+    record.state.asked = { what, signal, by: options.by ?? "", at: Date.now() };
     this.table.save(container);
     const exited = container.exitHandled;
     const timeout = options.timeout ?? record.config.StopTimeout ?? 10;
-    await this.#signal(container, parseSignal(options.signal || record.config.StopSignal || "SIGTERM"));
+    await this.#signal(container, signal);
     if (record.state.status === "paused") await this.unpause(container);
     const timer =
       timeout < 0
@@ -84,8 +86,8 @@ export class Lifecycle {
     this.#event(container, "stop");
   }
 
-  async restart(container: Container, options: { signal?: string; timeout?: number }): Promise<void> {
-    if (isRunning(container.record)) await this.stop(container, options);
+  async restart(container: Container, options: StopOptions): Promise<void> {
+    if (isRunning(container.record)) await this.stop(container, options, "restart");
     await this.start(container).catch((error: unknown) => {
       if (!(error instanceof NotModified)) throw error;
     });
@@ -93,15 +95,17 @@ export class Lifecycle {
   }
 
   /** @throws Conflict when it does not run, InvalidParameter for an unknown signal */
-  async kill(container: Container, name = "SIGKILL"): Promise<void> {
+  async kill(container: Container, options: { signal?: string; by?: string }): Promise<void> {
     const { record } = container;
-    const signal = parseSignal(name || "SIGKILL");
+    const signal = parseSignal(options.signal || "SIGKILL");
     if (!isRunning(record)) {
       if (record.state.status === "restarting") return this.#giveUpRestart(container);
       throw new Conflict(`cannot kill container: ${record.id}: container ${record.id} is not running`);
     }
     const stopSignal = parseSignal(record.config.StopSignal || "SIGTERM");
     if (signal === constants.signals.SIGKILL || signal === stopSignal) record.hasBeenManuallyStopped = true;
+    record.state.asked = { what: "kill", signal, by: options.by ?? "", at: Date.now() };
+    this.table.save(container);
     const exited = container.exitHandled;
     await this.#signal(container, signal);
     this.#event(container, "kill", { signal: String(signal) });
@@ -207,6 +211,7 @@ export class Lifecycle {
         error: "",
         oomKilled: false,
         health: undefined,
+        asked: undefined,
       });
       this.#follow(container, process);
       this.table.save(container);
