@@ -25,13 +25,20 @@ const nameFor = (engine: Engine, suffix: string) =>
 const sleeper = (engine: Engine, name: string) =>
   engine.command(["run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "10000"]);
 
+const crowdNames = (engine: Engine) => Array.from({ length: crowd }, (_, n) => nameFor(engine, `crowd-${n}`));
+
 export function startCrowd(engine: Engine): void {
-  for (let n = 0; n < crowd; n++) must(sleeper(engine, nameFor(engine, `crowd-${n}`)));
+  for (const name of crowdNames(engine)) must(sleeper(engine, name));
 }
 
 export function endCrowd(engine: Engine): void {
-  const names = Array.from({ length: crowd }, (_, n) => nameFor(engine, `crowd-${n}`));
-  quietly(engine.remove(names));
+  quietly(engine.remove(crowdNames(engine)));
+}
+
+/** All of a crowd by as many clients at once. */
+function burst(engine: Engine): string[] {
+  const script = `for name in ${crowdNames(engine).join(" ")}; do "$@" --name $name busybox sleep 1000 >/dev/null & done; wait`;
+  return ["sh", "-c", script, "sh", ...engine.command(["run", "-d"])];
 }
 
 export function rowsIn(directory: string): Row[] {
@@ -92,6 +99,20 @@ export function rowsIn(directory: string): Row[] {
       before: (engine) =>
         void must(engine.command(["run", "-d", "--name", nameFor(engine, "rm"), "busybox", "sleep", "1000"])),
       command: (engine) => engine.remove([nameFor(engine, "rm")]),
+    },
+    {
+      name: "run-d-burst",
+      title: `${crowd} run -d busybox sleep at once`,
+      target: 0.35,
+      command: burst,
+      after: endCrowd,
+    },
+    {
+      name: "rm-f-burst",
+      title: `rm -f of ${crowd} running containers`,
+      target: 0.3,
+      before: (engine) => void must(burst(engine)),
+      command: (engine) => engine.remove(crowdNames(engine)),
     },
   ];
 }
