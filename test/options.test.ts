@@ -1,7 +1,7 @@
 /** Options of `run` that reach over one container: shared memory, links, devices, limits, and what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { type Result, TestDaemon } from "./support/daemon.ts";
+import { type Result, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -247,4 +247,19 @@ test("run --wait returns when the container is healthy, or says why it never wil
   const late = await run("late", "false", "sleep 1000", "--wait-timeout", "1", "--health-retries", "1000");
   expect(late).toMatchObject({ code: 1, stderr: expect.stringContaining("not healthy after 1 seconds") });
   await daemon.ok(["rm", "-f", "good", "bad", "gone", "late"]);
+});
+
+test("an unhealthy container is restarted when that is asked for", async () => {
+  await daemon.ok([
+    ...["run", "-d", "--name", "ill", "--restart-unhealthy", "--health-cmd", "test ! -f /ill"],
+    ...["--health-interval", "100ms", "--health-retries", "2", "--stop-timeout", "0", "-v", "lives:/lives"],
+    ...["busybox", "sh", "-c", "rm -f /ill; echo life >> /lives/count; sleep 1000"],
+  ]);
+  await daemon.ok(["exec", "ill", "touch", "/ill"]);
+  const lives = () => daemon.gantry(["exec", "ill", "grep", "-c", "life", "/lives/count"]);
+  await until(async () => (await lives()).stdout.trim() === "2", "its second life");
+  const healthy = async () =>
+    (await daemon.ok(["inspect", "-f", "{{.State.Health.Status}}", "ill"])) === "healthy";
+  await until(healthy, "its health");
+  await daemon.ok(["rm", "-f", "-v", "ill"]);
 });

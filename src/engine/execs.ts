@@ -131,6 +131,8 @@ export class ExecService implements Execs {
       started: true,
     };
     let output = "";
+    /** All that it printed is there. */
+    const said = Promise.withResolvers<void>();
     const demultiplexer = new Demultiplexer((_stream, data) => {
       if (output.length < 4096) output += data.toString();
     });
@@ -138,6 +140,8 @@ export class ExecService implements Execs {
     await this.#run(exec, spec, async (process) => {
       const stream = await process.attach({ stdin: false, stdout: true, stderr: true });
       stream.on("data", (chunk: Buffer) => demultiplexer.push(chunk));
+      stream.on("close", said.resolve);
+      stream.on("end", said.resolve);
     });
     const expired = Symbol();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -145,8 +149,11 @@ export class ExecService implements Execs {
       timer = setTimeout(() => resolve(expired), timeoutMs);
     });
     const outcome = await Promise.race([exec.process!.exited, timeout]);
-    clearTimeout(timer);
-    if (outcome !== expired) return { exitCode: outcome.exitCode, output };
+    if (outcome !== expired) {
+      await Promise.race([said.promise, timeout]);
+      clearTimeout(timer);
+      return { exitCode: outcome.exitCode, output };
+    }
     this.#killTree(exec.process!.pid);
     return { exitCode: -1, output: `Health check exceeded timeout (${timeoutMs / 1000}s)` };
   }

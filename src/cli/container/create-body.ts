@@ -52,7 +52,10 @@ export function createBody(
     Image: image,
     Volumes: volumes,
     WorkingDir: flags.workdir,
-    Labels: keyValues([...readLabelFiles(flags["label-file"]), ...flags.label]),
+    Labels: {
+      ...keyValues([...readLabelFiles(flags["label-file"]), ...flags.label]),
+      ...(flags["restart-unhealthy"] && { "gantry.restart-unhealthy": "true" }),
+    },
     StopSignal: flags["stop-signal"],
     StopTimeout: flags["stop-timeout"],
     Healthcheck: healthcheck(flags, given),

@@ -83,6 +83,7 @@ export const createFlags = {
   pull: { kind: "string", help: "Pull the image before: always, missing or never", default: "missing" },
   quiet: { kind: "bool", short: "q", help: "Don't show the progress of a pull" },
   "read-only": { kind: "bool", help: "Mount the root filesystem read-only" },
+  "restart-unhealthy": { kind: "bool", help: "Restart when the health check fails for good" },
   restart: {
     kind: "string",
     help: "Restart policy: no, on-failure[:N], always, unless-stopped",

@@ -22,6 +22,8 @@ import type { Container, ContainerTable } from "./table.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
 const steadyRun = 10_000;
+/** A label, for Docker's API has no field for it: the container is restarted when it becomes unhealthy. */
+const restartUnhealthy = "gantry.restart-unhealthy";
 const maxRestartDelay = 60_000;
 
 export interface LifecycleHooks {
@@ -238,8 +240,16 @@ export class Lifecycle {
       changed: (status) => {
         this.table.save(container);
         this.#event(container, `health_status: ${status}`);
+        if (status === "unhealthy" && container.record.config.Labels[restartUnhealthy] === "true")
+          this.#restartUnhealthy(container);
       },
     });
+  }
+
+  #restartUnhealthy(container: Container): void {
+    this.restart(container, { by: "Its failing health check" }).catch((error: unknown) =>
+      console.error(`cannot restart the unhealthy container ${container.record.name}: ${messageOf(error)}`),
+    );
   }
 
   #handleExit(container: Container, exit: ExitRecord): Promise<void> {
