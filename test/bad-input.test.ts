@@ -209,6 +209,9 @@ test("what is not there is 501 and says what", async () => {
   expect(((await response.json()) as { message: string }).message).toBe(
     "swarm mode is not supported by Gantry yet",
   );
-  const gpu = await post("/containers/create", { Image: "busybox", HostConfig: { DeviceRequests: [{}] } });
-  expect(gpu).toEqual({ status: 501, message: "HostConfig.DeviceRequests is not supported yet" });
+  const kernel = await post("/containers/create", {
+    Image: "busybox",
+    HostConfig: { KernelMemoryTCP: 1 << 20 },
+  });
+  expect(kernel).toEqual({ status: 501, message: "HostConfig.KernelMemoryTCP is not supported yet" });
 });
