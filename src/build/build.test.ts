@@ -304,14 +304,17 @@ RUN --mount=from=src,target=/src,rw cat /src/f && touch /src/new
 RUN --mount=type=bind,target=/ctx ls /ctx
 RUN --mount=type=secret,id=s --mount=type=secret,id=e,env=E cat /run/secrets/s && echo $E && stat -c %a /run/secrets/s
 RUN --mount=type=secret,id=none ls /run/secrets 2>/dev/null || echo no secret`;
-    const secrets = { s: Buffer.from("hush"), e: Buffer.from("envy") };
+    const secrets = new Map([
+      ["s", Buffer.from("hush")],
+      ["e", Buffer.from("envy")],
+    ]);
     const files = {
       Dockerfile,
       "sub/file": "from-context\n",
       ".dockerignore": "ignored\nDockerfile\n.dockerignore",
       ignored: "",
     };
-    const built = await lab.build(files, { secrets });
+    const built = await lab.build(files, { secret: async (id) => secrets.get(id) });
     expect(built.output).toBe("700\nkept\nfrom-context\nfrom-stage\nsub\nhushenvy\n400\nno secret\n");
     lab.look(built, (root) => expect(readdirSync(root).sort()).toEqual(["bin", "etc", "tmp"]));
   });

@@ -33,8 +33,12 @@ export interface BuildRequest {
     cpusetCpus?: string;
   };
   ulimits: { name: string; soft: number; hard: number }[];
-  /** `RUN --mount=type=secret`, by id. */
-  secrets?: Record<string, Uint8Array>;
+  /** Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. */
+  contexts?: Record<string, { directory: string } | { image: string }>;
+  /** A secret's bytes by id, asked when a step needs it; undefined: it was not given. */
+  secret?(id: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** A socket that leads to the client's SSH agent, by id (`default`); undefined: it was not given. */
+  ssh?(id: string, signal: AbortSignal): Promise<({ socket: string } & AsyncDisposable) | undefined>;
   /** References to tag, normalized. */
   tags: string[];
 }

@@ -139,7 +139,7 @@ async function prepareMounts(
         break;
       }
       case "secret": {
-        const bytes = session.request.secrets?.[mount.id];
+        const bytes = await session.request.secret?.(mount.id, session.signal);
         if (bytes === undefined) {
           if (mount.required) throw new NotFound(`secret ${mount.id}: not found`);
           break;
