@@ -102,6 +102,7 @@ const modules: readonly Module[] = [
   from(() => import("./system/info.ts"), { command: "system info, info" }),
   from(() => import("./system/inspect.ts"), { command: "inspect" }),
   from(() => import("./system/version.ts"), { command: "version" }),
+  from(() => import("./init/init.ts"), { command: "init" }),
   from(() => import("./auth/login.ts"), { login: "login", logout: "logout" }),
   from(() => import("./completion/completion.ts"), { command: "completion", complete: "__complete" }),
 ];
