@@ -95,8 +95,9 @@ export class DockerfileBuilder implements Builder {
       const dockerfile = parseDockerfile(source.text, source.name);
       const target = request.platform ?? hostPlatform();
       const platform = platformArgs(hostPlatform(), target, request.target);
-      const { buildArgs } = request;
-      return { dockerfile, graph: buildGraph(dockerfile, { buildArgs, platform, target: request.target }) };
+      const { buildArgs, contexts } = request;
+      const options = { buildArgs, contexts, platform, target: request.target };
+      return { dockerfile, graph: buildGraph(dockerfile, options) };
     });
     for (const { message, line } of dockerfile.warnings) {
       progress.warning(message, { line, file: dockerfile.file });

@@ -34,6 +34,12 @@ export function readIgnoreRules({ contextDir, dockerfile }: BuildRequest): Ignor
   return IgnoreRules.none;
 }
 
+/** A named context has a `.dockerignore` of its own. @throws InvalidParameter malformed pattern */
+export function namedContext(directory: string): SourceTree {
+  const text = readInside(directory, ".dockerignore");
+  return new SourceTree(directory, text === undefined ? IgnoreRules.none : IgnoreRules.parse(text));
+}
+
 /** A regular file's text; links are followed inside the context only. */
 function readInside(contextDir: string, path: string): string | undefined {
   const real = resolveInside(contextDir, path);

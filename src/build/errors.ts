@@ -1,5 +1,5 @@
 /** The builder's own errors: each knows where in the Dockerfile it comes from. */
-import { GantryError, InvalidParameter, NotImplemented } from "../lib/errors.ts";
+import { GantryError, InvalidParameter } from "../lib/errors.ts";
 import type { SourceRange } from "./dockerfile/instructions.ts";
 import type { DockerfileProblem } from "./types.ts";
 
@@ -49,9 +49,4 @@ export function parseError(range: SourceRange, text: string, hint?: string): Doc
 export function stepError(range: SourceRange, text: string, hint?: string): DockerfileError {
   const where = `${range.file}:${range.line}: ${range.source}`;
   return new DockerfileError(`${text}${hint ? ` (${hint})` : ""}\n${where}`, { ...range, hint });
-}
-
-/** Valid Dockerfile text that this builder does not do yet. */
-export function unsupported(range: SourceRange, what: string): NotImplemented {
-  return new NotImplemented(`${what} is not supported yet\n${range.file}:${range.line}: ${range.source}`);
 }

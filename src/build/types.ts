@@ -39,6 +39,8 @@ export interface BuildRequest {
   secret?(id: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** A socket that leads to the client's SSH agent, by id (`default`); undefined: it was not given. */
   ssh?(id: string, signal: AbortSignal): Promise<({ socket: string } & AsyncDisposable) | undefined>;
+  /** What steps may ask for beyond a container's rights: `security.insecure`, `network.host`. Default: nothing. */
+  entitlements?: readonly string[];
   /** References to tag, normalized. */
   tags: string[];
 }

@@ -15,7 +15,7 @@ const copyFlags = {
 
 const flagsOf: Partial<Record<Keyword, Record<string, FlagType>>> = {
   FROM: { platform: "string" },
-  RUN: { mount: "list", network: "string", security: "string", device: "string" },
+  RUN: { mount: "list", network: "string", security: "string", device: "list" },
   COPY: { ...copyFlags, from: "string", parents: "boolean" },
   ADD: { ...copyFlags, checksum: "string", unpack: "boolean", "keep-git-dir": "boolean" },
   HEALTHCHECK: {

@@ -41,7 +41,8 @@ export interface Run extends Common {
   mounts: string[];
   network?: string;
   security?: string;
-  device?: string;
+  /** `--device` values as written. */
+  devices: string[];
 }
 export interface Copy extends Common {
   kind: "COPY" | "ADD";
@@ -58,7 +59,7 @@ export interface Copy extends Common {
   /** ADD only. */
   checksum?: string;
   unpack?: boolean;
-  keepGitDir: boolean;
+  keepGitDir?: boolean;
 }
 export interface Workdir extends Common {
   kind: "WORKDIR";

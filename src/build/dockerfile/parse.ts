@@ -87,7 +87,7 @@ function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]
         mounts: flags.list("mount"),
         network: flags.string("network"),
         security: flags.string("security"),
-        device: flags.string("device"),
+        devices: flags.list("device"),
       };
     case "COPY":
     case "ADD":
@@ -187,7 +187,7 @@ function parseCopy(
     link: flags.boolean("link") ?? false,
     checksum: flags.string("checksum"),
     unpack: flags.boolean("unpack"),
-    keepGitDir: flags.boolean("keep-git-dir") ?? false,
+    keepGitDir: flags.boolean("keep-git-dir"),
   };
 }
 

@@ -1,19 +1,32 @@
 /** Directories of `RUN --mount=type=cache`: they outlive builds and are shared by all that name the same id. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { RunMount } from "./run-mounts.ts";
 
 type CacheMount = Extract<RunMount, { type: "cache" }>;
 
+export interface CacheMountOptions {
+  /** Identifies what a new cache begins with; another base is another cache. */
+  base?: string;
+  /** Puts it into a new directory. */
+  fill?: (directory: string) => Promise<void>;
+  signal: AbortSignal;
+}
+
 export class CacheMounts {
   readonly #users = new Map<string, number>();
+  readonly #filling = new Map<string, Promise<void>>();
   readonly #waiting = new Map<string, (() => void)[]>();
 
   constructor(private readonly root: string) {}
 
   /** The directory for one step; released by dispose. A locked one waits until no other step has it. */
-  async acquire(mount: CacheMount, signal: AbortSignal): Promise<{ path: string } & Disposable> {
-    const name = new Bun.CryptoHasher("sha256").update(mount.id).digest("hex");
+  async acquire(
+    mount: CacheMount,
+    { base, fill, signal }: CacheMountOptions,
+  ): Promise<{ path: string } & Disposable> {
+    const identity = base === undefined ? mount.id : JSON.stringify([mount.id, base, mount.source]);
+    const name = new Bun.CryptoHasher("sha256").update(identity).digest("hex");
     let path = join(this.root, name);
     if (mount.sharing === "locked") {
       while (this.#users.has(path)) await this.#released(path, signal);
@@ -21,12 +34,35 @@ export class CacheMounts {
       for (let n = 1; this.#users.has(path); n++) path = join(this.root, `${name}.${n}`);
     }
     this.#users.set(path, (this.#users.get(path) ?? 0) + 1);
-    if (!existsSync(path)) {
-      mkdirSync(path, { recursive: true });
-      chownSync(path, mount.uid, mount.gid);
-      chmodSync(path, mount.mode);
+    const release = () => this.#release(path);
+    try {
+      await this.#once(path, async () => {
+        if (existsSync(path)) return;
+        // Under its name only when it is whole: a killed daemon leaves no half of a cache.
+        const fresh = `${path}.new`;
+        rmSync(fresh, { recursive: true, force: true });
+        mkdirSync(fresh, { recursive: true });
+        chownSync(fresh, mount.uid, mount.gid);
+        chmodSync(fresh, mount.mode);
+        await fill?.(fresh);
+        renameSync(fresh, path);
+      });
+    } catch (error) {
+      release();
+      throw error;
     }
-    return { path, [Symbol.dispose]: () => this.#release(path) };
+    return { path, [Symbol.dispose]: release };
+  }
+
+  /** Steps that come to a new cache together wait for the one that fills it. */
+  async #once(path: string, make: () => Promise<void>): Promise<void> {
+    const running = (this.#filling.get(path) ?? Promise.resolve()).catch(() => {}).then(make);
+    this.#filling.set(path, running);
+    try {
+      await running;
+    } finally {
+      if (this.#filling.get(path) === running) this.#filling.delete(path);
+    }
   }
 
   /** Removes those that no step has mounted. */

@@ -2,7 +2,7 @@
 import { parseSize } from "../../lib/units.ts";
 import type { Run } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
-import { stepError, unsupported } from "../errors.ts";
+import { stepError } from "../errors.ts";
 
 export type RunMount =
   | { type: "bind"; target: string; source: string; from?: string; writable: boolean }
@@ -15,7 +15,11 @@ export type RunMount =
       mode: number;
       uid: number;
       gid: number;
+      /** What a new cache begins with; undefined: nothing. */
+      from?: string;
+      source: string;
     }
+  | { type: "ssh"; id: string; target?: string; required: boolean; mode: number; uid: number; gid: number }
   | { type: "tmpfs"; target: string; size?: number }
   | {
       type: "secret";
@@ -45,7 +49,7 @@ const flagKeys = ["readonly", "ro", "readwrite", "rw", "required"];
 /**
  * @param expand - substitutes variables; `from` takes none
  * @param resolve - makes a target absolute
- * @throws DockerfileError, NotImplemented for ssh and `from` of a cache
+ * @throws DockerfileError
  */
 export function parseRunMounts(
   run: Run,
@@ -104,7 +108,6 @@ function parseRunMount(
         writable,
       };
     case "cache": {
-      if (fields.has("from")) throw unsupported(run.range, "RUN --mount=type=cache,from=");
       const sharing = fields.get("sharing") ?? "shared";
       if (sharing !== "shared" && sharing !== "private" && sharing !== "locked") {
         return fail(`unsupported sharing value ${JSON.stringify(sharing)}`);
@@ -116,6 +119,8 @@ function parseRunMount(
         readonly: flag("readonly"),
         sharing,
         mode: number("mode", 0o755, 8),
+        from: fields.get("from"),
+        source: fields.get("source") ?? "/",
         ...owner,
       };
     }
@@ -139,7 +144,14 @@ function parseRunMount(
       };
     }
     case "ssh":
-      throw unsupported(run.range, "RUN --mount=type=ssh");
+      return {
+        type,
+        id: fields.get("id") || "default",
+        target: target === undefined ? undefined : place(),
+        required: flag("required"),
+        mode: number("mode", 0o600, 8),
+        ...owner,
+      };
     default:
       return fail(`unsupported mount type ${JSON.stringify(type)}`, didYouMean(type, types));
   }

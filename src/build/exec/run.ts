@@ -3,10 +3,11 @@ import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { shortId } from "../../lib/ids.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
-import { defaultCapabilities, resolveUser } from "../../runtime/index.ts";
+import { containerCapabilities, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerRuntime, ContainerSpec, MountSpec, NamespaceType } from "../../runtime/types.ts";
 import type { BuildBackend, BuildRequest } from "../types.ts";
 import { missingMountPoints, removeMountPoints, runtimeMountPoints } from "./mountpoints.ts";
+import type { RunDevice } from "./run-devices.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface RunStep {
@@ -17,6 +18,9 @@ export interface RunStep {
   /** As USER has it. */
   user: string;
   network: string;
+  /** All capabilities and no filter: `--security=insecure`. */
+  insecure: boolean;
+  devices: RunDevice[];
   /** Besides /etc/hosts and /etc/resolv.conf. */
   mounts: MountSpec[];
   onOutput: (stream: 1 | 2, data: Uint8Array) => void;
@@ -54,7 +58,7 @@ export async function runInWorkspace(
     }),
   );
   if (network.namespacePath !== undefined) namespaces.push({ type: "network", path: network.namespacePath });
-  const spec: ContainerSpec = {
+  const plain: ContainerSpec = {
     id,
     rootfs: root,
     readonlyRootfs: false,
@@ -65,7 +69,7 @@ export async function runInWorkspace(
       cwd: step.cwd,
       user,
       terminal: false,
-      capabilities: [...defaultCapabilities],
+      capabilities: containerCapabilities({ add: [], drop: [], privileged: step.insecure }),
       noNewPrivileges: false,
       rlimits: request.ulimits.map(({ name, soft, hard }) => ({
         type: `RLIMIT_${name.toUpperCase()}`,
@@ -81,9 +85,12 @@ export async function runInWorkspace(
     resources: request.limits,
     cgroupPath: join(backend.cgroupParent, id),
     sysctls: {},
-    privileged: false,
+    privileged: step.insecure,
     seccomp: "default",
   };
+  const required = step.devices.filter((device) => device.required).map(({ name }) => name);
+  const optional = step.devices.filter((device) => !device.required).map(({ name }) => name);
+  const spec = injectCdiDevices(plain, { required, optional });
   const exitCode = await runContainer(
     runtime,
     spec,

@@ -62,13 +62,18 @@ export class IgnoreRules {
 
   /** Whether one path (relative, clean) is excluded. */
   excludes(path: string): boolean {
+    return this.at(path).excluded;
+  }
+
+  /** The state after a walk to `path` (relative, clean, `""` for the root). */
+  at(path: string): IgnoreState {
     let state = this.root();
     let at = "";
-    for (const part of path.split("/")) {
+    for (const part of path.split("/").filter(Boolean)) {
       at = at === "" ? part : `${at}/${part}`;
       state = state.enter(at);
     }
-    return state.excluded;
+    return state;
   }
 }
 

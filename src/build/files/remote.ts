@@ -7,14 +7,11 @@ import { messageOf } from "../../lib/errors.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import { stepError } from "../errors.ts";
 import type { Vertex } from "../solve/progress.ts";
+import { isGitSource } from "./git.ts";
 import { SourceTree } from "./tree.ts";
 
 export function isRemote(source: string): boolean {
   return /^https?:\/\//.test(source) || isGitSource(source);
-}
-
-export function isGitSource(source: string): boolean {
-  return /^(?:git:\/\/|git@|ssh:\/\/)/.test(source) || /^https?:\/\/[^#?]+\.git(?:[#?].*)?$/.test(source);
 }
 
 /**

@@ -5,6 +5,7 @@ import { didYouMean } from "../dockerfile/nearest.ts";
 import { stepError } from "../errors.ts";
 import { compileGlob, GlobError } from "./glob.ts";
 import { IgnoreRules } from "./ignore.ts";
+import { resolveInside } from "./inside.ts";
 import type { Selection, SourceTree } from "./tree.ts";
 
 export interface SourceRequest {
@@ -14,6 +15,8 @@ export interface SourceRequest {
   keyword: "COPY" | "ADD";
   /** The context has a `.dockerignore` to blame and no way out by `..`. */
   fromContext: boolean;
+  /** `--parents`: directories above a source are kept, from `/./` on when it has one. */
+  parents?: boolean;
   range: SourceRange;
 }
 
@@ -26,7 +29,7 @@ export async function selectSources(
   const excluded = IgnoreRules.of(request.exclude);
   const selections: Selection[] = [];
   for (const source of request.sources) {
-    const path = posix.normalize(source.replace(/^\/+/, "") || ".").replace(/\/$/, "");
+    const path = cleaned(source);
     if (request.fromContext && (path === ".." || path.startsWith("../"))) {
       throw stepError(
         request.range,
@@ -34,6 +37,10 @@ export async function selectSources(
       );
     }
     const inside = path.replace(/^(\.\.(\/|$))+/, "") || ".";
+    if (request.parents) {
+      selections.push(...(await selectWithParents(tree, source, inside, excluded, request, signal)));
+      continue;
+    }
     const literal = literalOf(inside, request.range);
     if (literal === undefined) {
       for (const match of expandWildcards(tree, inside)) {
@@ -52,6 +59,50 @@ export async function selectSources(
   return selections;
 }
 
+function cleaned(source: string): string {
+  return posix.normalize(source.replace(/^\/+/, "") || ".").replace(/\/$/, "");
+}
+
+/** Each match as a directory that holds the ones above it and the match. */
+async function selectWithParents(
+  tree: SourceTree,
+  source: string,
+  path: string,
+  excluded: IgnoreRules,
+  request: SourceRequest,
+  signal?: AbortSignal,
+): Promise<Selection[]> {
+  const pivot = source.indexOf("/./");
+  const base = pivot < 0 ? "." : cleaned(source.slice(0, pivot));
+  const dropped = base === "." ? 0 : base.split("/").length;
+  if (base.split("/").includes("**")) throw stepError(request.range, `** can't stand before /./: ${source}`);
+  const literal = literalOf(path, request.range);
+  const matches = literal === undefined ? expandWildcards(tree, path, true) : [literal];
+  const selections: Selection[] = [];
+  for (const match of matches) {
+    const parts = match.split("/").filter((part) => part !== ".");
+    const target = parts.slice(dropped).join("/");
+    const itself = tree.entry(match, target);
+    const selection =
+      itself?.link === undefined
+        ? await tree.select(match, excluded, signal, target)
+        : tree.ignore.excludes(match) || excluded.excludes(target)
+          ? undefined
+          : { name: "", directory: false, entries: [itself] };
+    if (!selection) {
+      if (literal !== undefined) throw notFound(tree, literal, request);
+      continue;
+    }
+    const above = parts.slice(dropped, -1).flatMap((_, i) => {
+      const depth = dropped + i + 1;
+      const path = resolveInside(tree.root, parts.slice(0, depth).join("/"));
+      return path === undefined ? [] : (tree.entry(path, parts.slice(dropped, depth).join("/")) ?? []);
+    });
+    selections.push({ name: "", directory: true, entries: [...above, ...selection.entries] });
+  }
+  return selections;
+}
+
 function literalOf(path: string, range: SourceRange): string | undefined {
   try {
     return compileGlob(path, { globstar: false }).literal;
@@ -61,10 +112,20 @@ function literalOf(path: string, range: SourceRange): string | undefined {
   }
 }
 
-/** Paths that match, level by level; names in order. */
-function expandWildcards(tree: SourceTree, pattern: string): string[] {
+/** Paths that match, level by level; names in order. `**` is any number of directories, with `globstar`. */
+function expandWildcards(tree: SourceTree, pattern: string, globstar = false): string[] {
   let found = [""];
-  for (const segment of pattern.split("/")) {
+  const segments = pattern.split("/");
+  for (const [i, segment] of segments.entries()) {
+    if (globstar && segment === "**" && i < segments.length - 1) {
+      // Directories that are found are walked on: the set grows meanwhile.
+      const below = new Set(found);
+      for (const at of below) for (const name of tree.directories(at)) below.add(posix.join(at, name));
+      found = [...below];
+      continue;
+    }
+    // At the end it is all that is below, which a directory brings along.
+    if (globstar && segment === "**") continue;
     const glob = compileGlob(segment, { globstar: false });
     found = found.flatMap((directory) => {
       if (glob.literal !== undefined) return [posix.join(directory, glob.literal)];

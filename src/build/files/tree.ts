@@ -51,28 +51,30 @@ export class SourceTree {
   /**
    * The files under one clean path; undefined when there is none or it is ignored. A link that is named itself is
    * followed, inside the root.
+   * @param excluded patterns of the instruction; they match targets
+   * @param prefix where the targets begin: `COPY --parents` keeps directories above
    */
   async select(
     path: string,
     excluded: IgnoreRules = IgnoreRules.none,
     signal?: AbortSignal,
+    prefix = "",
   ): Promise<Selection | undefined> {
     const real = resolveInside(this.root, path);
     if (real === undefined) return undefined;
     const stat = lstatSync(join(this.root, real), { throwIfNoEntry: false });
     if (!stat) return undefined;
     const name = posix.basename(path);
-    let state = this.ignore.root();
-    let at = "";
-    for (const part of real.split("/").filter(Boolean)) {
-      at = at === "" ? part : `${at}/${part}`;
-      state = state.enter(at);
+    const state = this.ignore.at(real);
+    const self: Entry = { path: real, target: prefix, stat };
+    if (!stat.isDirectory()) {
+      const out = state.excluded || excluded.excludes(prefix || name);
+      return out ? undefined : { name, directory: false, entries: [self] };
     }
-    const self: Entry = { path: real, target: "", stat };
-    if (!stat.isDirectory()) return state.excluded ? undefined : { name, directory: false, entries: [self] };
     if (state.excluded && !state.mayIncludeBelow(real)) return undefined;
     const entries: Entry[] = [self];
-    await this.#walk(self, { state, excluded: excluded.root() }, entries, new Breather(signal));
+    const rules = { state, excluded: excluded.at(prefix) };
+    await this.#walk(self, rules, entries, new Breather(signal));
     if (state.excluded && entries.length === 1) return undefined;
     return { name, directory: true, entries };
   }
@@ -116,6 +118,33 @@ export class SourceTree {
     } catch {
       return [];
     }
+  }
+
+  /** Directories in a directory, links to such not among them; empty when it is none. */
+  directories(directory: string): string[] {
+    const real = resolveInside(this.root, directory);
+    if (real === undefined) return [];
+    try {
+      const found = readdirSync(join(this.root, real), { withFileTypes: true });
+      return found.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).sort();
+    } catch {
+      return [];
+    }
+  }
+
+  /** What stands under a path itself, links not followed at its end; undefined: nothing. */
+  entry(path: string, target: string): Entry | undefined {
+    const directory = resolveInside(this.root, posix.dirname(path));
+    if (
+      directory === undefined ||
+      !lstatSync(join(this.root, directory), { throwIfNoEntry: false })?.isDirectory()
+    )
+      return undefined;
+    const real = posix.join(directory, posix.basename(path));
+    const stat = lstatSync(join(this.root, real), { throwIfNoEntry: false });
+    if (!stat) return undefined;
+    const link = stat.isSymbolicLink() ? readlinkSync(join(this.root, real)) : undefined;
+    return { path: real, target, stat, link };
   }
 
   /**

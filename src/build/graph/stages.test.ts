@@ -60,7 +60,7 @@ test.each([
   [
     "FROM a AS x\nCOPY --from=y / /\nFROM a AS y\nCOPY --from=x / /",
     undefined,
-    "circular dependency detected on stage: y",
+    "circular dependency detected on stage: x",
   ],
   ["FROM a\nCOPY --from=3 / /", undefined, "invalid stage index 3"],
   ["FROM a\nCOPY --from=$x / /", undefined, "variable expansion is not supported for --from"],

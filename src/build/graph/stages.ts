@@ -5,14 +5,16 @@ import type { Arg, From, Instruction, SourceRange } from "../dockerfile/instruct
 import { didYouMean } from "../dockerfile/nearest.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import { type DockerfileError, parseError, stepError } from "../errors.ts";
+import type { BuildRequest } from "../types.ts";
+import { contextNamed, type NamedContext } from "./contexts.ts";
 import { argValue, type BuildArgs } from "./scope.ts";
 
 export interface Stage {
   index: number;
   name?: string;
   from: From;
-  /** What it starts from: an earlier stage, an image, or nothing. */
-  base: { stage: number } | { image: string } | "scratch";
+  /** What it starts from: an earlier stage, an image, a directory of a named context, or nothing. */
+  base: { stage: number } | NamedContext | "scratch";
   /** Substituted `--platform`. */
   platform?: string;
   /** After FROM. */
@@ -28,8 +30,10 @@ export interface Graph {
   globals: Map<string, string>;
   /** Build arguments that some ARG asked for. */
   consumed: Set<string>;
-  /** The stage that a `--from` value names; undefined: an image. */
-  stageNamed(from: string, range: SourceRange): number | undefined;
+  /** What a `--from` value names. @throws DockerfileError an index that no stage has */
+  sourceNamed(from: string, range: SourceRange): { stage: number } | NamedContext;
+  /** Notes that one stage waits for another. @throws DockerfileError when the other waits for the first */
+  depend(stage: number, on: number, range: SourceRange): void;
 }
 
 /**
@@ -38,7 +42,12 @@ export interface Graph {
  */
 export function buildGraph(
   file: ParsedDockerfile,
-  options: { buildArgs: BuildArgs; platform: Map<string, string>; target?: string },
+  options: {
+    buildArgs: BuildArgs;
+    platform: Map<string, string>;
+    target?: string;
+    contexts?: BuildRequest["contexts"];
+  },
 ): Graph {
   const globals = new Map<string, string>();
   const consumed = new Set<string>();
@@ -46,7 +55,8 @@ export function buildGraph(
   const stages: Stage[] = [];
   for (const instruction of file.instructions) {
     const stage = stages.at(-1);
-    if (instruction.kind === "FROM") stages.push(openStage(instruction, stages, lookup, file));
+    if (instruction.kind === "FROM")
+      stages.push(openStage(instruction, stages, lookup, file, options.contexts));
     else if (stage) stage.instructions.push(instruction);
     else if (instruction.kind === "ARG")
       declareGlobals(instruction, globals, lookup, options.buildArgs, consumed, file);
@@ -57,19 +67,51 @@ export function buildGraph(
     const range = file.instructions.at(-1)!.range;
     throw parseError(range, "no build stage in current context", "a Dockerfile needs a FROM");
   }
+  for (const stage of stages) replaceByContext(stage, options.contexts);
+  const waits = new Map<number, Set<number>>();
   const graph: Graph = {
     stages,
     target: options.target ? findTarget(stages, options.target, file) : last.index,
     needed: [],
     globals,
     consumed,
-    stageNamed: (from, range) => stageNamed(stages, from, range),
+    sourceNamed: (from, range) => {
+      const stage = stageNamed(stages, from, range);
+      return stage === undefined ? (contextNamed(options.contexts, from) ?? { image: from }) : { stage };
+    },
+    depend: (stage, on, range) => {
+      if (stage === on || reaches(waits, on, stage)) {
+        throw stepError(range, `circular dependency detected on stage: ${stages[stage]!.name ?? stage}`);
+      }
+      waits.set(stage, (waits.get(stage) ?? new Set()).add(on));
+    },
   };
   graph.needed = reachable(graph);
   return graph;
 }
 
-function openStage(from: From, stages: Stage[], lookup: Lookup, file: ParsedDockerfile): Stage {
+/** A named context takes the place of the stage with its name. */
+function replaceByContext(stage: Stage, contexts: BuildRequest["contexts"]): void {
+  const context = stage.name === undefined ? undefined : contextNamed(contexts, stage.name);
+  if (!context) return;
+  stage.base = context;
+  stage.instructions = [];
+}
+
+/** Whether one stage waits for another, directly or not. */
+function reaches(waits: Map<number, Set<number>>, from: number, to: number): boolean {
+  const seen = new Set([from]);
+  for (const at of seen) for (const next of waits.get(at) ?? []) seen.add(next);
+  return seen.has(to);
+}
+
+function openStage(
+  from: From,
+  stages: Stage[],
+  lookup: Lookup,
+  file: ParsedDockerfile,
+  contexts: BuildRequest["contexts"],
+): Stage {
   const expand = (text: string) => {
     try {
       return expandWord(text, lookup, file.esc);
@@ -86,7 +128,11 @@ function openStage(from: From, stages: Stage[], lookup: Lookup, file: ParsedDock
     index: stages.length,
     name: from.stage,
     from,
-    base: earlier ? { stage: earlier.index } : image === "scratch" ? "scratch" : { image },
+    base: earlier
+      ? { stage: earlier.index }
+      : image === "scratch"
+        ? "scratch"
+        : (contextNamed(contexts, image) ?? { image }),
     platform: from.platform === undefined ? undefined : expand(from.platform),
     instructions: [],
   };
@@ -164,27 +210,22 @@ export function references(instruction: Instruction): string[] {
   return [];
 }
 
-/** Depth first from the target. @throws DockerfileError when a stage needs itself */
+/** The target and what it waits for. @throws DockerfileError when a stage needs itself */
 function reachable(graph: Graph): number[] {
-  const done = new Set<number>();
-  const open = new Set<number>();
-  const visit = (index: number, range: SourceRange): void => {
-    if (done.has(index)) return;
+  const needed = new Set([graph.target]);
+  for (const index of needed) {
     const stage = graph.stages[index]!;
-    if (open.has(index)) {
-      throw stepError(range, `circular dependency detected on stage: ${stage.name ?? index}`);
-    }
-    open.add(index);
-    if (typeof stage.base === "object" && "stage" in stage.base) visit(stage.base.stage, stage.from.range);
+    const wait = (on: number, range: SourceRange) => {
+      graph.depend(index, on, range);
+      needed.add(on);
+    };
+    if (typeof stage.base === "object" && "stage" in stage.base) wait(stage.base.stage, stage.from.range);
     for (const instruction of stage.instructions) {
       for (const from of references(instruction)) {
-        const other = graph.stageNamed(from, instruction.range);
-        if (other !== undefined) visit(other, instruction.range);
+        const source = graph.sourceNamed(from, instruction.range);
+        if ("stage" in source) wait(source.stage, instruction.range);
       }
     }
-    open.delete(index);
-    done.add(index);
-  };
-  visit(graph.target, graph.stages[graph.target]!.from.range);
-  return [...done].sort((a, b) => a - b);
+  }
+  return [...needed].sort((a, b) => a - b);
 }

@@ -2,12 +2,13 @@
 import { resolveUser } from "../../runtime/index.ts";
 import { expandText } from "../dockerfile/expand.ts";
 import type { Copy } from "../dockerfile/instructions.ts";
-import { DockerfileError, stepError, unsupported } from "../errors.ts";
+import { DockerfileError, stepError } from "../errors.ts";
 import { addArchive, isArchive } from "../files/archive.ts";
 import { type ModeChange, parseChmod } from "../files/chmod.ts";
 import { CopyError, copySelections, type InlineFile } from "../files/copy.ts";
+import { fetchCommit, type GitOptions, isGitSource, parseGitSource, resolveCommit } from "../files/git.ts";
 import type { Owner } from "../files/inside.ts";
-import { fetchRemote, isGitSource, isRemote } from "../files/remote.ts";
+import { fetchRemote, isRemote } from "../files/remote.ts";
 import { selectSources } from "../files/sources.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { workdir } from "../graph/metadata.ts";
@@ -22,12 +23,13 @@ interface Part {
   selections: Selection[];
   /** Local tar archives of ADD: unpacked instead of copied. */
   archives: Selection[];
+  /** Owners are as in the source: it is a stage or an image. */
+  keepOwners?: boolean;
 }
 
 /** @throws DockerfileError, NotImplemented */
 export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex): Promise<LayerStep> {
   const { session, state } = builder;
-  if (copy.parents) throw unsupported(copy.range, "COPY --parents");
   const expand = (text: string) => builder.expand(text, copy);
   const named = copy.sources.map(expand);
   const given = expand(copy.destination);
@@ -36,7 +38,6 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
   const mode = copy.chmod === undefined ? undefined : expand(copy.chmod);
   const chmod = mode === undefined ? undefined : chmodOf(copy, mode);
   const exclude = copy.exclude.map(expand);
-  const keep = copy.from !== undefined;
 
   if (named.length + copy.inline.length > 1 && !destination.endsWith("/")) {
     const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
@@ -45,7 +46,7 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
   const { inputs, load } = await sourcesOf(builder, copy, named, exclude, vertex);
   const inline = inlineFiles(builder, copy);
   return {
-    inputs: [copy.kind, destination, chown ?? null, mode ?? null, keep, inline, inputs],
+    inputs: [copy.kind, copy.parents, destination, chown ?? null, mode ?? null, inline, inputs],
     createdBy: `${copy.kind} ${createdBy(copy, [...named, ...inline.map(({ name }) => `<<${name}`)], given)}`,
     work: async (workspace) => {
       const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy);
@@ -56,15 +57,13 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
         throw stepError(copy.range, message);
       }
       const { signal } = session;
-      const options = {
-        destination,
-        owner: owner ?? (keep ? "keep" : { uid: 0, gid: 0 }),
-        chmod,
-        signal,
-      } as const;
+      const options = { destination, owner: owner ?? { uid: 0, gid: 0 }, chmod, signal };
       try {
-        for (const { tree, selections, archives } of parts) {
-          await copySelections(tree.root, selections, [], workspace.root, options);
+        for (const { tree, selections, archives, keepOwners } of parts) {
+          await copySelections(tree.root, selections, [], workspace.root, {
+            ...options,
+            owner: owner ?? (keepOwners ? "keep" : options.owner),
+          });
           for (const archive of archives) {
             const from = { root: tree.root, path: archive.entries[0]!.path };
             await addArchive(session.backend.store.layers, from, workspace.root, {
@@ -95,21 +94,34 @@ async function sourcesOf(
 ): Promise<{ inputs: unknown[]; load: () => Promise<Part[]> }> {
   const { session } = builder;
   const { signal } = session;
-  const request = { exclude, keyword: copy.kind, range: copy.range };
+  const request = { exclude, keyword: copy.kind, range: copy.range, parents: copy.parents };
   if (copy.from !== undefined) {
-    const { tree: identity, files } = await session.source(copy.from, copy.range);
+    const source = await session.source(copy.from, builder.stage, copy.range);
+    if (source.kind === "context") {
+      const selections = await selectSources(
+        source.files,
+        { ...request, sources: named, fromContext: true },
+        signal,
+      );
+      return partsOf([{ tree: source.files, selections, archives: [] }], signal);
+    }
+    const { tree: identity, files } = source;
     const select = () => selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
     // The tree never changes under its name, so a selection's digest is remembered.
-    const digest = await session.digests.get(keyOf(identity.id, named, exclude), async () =>
+    const digest = await session.digests.get(keyOf(identity.id, named, exclude, copy.parents), async () =>
       files().digest(await select(), { owners: true, signal }),
     );
-    const load = async () => [{ tree: files(), selections: await select(), archives: [] }];
+    const load = async () => [{ tree: files(), selections: await select(), archives: [], keepOwners: true }];
     return { inputs: [digest], load };
   }
   const parts: Part[] = [];
   const remote = copy.kind === "ADD" ? named.filter(isRemote) : [];
+  const repositories: Repository[] = [];
   for (const url of remote) {
-    if (isGitSource(url)) throw unsupported(copy.range, "ADD of a Git repository");
+    if (isGitSource(url)) {
+      repositories.push(await repository(builder, copy, url, exclude));
+      continue;
+    }
     const tree = await fetchRemote(url, session.downloads(), {
       checksum: copy.checksum,
       vertex,
@@ -120,7 +132,7 @@ async function sourcesOf(
     parts.push(await splitArchives(tree, selections, copy.unpack === true));
   }
   if (copy.checksum !== undefined && remote.length === 0) {
-    throw stepError(copy.range, "checksum can't be specified for non-HTTP(S) sources");
+    throw stepError(copy.range, "checksum requires HTTP(S) or Git sources");
   }
   const local = named.filter((source) => !remote.includes(source));
   if (local.length > 0) {
@@ -128,13 +140,68 @@ async function sourcesOf(
     const selections = await selectSources(tree, { ...request, sources: local, fromContext: true }, signal);
     parts.push(await splitArchives(tree, selections, copy.kind === "ADD" && copy.unpack !== false));
   }
-  const digests = await Promise.all(
+  const { inputs } = await partsOf(parts, signal);
+  return {
+    inputs: [...inputs, ...repositories.map(({ key }) => key)],
+    load: async () => [...parts, ...(await Promise.all(repositories.map(({ fetch }) => fetch())))],
+  };
+}
+
+/** Known by its commit: it is fetched only when the step has to be done. */
+interface Repository {
+  key: unknown;
+  fetch: () => Promise<Part>;
+}
+
+async function repository(
+  { session }: StageBuilder,
+  copy: Copy,
+  url: string,
+  exclude: string[],
+): Promise<Repository> {
+  const { signal, request } = session;
+  const parsed = parseGitSource(url, copy.range);
+  const source = {
+    ...parsed,
+    keepGitDir: copy.keepGitDir ?? parsed.keepGitDir ?? false,
+    checksum: copy.checksum ?? parsed.checksum,
+  };
+  const withAgent = async <T>(use: (options: GitOptions) => Promise<T>): Promise<T> => {
+    await using agent = await request.ssh?.("default", signal);
+    return use({
+      directory: session.downloads(),
+      secret: async (id) => request.secret?.(id, signal),
+      sshSocket: agent?.socket,
+      signal,
+      range: copy.range,
+    });
+  };
+  const commit = await withAgent((options) => resolveCommit(source, options));
+  return {
+    key: ["git", source.url, commit, source.subdirectory, source.keepGitDir, source.submodules, exclude],
+    fetch: async () => {
+      const tree = await withAgent((options) => fetchCommit(source, commit, options));
+      const sources = [source.subdirectory || "."];
+      const { kind: keyword, range } = copy;
+      const selected = await selectSources(
+        tree,
+        { sources, exclude, keyword, fromContext: false, range },
+        signal,
+      );
+      return { tree, selections: selected, archives: [] };
+    },
+  };
+}
+
+/** Files of the client's: known by their content. */
+async function partsOf(parts: Part[], signal: AbortSignal) {
+  const inputs = await Promise.all(
     parts.map(async ({ tree, selections, archives }) => [
       await tree.digest(selections, { owners: false, signal }),
       await tree.digest(archives, { owners: false, signal }),
     ]),
   );
-  return { inputs: digests, load: async () => parts };
+  return { inputs, load: async () => parts };
 }
 
 async function splitArchives(tree: SourceTree, selections: Selection[], unpack: boolean): Promise<Part> {

@@ -1,27 +1,33 @@
 /** RUN as a step: what it depends on, and how it is done. */
-import { chmodSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { NotFound } from "../../lib/errors.ts";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { join, posix } from "node:path";
+import { Forbidden } from "../../lib/errors.ts";
 import type { MountSpec } from "../../runtime/types.ts";
 import type { Run } from "../dockerfile/instructions.ts";
-import { BuildStepFailed, stepError, unsupported } from "../errors.ts";
+import { didYouMean } from "../dockerfile/nearest.ts";
+import { BuildStepFailed, stepError } from "../errors.ts";
+import type { CacheMountOptions } from "../exec/cache-mounts.ts";
 import { bindMount, runInWorkspace, secretFile } from "../exec/run.ts";
+import { parseRunDevice } from "../exec/run-devices.ts";
 import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
 import { Workspace } from "../exec/workspace.ts";
+import { copySelections } from "../files/copy.ts";
 import { resolveInside } from "../files/inside.ts";
+import type { SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
 import { envMap } from "../graph/scope.ts";
+import type { BuildRequest } from "../types.ts";
 import type { Vertex } from "./progress.ts";
+import type { Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** @throws DockerfileError, NotImplemented */
 export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): Promise<LayerStep> {
   const { session, state } = builder;
   const { config, scope } = state;
-  if (run.security !== undefined && run.security !== "sandbox") {
-    throw unsupported(run.range, `RUN --security=${run.security}`);
-  }
-  if (run.device !== undefined) throw unsupported(run.range, "RUN --device");
+  const security = securityOf(run, session.request);
+  const devices = run.devices.map((text) => parseRunDevice(builder.expand(text, run), run));
+  if (devices.length > 0) demand(run, session.request, "device");
   const network = networkOf(run, session.request.networkMode);
   const mounts = parseRunMounts(
     run,
@@ -36,7 +42,7 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
   const shown = args_.length > 0 ? `|${args_.length} ${args_.join(" ")} ${args.join(" ")}` : args.join(" ");
   const keys = await Promise.all(mounts.map((mount) => mountKey(builder, run, mount)));
   return {
-    inputs: ["RUN", args, script ?? null, env, cwd, config.User ?? "", network, keys],
+    inputs: ["RUN", args, script ?? null, env, cwd, config.User ?? "", network, keys, security, devices],
     createdBy: `RUN ${shown}`,
     work: async (workspace) => {
       await using prepared = await prepareMounts(builder, run, mounts, workspace);
@@ -51,6 +57,8 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
         cwd,
         user: config.User ?? "",
         network,
+        insecure: security === "insecure",
+        devices,
         mounts: prepared.specs,
         onOutput: vertex.log,
       };
@@ -74,6 +82,23 @@ function networkOf(run: Run, fallback: string): string {
   return network === "default" ? fallback : network;
 }
 
+/** @throws DockerfileError, Forbidden when it was not entitled to */
+function securityOf(run: Run, request: BuildRequest): "sandbox" | "insecure" {
+  const { security = "sandbox" } = run;
+  if (security !== "sandbox" && security !== "insecure") {
+    const hint = didYouMean(security, ["sandbox", "insecure"]);
+    throw stepError(run.range, `security ${JSON.stringify(security)} is not supported`, hint);
+  }
+  if (security === "insecure") demand(run, request, "security.insecure");
+  return security;
+}
+
+/** What goes beyond a container's rights has to be given with the build (`--allow`). */
+function demand({ range }: Run, request: BuildRequest, entitlement: string): void {
+  if (request.entitlements?.includes(entitlement)) return;
+  throw new Forbidden(`${entitlement} is not allowed\n${range.file}:${range.line}: ${range.source}`);
+}
+
 /** A heredoc alone is a script: with `#!` a program of its own, else the shell's text. Others are the shell's. */
 function commandOf(run: Run, shell: string[] | null | undefined): { args: string[]; script?: string } {
   const { command, heredocs } = run;
@@ -89,13 +114,18 @@ function commandOf(run: Run, shell: string[] | null | undefined): { args: string
 
 /** What a mount adds to the step's key: the files it shows. Caches and secrets add only that they are there. */
 async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promise<unknown> {
-  if (mount.type !== "bind") return mount;
   const { session } = builder;
-  if (mount.from !== undefined) {
-    const { tree } = await session.source(mount.from, run.range);
-    return [mount, tree.id];
+  if (mount.type === "cache" && mount.from !== undefined) {
+    // Begun here, so that a stage that the cache starts from is built and a wrong name is told.
+    await session.source(mount.from, builder.stage, run.range);
   }
-  const context = session.context();
+  if (mount.type !== "bind") return mount;
+  let context = session.context();
+  if (mount.from !== undefined) {
+    const source = await session.source(mount.from, builder.stage, run.range);
+    if (source.kind === "tree") return [mount, source.tree.id];
+    context = source.files;
+  }
   const selection = await context.select(mount.source.replace(/^\/+/, "") || ".", undefined, session.signal);
   if (!selection) throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
   return [mount, await context.digest([selection], { owners: false, signal: session.signal })];
@@ -116,6 +146,7 @@ async function prepareMounts(
   const { session } = builder;
   const specs: MountSpec[] = [];
   const env: string[] = [];
+  let sockets = 0;
   for (const [i, mount] of mounts.entries()) {
     switch (mount.type) {
       case "tmpfs": {
@@ -125,7 +156,8 @@ async function prepareMounts(
         break;
       }
       case "cache": {
-        const { path } = stack.use(await session.cacheMounts.acquire(mount, session.signal));
+        const options = await cacheBase(builder, run, mount);
+        const { path } = stack.use(await session.cacheMounts.acquire(mount, options));
         specs.push(bindMount(path, mount.target, mount.readonly));
         break;
       }
@@ -138,10 +170,33 @@ async function prepareMounts(
         specs.push(bindMount(join(root, inside), mount.target, !mount.writable));
         break;
       }
+      case "ssh": {
+        const agent = await session.request.ssh?.(mount.id, session.signal);
+        if (!agent) {
+          if (mount.required) {
+            const message = `unset ssh forward key ${mount.id}`;
+            throw stepError(run.range, message, `give it with --ssh ${mount.id}`);
+          }
+          break;
+        }
+        stack.use(agent);
+        chownSync(agent.socket, mount.uid, mount.gid);
+        chmodSync(agent.socket, mount.mode);
+        const target = mount.target ?? `/run/buildkit/ssh_agent.${sockets++}`;
+        specs.push(bindMount(agent.socket, target, false));
+        if (!env.some((line) => line.startsWith("SSH_AUTH_SOCK="))) env.push(`SSH_AUTH_SOCK=${target}`);
+        break;
+      }
       case "secret": {
         const bytes = await session.request.secret?.(mount.id, session.signal);
         if (bytes === undefined) {
-          if (mount.required) throw new NotFound(`secret ${mount.id}: not found`);
+          if (mount.required) {
+            throw stepError(
+              run.range,
+              `secret ${mount.id}: not found`,
+              `give it with --secret id=${mount.id}`,
+            );
+          }
           break;
         }
         if (mount.env !== undefined) env.push(`${mount.env}=${new TextDecoder().decode(bytes)}`);
@@ -161,17 +216,59 @@ async function prepareMounts(
 
 /** Where a bind mount's source is found; a writable one gets a layer of its own that is thrown away. */
 async function bindRoot(
-  { session }: StageBuilder,
+  { session, stage }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
   stack: AsyncDisposableStack,
 ): Promise<string> {
-  if (mount.from === undefined) {
-    if (mount.writable) throw unsupported(run.range, "RUN --mount=type=bind,rw of the build context");
-    return session.visibleContext();
-  }
-  const { tree } = await session.source(mount.from, run.range);
-  if (!mount.writable) return session.views.open(tree.snapshot);
+  const source: Source =
+    mount.from === undefined
+      ? { kind: "context", files: session.context() }
+      : await session.source(mount.from, stage, run.range);
+  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files);
+  if (source.kind === "tree" && !mount.writable) return session.views.open(source.tree.snapshot);
   const { store, execDir } = session.backend;
-  return stack.use(Workspace.open(store.snapshots, execDir, tree.snapshot)).root;
+  const below = source.kind === "tree" ? source.tree.snapshot : undefined;
+  const { root } = stack.use(Workspace.open(store.snapshots, execDir, below));
+  if (source.kind === "context") await copyVisible(source.files, root, mount.source, session.signal);
+  return root;
+}
+
+/** The part of a context that a writable mount shows, in a layer of its own. */
+async function copyVisible(
+  context: SourceTree,
+  root: string,
+  source: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = source.replace(/^\/+/, "") || ".";
+  const selection = await context.select(path, undefined, signal);
+  if (!selection) return;
+  const options = { destination: posix.join("/", path), owner: { uid: 0, gid: 0 }, signal };
+  await copySelections(context.root, [selection], [], root, options);
+}
+
+/** What a new cache begins with: a directory of a stage, an image or a named context. */
+async function cacheBase(
+  { session, stage }: StageBuilder,
+  run: Run,
+  mount: Extract<RunMount, { type: "cache" }>,
+): Promise<CacheMountOptions> {
+  const { signal } = session;
+  if (mount.from === undefined) return { signal };
+  const source = await session.source(mount.from, stage, run.range);
+  const files = source.kind === "tree" ? source.files() : source.files;
+  const selection = await files.select(mount.source.replace(/^\/+/, "") || ".", undefined, signal);
+  if (!selection?.directory) {
+    throw stepError(run.range, `failed to mount: ${mount.source} is not a directory of ${mount.from}`);
+  }
+  const base =
+    source.kind === "tree" ? source.tree.id : await files.digest([selection], { owners: false, signal });
+  const owner = source.kind === "tree" ? "keep" : { uid: 0, gid: 0 };
+  return {
+    base,
+    signal,
+    fill: (directory) =>
+      copySelections(files.root, [selection], [], directory, { destination: "/", owner, signal }),
+  };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
+import { namedContext } from "../definition.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import { stepError } from "../errors.ts";
@@ -20,6 +21,13 @@ import type { Digests } from "./digests.ts";
 import { nameVertices, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
+
+/** What `--from` may name. */
+export type Source =
+  /** A stage or an image: never changes under its name; `files` mounts it when it is read. */
+  | { kind: "tree"; tree: Tree; files: () => SourceTree }
+  /** A directory of the client's: its owners are those of another machine and don't count. */
+  | { kind: "context"; files: SourceTree };
 
 export interface SessionParts {
   backend: BuildBackend;
@@ -57,9 +65,10 @@ export class Session implements AsyncDisposable {
   readonly #files = new Map<string, SourceTree>();
   readonly #used = new Set<string>();
   readonly #context: SourceTree;
+  readonly #namedContexts = new Map<string, SourceTree>();
+  readonly #visible = new Map<SourceTree, Promise<string>>();
   readonly #failed = new AbortController();
   readonly #directory: string;
-  #visible: Promise<string> | undefined;
   #triggers = 0;
 
   constructor(parts: SessionParts, signal: AbortSignal) {
@@ -144,13 +153,16 @@ export class Session implements AsyncDisposable {
     return top ? { id: top.chainId, snapshot: top.chainId } : { id: "scratch" };
   }
 
-  /** What `--from` names: a stage or an image; `files` mounts it when it is read. */
-  async source(from: string, range: SourceRange): Promise<{ tree: Tree; files: () => SourceTree }> {
-    const index = this.#graph.stageNamed(from, range);
+  /** What `--from` names. */
+  async source(from: string, stage: Stage, range: SourceRange): Promise<Source> {
+    const named = this.#graph.sourceNamed(from, range);
+    if ("directory" in named) return { kind: "context", files: this.namedContext(named.directory) };
+    // A trigger's stage is known only now.
+    if ("stage" in named) this.#graph.depend(stage.index, named.stage, range);
     const tree =
-      index === undefined
-        ? this.treeOf(await this.image(from, undefined, { range }))
-        : (await this.stage(index)).tree;
+      "stage" in named
+        ? (await this.stage(named.stage)).tree
+        : this.treeOf(await this.image(named.image, undefined, { range }));
     const files = () => {
       let known = this.#files.get(tree.id);
       if (!known) {
@@ -159,25 +171,37 @@ export class Session implements AsyncDisposable {
       }
       return known;
     };
-    return { tree, files };
+    return { kind: "tree", tree, files };
   }
 
   context(): SourceTree {
     return this.#context;
   }
 
-  /** The context for bind mounts: a copy without the ignored files when there are any rules. */
-  visibleContext(): Promise<string> {
-    this.#visible ??= this.#copyVisible();
-    return this.#visible;
+  namedContext(directory: string): SourceTree {
+    let tree = this.#namedContexts.get(directory);
+    if (!tree) {
+      tree = namedContext(directory);
+      this.#namedContexts.set(directory, tree);
+    }
+    return tree;
   }
 
-  async #copyVisible(): Promise<string> {
-    const { root, ignore } = this.#context;
+  /** A context for bind mounts: a copy without the ignored files when there are any rules. */
+  visibleContext(context: SourceTree): Promise<string> {
+    let visible = this.#visible.get(context);
+    if (!visible) {
+      visible = this.#copyVisible(context, join(this.#directory, `context-${this.#visible.size}`));
+      this.#visible.set(context, visible);
+    }
+    return visible;
+  }
+
+  async #copyVisible(context: SourceTree, target: string): Promise<string> {
+    const { root, ignore } = context;
     if (ignore.empty) return root;
-    const target = join(this.#directory, "context");
     mkdirSync(target, { recursive: true, mode: 0o755 });
-    const selection = await this.#context.select(".", undefined, this.signal);
+    const selection = await context.select(".", undefined, this.signal);
     const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal: this.signal };
     if (selection) await copySelections(root, [selection], [], target, options);
     return target;
@@ -207,7 +231,11 @@ export class Session implements AsyncDisposable {
   }
 
   vertexOf(instruction: Instruction): VertexName {
-    return this.#vertices.get(instruction)!;
+    const known = this.#vertices.get(instruction);
+    if (known) return known;
+    // A stage that only a trigger asked for: it was not counted.
+    const { file, line } = instruction.range;
+    return { id: `${file}:${line}`, name: instruction.text };
   }
 
   triggerVertex(stage: Stage, trigger: Instruction): VertexName {

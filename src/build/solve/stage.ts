@@ -5,7 +5,9 @@ import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
+import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
+import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
 import { envMap, type Scope } from "../graph/scope.ts";
 import { expandProblem, type Stage } from "../graph/stages.ts";
@@ -78,6 +80,9 @@ export class StageBuilder {
       return { result, cached: false };
     });
     const builder = new StageBuilder(session, stage, start!, session.inImage(stage.index));
+    if (typeof stage.base === "object" && "directory" in stage.base) {
+      await builder.#fillFrom(session.namedContext(stage.base.directory), stage.from.range.source);
+    }
     for (const trigger of start!.base?.config.config?.OnBuild ?? []) {
       const instruction = parseTrigger(trigger, stage.from.range);
       await builder.#vertex(session.triggerVertex(stage, instruction), instruction);
@@ -86,6 +91,17 @@ export class StageBuilder {
       await builder.#vertex(session.vertexOf(instruction), instruction);
     }
     return builder.state;
+  }
+
+  /** A named context as base: its files are the first layer. */
+  async #fillFrom(context: SourceTree, createdBy: string): Promise<void> {
+    const { signal } = this.session;
+    const selection = await context.select(".", undefined, signal);
+    const selections = selection ? [selection] : [];
+    const inputs = ["CONTEXT", await context.digest(selections, { owners: false, signal })];
+    const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal };
+    const work = ({ root }: Workspace) => copySelections(context.root, selections, [], root, options);
+    await this.layer({ inputs, createdBy, work });
   }
 
   async #vertex(name: VertexName, instruction: Instruction): Promise<void> {
@@ -231,7 +247,7 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
     scope: session.newScope(),
     platform,
   };
-  if (base === "scratch") {
+  if (base === "scratch" || "directory" in base) {
     const config = { Env: [`PATH=${defaultPath}`] };
     return { ...start, tree: { id: "scratch" }, chain: "scratch", config, layers: [] };
   }

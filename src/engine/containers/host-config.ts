@@ -3,12 +3,23 @@ import { InvalidParameter } from "../../lib/errors.ts";
 import { containerCapabilities } from "../../runtime/index.ts";
 import type { HostConfig, RestartPolicy } from "../config.ts";
 import type { Context } from "../context.ts";
-import { checkDeviceRequests } from "./cdi.ts";
 import { checkLimits } from "./limits.ts";
 import { parsePort } from "./networking.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
 const logDrivers = ["json-file", "local", "none"];
+
+/** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
+function checkDeviceRequests(host: HostConfig): void {
+  for (const request of host.DeviceRequests ?? []) {
+    if (request.Driver !== "cdi")
+      throw new InvalidParameter(
+        `could not select device driver "${request.Driver}" with capabilities: [${request.Capabilities.map(
+          (all) => `[${all.join(" ")}]`,
+        ).join(" ")}]`,
+      );
+  }
+}
 
 /**
  * @returns a copy with the defaults in

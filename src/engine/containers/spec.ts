@@ -1,11 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
-import { containerCapabilities, deviceAt, resolveUser } from "../../runtime/index.ts";
+import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
-import { injectDevices } from "./cdi.ts";
 import { resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
 import type { Subpaths } from "./subpaths.ts";
@@ -67,7 +66,8 @@ export async function containerSpec(
     annotations: host.Annotations,
     init: host.Init ?? context.options.init,
   };
-  return injectDevices(spec, host.DeviceRequests);
+  const required = (host.DeviceRequests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs);
+  return injectCdiDevices(spec, { required });
 }
 
 /** Environment of the container's and its execs' processes. */

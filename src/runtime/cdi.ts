@@ -2,10 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import * as v from "valibot";
-import { InvalidParameter, messageOf } from "../../lib/errors.ts";
-import { deviceAt } from "../../runtime/index.ts";
-import type { ContainerSpec, DeviceSpec } from "../../runtime/types.ts";
-import type { DeviceRequest, HostConfig } from "../config.ts";
+import { InvalidParameter, messageOf } from "../lib/errors.ts";
+import { deviceAt } from "./devices.ts";
+import type { ContainerSpec, DeviceSpec } from "./types.ts";
 
 /** Where vendors put their descriptions; the second is for those made at boot, and wins. */
 const directories = ["/etc/cdi", "/var/run/cdi"];
@@ -60,45 +59,53 @@ const description = v.object({
 });
 type Description = v.InferOutput<typeof description>;
 
-/** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
-export function checkDeviceRequests(host: HostConfig): void {
-  for (const request of host.DeviceRequests ?? []) {
-    if (request.Driver !== "cdi")
-      throw new InvalidParameter(
-        `could not select device driver "${request.Driver}" with capabilities: [${request.Capabilities.map(
-          (all) => `[${all.join(" ")}]`,
-        ).join(" ")}]`,
-      );
-  }
-}
-
-/** Adds what the asked devices need. @throws InvalidParameter for one that nobody describes */
-export function injectDevices(spec: ContainerSpec, requests: readonly DeviceRequest[] | null): ContainerSpec {
-  const names = (requests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs);
-  if (names.length === 0) return spec;
+/**
+ * Adds what the asked devices need. A name is `vendor.com/class=device`; without a device it is the first of its
+ * kind, with `=*` all of them.
+ * @throws InvalidParameter for a required one that nobody describes
+ */
+export function injectCdiDevices(
+  spec: ContainerSpec,
+  { required, optional = [] }: { required: readonly string[]; optional?: readonly string[] },
+): ContainerSpec {
+  if (required.length + optional.length === 0) return spec;
   const known = descriptions();
   const used = new Set<Description>();
   const missing: string[] = [];
   const all: Edits[] = [];
-  for (const name of names) {
-    const [kind, device] = name.split("=", 2);
-    const found = known.findLast(
-      (one) => one.kind === kind && one.devices.some((described) => described.name === device),
-    );
-    if (!found) {
-      missing.push(name);
-      continue;
+  for (const name of [...required, ...optional]) {
+    const found = devicesNamed(name, known);
+    if (found.length === 0 && required.includes(name)) missing.push(name);
+    for (const { vendor, device } of found) {
+      // What a vendor's devices have in common comes once, and first.
+      if (!used.has(vendor)) all.push(vendor.containerEdits);
+      used.add(vendor);
+      all.push(device.containerEdits);
     }
-    // What a vendor's devices have in common comes once, and first.
-    if (!used.has(found)) all.push(found.containerEdits);
-    used.add(found);
-    all.push(found.devices.find((described) => described.name === device)!.containerEdits);
   }
   if (missing.length > 0)
     throw new InvalidParameter(
       `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${directories.join(", ")})`,
     );
   return all.reduce(applyEdits, spec);
+}
+
+/** The description that was read last wins. */
+function devicesNamed(
+  name: string,
+  known: Description[],
+): { vendor: Description; device: Description["devices"][number] }[] {
+  const [kind, wanted] = name.split("=", 2);
+  for (const vendor of known.filter((one) => one.kind === kind).reverse()) {
+    const devices =
+      wanted === "*"
+        ? vendor.devices
+        : wanted === undefined
+          ? vendor.devices.slice(0, 1)
+          : vendor.devices.filter((device) => device.name === wanted);
+    if (devices.length > 0) return devices.map((device) => ({ vendor, device }));
+  }
+  return [];
 }
 
 function applyEdits(
