@@ -1,6 +1,7 @@
 /** From logical lines to typed instructions. */
+
+import { parseDuration } from "../../lib/duration.ts";
 import { parseError } from "../errors.ts";
-import { parseDuration } from "./duration.ts";
 import { type Flags, takeFlags } from "./flags.ts";
 import {
   type CommandLine,

@@ -4,7 +4,7 @@
  */
 import type { Flag, FlagKind, Flags, Parsed } from "../command.ts";
 import { nearest } from "./nearest.ts";
-import { parseBool, parseBytes, parseDuration, parseInteger, parseNanoCpus, splitCsv } from "./values.ts";
+import { parseBool, parseBytes, parseGoDuration, parseInteger, parseNanoCpus, splitCsv } from "./values.ts";
 
 /** The command line is wrong; the message is followed by the command's usage. */
 export class UsageError extends Error {}
@@ -19,7 +19,7 @@ const parsers: Record<Exclude<FlagKind, "list" | "strings">, (text: string) => V
   string: (text) => text,
   int: parseInteger,
   bytes: parseBytes,
-  duration: parseDuration,
+  duration: parseGoDuration,
   decimal: parseNanoCpus,
 };
 

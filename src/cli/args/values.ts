@@ -1,3 +1,5 @@
+import { parseDuration } from "../../lib/duration.ts";
+
 /** Values as Docker's flags write them. All throw Error with the text that Go's parsers give. */
 
 const sizeUnits: Record<string, number> = {
@@ -18,30 +20,12 @@ export function parseBytes(text: string): number {
   return Math.floor(Number(match[1]) * sizeUnits[match[2]!.toLowerCase()]!);
 }
 
-const durationUnits: Record<string, number> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** Go's `1h2m3.5s` as nanoseconds. */
-export function parseDuration(text: string): number {
-  if (text === "0") return 0;
-  const sign = text.startsWith("-") ? -1 : 1;
-  const rest = text.replace(/^[-+]/, "");
-  if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.test(rest)) {
-    const missing = /^[\d.]+$/.test(rest) ? "missing unit in duration" : "invalid duration";
-    throw new Error(`time: ${missing} ${JSON.stringify(text)}`);
-  }
-  let total = 0;
-  for (const [, count, unit] of rest.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(count) * durationUnits[unit!]!;
-  }
-  return sign * Math.round(total);
+/** Go's `1h2m3.5s` as nanoseconds. @throws Error in Go's words */
+export function parseGoDuration(text: string): number {
+  const nanoseconds = parseDuration(text);
+  if (nanoseconds !== undefined) return nanoseconds;
+  const missing = /^[-+]?[\d.]+$/.test(text) ? "missing unit in duration" : "invalid duration";
+  throw new Error(`time: ${missing} ${JSON.stringify(text)}`);
 }
 
 /** `1.5` CPUs as 1,500,000,000. */

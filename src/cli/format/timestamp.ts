@@ -1,5 +1,5 @@
 import { InvalidParameter } from "../../lib/errors.ts";
-import { parseDuration } from "../args/values.ts";
+import { parseGoDuration } from "../args/values.ts";
 
 /**
  * A time as `--since` and `--until` take it, as the API's `seconds.nanoseconds`: RFC 3339 with parts left out (local
@@ -9,7 +9,7 @@ import { parseDuration } from "../args/values.ts";
 export function timestamp(text: string, now: number): string {
   if (/^\d+(?:\.\d+)?$/.test(text)) return text;
   try {
-    return seconds(now - parseDuration(text) / 1e6);
+    return seconds(now - parseGoDuration(text) / 1e6);
   } catch {
     const match =
       /^(\d{4}-\d{2}-\d{2})(?:T(\d{2})(?::(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?)?(Z|[-+]\d{2}:\d{2})?$/.exec(

@@ -1,5 +1,5 @@
+import { parseDuration } from "../../lib/duration.ts";
 import { ComposeError } from "../model/errors.ts";
-import { parseDuration } from "../model/units.ts";
 import { numberOf, shortName } from "../run/engine.ts";
 import { LinePrinter, printLogs } from "../run/logs.ts";
 import { defineCommand } from "./command.ts";
@@ -78,7 +78,7 @@ export const logs = defineCommand({
 /** A timestamp, seconds since the epoch, or a duration before now, as `seconds.nanoseconds`. @throws ComposeError */
 export function pointInTime(text: string, now = Date.now()): string {
   if (/^\d+(\.\d+)?$/.test(text)) return text;
-  const before = parseDuration(text);
+  const before = parseDuration(text, { days: true });
   const at = before === undefined ? Date.parse(text) : now - before / 1e6;
   if (Number.isNaN(at))
     throw ComposeError.at(

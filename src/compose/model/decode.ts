@@ -2,9 +2,10 @@
  * Small decoders from trees to typed values, each throwing a ComposeError with the place of what it can't read. An
  * `object` decoder gives its fields in the order in which they are declared.
  */
+import { parseDuration } from "../../lib/duration.ts";
 import { ComposeError } from "./errors.ts";
 import { type Node, toData } from "./node.ts";
-import { parseDuration, parseSize } from "./units.ts";
+import { parseSize } from "./units.ts";
 import { splitWords } from "./words.ts";
 
 /** @param path for messages: `services.web.cpus` */
@@ -54,7 +55,7 @@ export const size: Decoder<number> = (node, path) => {
 export const duration: Decoder<number> = (node, path) => {
   const written = text(node, path);
   return (
-    parseDuration(written) ??
+    parseDuration(written, { days: true }) ??
     fail(node, path, `has an invalid duration: ${JSON.stringify(written)}; write for example 1m30s`)
   );
 };

@@ -18,28 +18,6 @@ export function parseSize(text: string): number | undefined {
   return Math.trunc(Number(match[1] ?? match[3]) * factor);
 }
 
-const unitNanoseconds: Record<string, number> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-  d: 86_400e9,
-  w: 604_800e9,
-};
-
-/** `1m30s`, `1.5s`, `2d` -> nanoseconds. A bare `0` is allowed, other bare numbers are not. */
-export function parseDuration(text: string): number | undefined {
-  if (text === "0") return 0;
-  if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|w))+$/.test(text)) return undefined;
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)/g))
-    total += Number(amount) * unitNanoseconds[unit!]!;
-  return Math.round(total);
-}
-
 /** Nanoseconds as Go writes them: `1m30s`, `1.5s`, `100ms`. */
 export function formatDuration(nanoseconds: number): string {
   if (nanoseconds === 0) return "0s";

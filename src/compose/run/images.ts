@@ -1,9 +1,10 @@
 /** The images of services: which is there, which has to be pulled or built, and how that is shown. */
 
+import { parseDuration } from "../../lib/duration.ts";
 import { NotFound, NotImplemented } from "../../lib/errors.ts";
 import { ComposeError } from "../model/errors.ts";
 import type { Project, Service } from "../model/types.ts";
-import { formatDuration, parseDuration } from "../model/units.ts";
+import { formatDuration } from "../model/units.ts";
 import { type BuildOptions, buildService } from "./build.ts";
 import type { ImageDetails } from "./engine.ts";
 import { forEachParallel } from "./parallel.ts";
@@ -109,7 +110,7 @@ function isStale(policy: string, image: ImageDetails): boolean {
           ? policy.slice("every_".length)
           : undefined;
   if (period === undefined) return false;
-  const nanoseconds = parseDuration(period);
+  const nanoseconds = parseDuration(period, { days: true });
   if (nanoseconds === undefined)
     throw ComposeError.at(
       undefined,
