@@ -170,15 +170,38 @@ describe("the cache", () => {
 
   test("is listed, and pruned without harm to images", async () => {
     const built = await lab.build({ Dockerfile: "FROM busybox\nRUN echo prune-me > /p" });
-    const record = lab.builder.usage().find(({ description }) => description.includes("prune-me"))!;
+    const record = (await lab.builder.usage()).find(({ description }) => description.includes("prune-me"))!;
     expect(record).toMatchObject({ inUse: false, shared: true });
     expect(record.size).toBeGreaterThan(0);
     expect((await lab.builder.prune({ all: false })).removed).not.toContain(record.id);
     expect((await lab.builder.prune({ all: true })).removed).toContain(record.id);
-    expect(lab.builder.usage()).toEqual([]);
+    expect(await lab.builder.usage()).toEqual([]);
     lab.look(built, (root) => expect(text(root, "p")).toBe("prune-me\n"));
     const again = await lab.build({ Dockerfile: "FROM busybox\nRUN echo prune-me > /p" });
     expect(again.cached).toEqual([]);
+  });
+
+  test("of mounts is listed with its size, and collected by type and size", async () => {
+    const write = (n: number) =>
+      `FROM busybox\nRUN --mount=type=cache,target=/c,id=gc head -c 100000 /dev/zero > /c/${n} && echo gc-${n} > /p`;
+    await lab.build({ Dockerfile: write(1) });
+    const mountsOf = async () => (await lab.builder.usage()).filter(({ type }) => type === "exec.cachemount");
+    const [mount] = (await mountsOf()).filter(({ description }) => description.includes("gc"));
+    expect(mount).toMatchObject({ size: 100_000, usageCount: 1, inUse: false });
+    await lab.build({ Dockerfile: write(2) });
+    expect((await mountsOf()).find(({ id }) => id === mount!.id)).toMatchObject({
+      size: 200_000,
+      usageCount: 2,
+    });
+    const kept = await lab.builder.prune({ all: false, filters: { id: [mount!.id] }, maxUsedSpace: 2 ** 40 });
+    expect(kept).toEqual({ removed: [], bytes: 0 });
+    const gone = await lab.builder.prune({
+      all: false,
+      filters: { id: [mount!.id], type: ["exec.cachemount"] },
+    });
+    expect(gone.removed).toEqual([mount!.id]);
+    expect(gone.bytes).toBeGreaterThanOrEqual(200_000);
+    expect((await mountsOf()).map(({ id }) => id)).not.toContain(mount!.id);
   });
 
   test("survives the store's garbage collection", async () => {

@@ -1,7 +1,8 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { Cancelled } from "../lib/errors.ts";
+import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import { readDockerfile, readIgnoreRules } from "./definition.ts";
 import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
 import { CacheMounts } from "./exec/cache-mounts.ts";
@@ -11,7 +12,7 @@ import { buildGraph, type Graph } from "./graph/stages.ts";
 import { writeImage } from "./image/write.ts";
 import { Digests } from "./solve/digests.ts";
 import { Progress } from "./solve/progress.ts";
-import { type CacheRecord, CacheRecords } from "./solve/records.ts";
+import { CacheRecords } from "./solve/records.ts";
 import { Session } from "./solve/session.ts";
 import type { BuildBackend, BuildEvent, Builder, BuildRequest, BuildResult } from "./types.ts";
 
@@ -27,7 +28,7 @@ export class DockerfileBuilder implements Builder {
   ) {
     this.#records = new CacheRecords(backend.store, now);
     this.#digests = new Digests(backend.store);
-    this.#cacheMounts = new CacheMounts(join(backend.store.root, "build-cache"));
+    this.#cacheMounts = new CacheMounts(backend.store, now);
     this.#recovered = recover(backend);
     this.#recovered.catch(() => {});
   }
@@ -108,51 +109,30 @@ export class DockerfileBuilder implements Builder {
     return { dockerfile, graph, ignore };
   }
 
-  async prune(options: { all: boolean; before?: number }): Promise<{ removed: string[]; bytes: number }> {
-    const shared = this.#sharedLayers();
-    const removed: string[] = [];
-    for (const record of this.#records.list()) {
-      if (this.#records.inUse(record.id)) continue;
-      if (options.before !== undefined && record.lastUsedAt >= options.before) continue;
-      if (!options.all && isShared(record, shared)) continue;
-      this.#records.delete(record.id);
-      if (record.snapshot !== undefined) removed.push(record.id);
-    }
-    this.#digests.clear();
-    if (options.all && options.before === undefined) this.#cacheMounts.prune();
-    const { bytes } = await this.backend.store.images.collect();
-    return { removed, bytes };
-  }
-
-  usage(): ReturnType<Builder["usage"]> {
-    const shared = this.#sharedLayers();
-    return this.#records.list().flatMap((record) => {
-      if (record.snapshot === undefined) return [];
-      const { id, parent, description, size, createdAt, lastUsedAt, usageCount } = record;
-      return {
-        id,
-        parents: parent === undefined ? [] : [parent],
-        description,
-        size,
-        createdAt,
-        lastUsedAt,
-        usageCount,
-        inUse: this.#records.inUse(id),
-        shared: isShared(record, shared),
-      };
+  async prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }> {
+    const { bsize, bavail } = statfsSync(this.backend.store.root);
+    const chosen = selectForRemoval(await this.#entries(), policy, bsize * bavail);
+    let bytes = 0;
+    const removed = chosen.filter(({ id, type, size }) => {
+      const gone = type === "regular" ? this.#records.remove(id) : this.#cacheMounts.remove(id);
+      if (gone && type !== "regular") bytes += size;
+      return gone;
     });
+    this.#digests.clear();
+    const collected = await this.backend.store.images.collect();
+    const shown = removed.filter(({ empty }) => !empty);
+    return { removed: shown.map(({ id }) => id), bytes: bytes + collected.bytes };
   }
 
-  /** Layers that images hold. */
-  #sharedLayers(): Set<string> {
-    return new Set(
-      this.backend.store.images.list().flatMap(({ layers }) => layers.map(({ diffId }) => diffId)),
-    );
+  async usage(): Promise<CacheEntry[]> {
+    return (await this.#entries()).filter(({ empty }) => !empty);
   }
-}
 
-function isShared({ layer }: CacheRecord, shared: Set<string>): boolean {
-  return layer !== undefined && shared.has(layer.diffId);
+  async #entries(): Promise<CacheEntry[]> {
+    const layers = this.backend.store.images.list().flatMap((image) => image.layers);
+    const shared = new Set<string>(layers.map(({ diffId }) => diffId));
+    return [...this.#records.entries(shared), ...(await this.#cacheMounts.entries())];
+  }
 }
 
 function warnUnconsumed(request: BuildRequest, graph: Graph, progress: Progress): void {

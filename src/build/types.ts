@@ -7,6 +7,9 @@ import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
+import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+
+export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
@@ -125,20 +128,10 @@ export interface Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
-  /** Forgets cache records (all, or unused since `before`), returns bytes freed. */
-  prune(options: { all: boolean; before?: number }): Promise<{ removed: string[]; bytes: number }>;
-  /** Cache records for `system df` and `/build/prune`. */
-  usage(): {
-    id: string;
-    parents: string[];
-    description: string;
-    size: number;
-    createdAt: number;
-    lastUsedAt: number;
-    usageCount: number;
-    inUse: boolean;
-    shared: boolean;
-  }[];
+  /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
+  prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
+  /** The cache, for `system df` and its like. */
+  usage(): Promise<CacheEntry[]>;
 }
 /** Exported by build/index.ts. */
 export type CreateBuilder = (backend: BuildBackend) => Builder;

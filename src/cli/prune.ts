@@ -58,12 +58,17 @@ async function pruneImages({ client }: CliContext, filters: Filters): Promise<Pr
   return { lines, bytes: answer.SpaceReclaimed };
 }
 
-async function pruneBuilds({ client }: CliContext, filters: Filters, all: boolean): Promise<Pruned> {
+async function pruneBuilds(
+  { client }: CliContext,
+  filters: Filters,
+  all: boolean,
+  limits: Record<string, number | undefined> = {},
+): Promise<Pruned> {
   const answer = await client.call<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>(
     "POST",
     "/build/prune",
     {
-      query: { filters, all: all ? 1 : undefined },
+      query: { ...limits, filters, all: all ? 1 : undefined },
     },
   );
   return { lines: answer.CachesDeleted ?? [], bytes: answer.SpaceReclaimed };
@@ -155,15 +160,26 @@ export const builds = defineCommand({
   name: "builder prune",
   usage: "[OPTIONS]",
   summary: "Remove the build cache",
-  flags: { ...pruneFlags, all: { kind: "bool", short: "a", help: "All unused cache, not just dangling" } },
+  flags: {
+    ...pruneFlags,
+    all: { kind: "bool", short: "a", help: "All unused cache, not just dangling" },
+    "keep-storage": { kind: "bytes", help: "The former name of --reserved-space", hidden: true },
+    "reserved-space": { kind: "bytes", help: "Bytes of cache that stay in any case" },
+    "max-used-space": { kind: "bytes", help: "Bytes that the cache may take" },
+    "min-free-space": { kind: "bytes", help: "Bytes that the disk must have free" },
+  },
   arity: none,
-  examples: ["builder prune -af"],
+  examples: ["builder prune -af", "builder prune --filter until=48h --reserved-space 10GB"],
   async run(context, { flags }) {
     const warning = flags.all
       ? "WARNING! This will remove all build cache."
       : "WARNING! This will remove all dangling build cache.";
     if (!flags.force && !(await confirm(context, warning))) return 0;
-    const pruned = await pruneBuilds(context, parseFilters(flags.filter), flags.all);
+    const pruned = await pruneBuilds(context, parseFilters(flags.filter), flags.all, {
+      "reserved-space": flags["reserved-space"] ?? flags["keep-storage"],
+      "max-used-space": flags["max-used-space"],
+      "min-free-space": flags["min-free-space"],
+    });
     report(context, "Deleted build cache objects:", pruned);
     context.line(`Total reclaimed space: ${humanSize(pruned.bytes)}`);
     return 0;

@@ -13,25 +13,34 @@ import type {
 } from "../build/types.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
+import { Later } from "../lib/later.ts";
 import { parseReference } from "../lib/reference.ts";
 import { macFromIpv4 } from "../net/index.ts";
 import type { Credentials } from "../registry/types.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
-import { checkFilters, untilFilter } from "./filters.ts";
+import { untilFilter } from "./filters.ts";
 import { fullName } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
-import type { Builds, Filters } from "./types.ts";
+import type { Builds } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
 type StepAddresses = Map<string, string>;
 
+/** Milliseconds after a build until the cache is held to its rules, so that builds in a row don't wait for that. */
+const collectionDelay = 2000;
+
 /** The builder, given the engine's images, networks and disk. */
-export class BuildService implements Builds {
+export class BuildService implements Builds, AsyncDisposable {
   readonly #steps: StepAddresses = new Map();
   readonly #shared: Builder;
+  readonly #collection = new Later(
+    () => this.#collect(),
+    collectionDelay,
+    (error) => console.error("the build cache could not be collected:", error),
+  );
 
   constructor(
     private readonly context: Context,
@@ -65,19 +74,29 @@ export class BuildService implements Builds {
       this.context.events.publish("image", "build", result.imageId, { name: tags[0] ?? result.imageId });
       return result;
     } finally {
+      this.#collection.request();
       await rm(contextDir, { recursive: true, force: true });
     }
   }
 
-  async prune(options: { all: boolean; filters: Filters }): Promise<{ removed: string[]; bytes: number }> {
-    checkFilters(options.filters, ["until", "unused-for"]);
-    const before = untilFilter(
-      options.filters["unused-for"] ? { until: options.filters["unused-for"] } : options.filters,
-    );
-    const result = await this.#shared.prune({ all: options.all, before });
-    const { bytes } = await this.context.store.images.collect();
+  async prune(policy: Parameters<Builds["prune"]>[0]): Promise<{ removed: string[]; bytes: number }> {
+    const { until, "unused-for": unusedFor, ...filters } = policy.filters ?? {};
+    const before = untilFilter({ until: unusedFor ?? until ?? [] });
+    const result = await this.#shared.prune({ ...policy, filters, before });
     this.context.events.publish("builder", "prune", "", { reclaimed: String(result.bytes) });
-    return { removed: result.removed, bytes: Math.max(result.bytes, bytes) };
+    return result;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#collection[Symbol.asyncDispose]();
+  }
+
+  /** Applies the rules of garbage collection, one after the other. */
+  async #collect(): Promise<void> {
+    for (const { unusedFor, ...rule } of this.context.options.buildGc) {
+      const before = unusedFor === undefined ? undefined : Date.now() - unusedFor;
+      await this.#shared.prune({ ...rule, before });
+    }
   }
 
   usage(): ReturnType<Builder["usage"]> {

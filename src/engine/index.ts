@@ -77,7 +77,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     probe: (container, command, timeoutMs) => execs.probe(container, command, timeoutMs),
     autoRemove: (container) => containers.removeStopped(container, true),
   };
-  const builds = new BuildService(context, networks);
+  const builds = stack.use(new BuildService(context, networks));
   await reconcile({ context, table, networks, volumes, lifecycle, containers });
 
   const identity = store.metadata.table<string>("identity");
@@ -140,6 +140,6 @@ async function diskUsage(parts: {
     volumes: await Promise.all(
       parts.volumes.list({}).map(async (record) => ({ record, ...(await parts.volumes.usage(record.name)) })),
     ),
-    buildCache: parts.builds.usage(),
+    buildCache: await parts.builds.usage(),
   };
 }

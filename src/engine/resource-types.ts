@@ -1,6 +1,6 @@
 /** Images, networks, volumes, builds, events and the system as the engine's callers see them; see types.ts. */
 import type { Readable } from "node:stream";
-import type { BuildEvent, BuildRequest, BuildResult } from "../build/types.ts";
+import type { BuildEvent, BuildRequest, BuildResult, CacheEntry, CachePolicy } from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
 import type { Platform } from "../lib/oci.ts";
 import type { Credentials } from "../registry/types.ts";
@@ -197,17 +197,7 @@ export interface DiskUsage {
   layersSize: number;
   containers: { record: ContainerRecord; rw: number; rootFs: number }[];
   volumes: { record: VolumeRecord; size: number; refCount: number }[];
-  buildCache: {
-    id: string;
-    parents: string[];
-    description: string;
-    size: number;
-    createdAt: number;
-    lastUsedAt: number;
-    usageCount: number;
-    inUse: boolean;
-    shared: boolean;
-  }[];
+  buildCache: CacheEntry[];
 }
 
 export interface Builds {
@@ -221,5 +211,6 @@ export interface Builds {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
-  prune(options: { all: boolean; filters: Filters }): Promise<{ removed: string[]; bytes: number }>;
+  /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */
+  prune(policy: Omit<CachePolicy, "before">): Promise<{ removed: string[]; bytes: number }>;
 }

@@ -3,6 +3,7 @@
  * milliseconds since the epoch; names have no leading slash. `target` arguments take an id, a unique id prefix or
  * a name. All methods throw the classes of lib/errors.ts with Docker's messages.
  */
+import type { CachePolicy } from "../build/types.ts";
 import type { Containers, Execs } from "./container-types.ts";
 import type {
   Builds,
@@ -49,6 +50,12 @@ export interface EngineOptions {
   defaultUlimits: { Name: string; Soft: number; Hard: number }[];
   defaultShmSize: number;
   init: boolean;
+  /** Rules that the build cache is held to, applied in this order; none: it only grows. */
+  buildGc: BuildGcRule[];
 }
+
+/** A policy with an age (milliseconds) for the time it looks back to. */
+export type BuildGcRule = Omit<CachePolicy, "before"> & { unusedFor?: number };
+
 /** Exported by engine/index.ts. Reconciles with what kernel, monitors and database say before it returns. */
 export type OpenEngine = (options: EngineOptions) => Promise<Engine>;

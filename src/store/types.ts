@@ -118,6 +118,8 @@ export interface Layers {
     options?: { limits?: LayerLimits; owner?: { uid: number; gid: number }; noOverwriteDirNonDir?: boolean },
     signal?: AbortSignal,
   ): Promise<void>;
+  /** Bytes of the files and number of inodes below a directory; hard links count once. */
+  measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
   /** A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename). */
   archive(root: string, path: string, options?: { as?: string }): Readable;
 }

@@ -16,10 +16,14 @@ export const buildRoutes: Route[] = [
     method: "POST",
     path: "/build/prune",
     async handle(x) {
-      // To leave them out would prune more than was asked.
-      for (const name of ["keep-storage", "reserved-space", "max-used-space", "min-free-space"])
-        if (x.integer(name)) throw new NotImplemented(`${name} is not supported yet`);
-      const { removed, bytes } = await x.engine.builds.prune({ all: x.flag("all"), filters: x.filters });
+      const { removed, bytes } = await x.engine.builds.prune({
+        all: x.flag("all"),
+        filters: x.filters,
+        // The name before version 1.48.
+        reservedSpace: x.integer("reserved-space") || x.integer("keep-storage"),
+        maxUsedSpace: x.integer("max-used-space"),
+        minFreeSpace: x.integer("min-free-space"),
+      });
       x.json({ CachesDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
     },
   },

@@ -97,7 +97,7 @@ export const systemRoutes: Route[] = [
           BuildCache: usage.buildCache.map((entry) => ({
             ID: entry.id,
             Parents: entry.parents,
-            Type: "regular",
+            Type: entry.type,
             Description: entry.description,
             InUse: entry.inUse,
             Shared: entry.shared,

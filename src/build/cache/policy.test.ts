@@ -13,6 +13,7 @@ const entry = (id: string, fields: Partial<CacheEntry> = {}): CacheEntry => ({
   usageCount: 0,
   inUse: false,
   shared: false,
+  empty: false,
   ...fields,
 });
 const old = entry("old", { lastUsedAt: 1 });

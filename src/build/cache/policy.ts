@@ -19,6 +19,8 @@ export interface CacheEntry {
   inUse: boolean;
   /** An image holds the same layer. */
   shared: boolean;
+  /** A step that changed no file: there is something to remember, and nothing to show. */
+  empty: boolean;
 }
 
 export interface CachePolicy {

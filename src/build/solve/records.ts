@@ -2,6 +2,7 @@
 import type { Digest } from "../../lib/digest.ts";
 import type { Descriptor } from "../../lib/oci.ts";
 import type { Store, Table } from "../../store/types.ts";
+import type { CacheEntry } from "../cache/policy.ts";
 
 export interface CacheRecord {
   /** The step's key; also the record's id. */
@@ -62,8 +63,26 @@ export class CacheRecords {
     return this.#table.list();
   }
 
-  delete(id: string): void {
-    this.#table.delete(id);
+  /** @param shared uncompressed digests of the layers that images hold */
+  entries(shared: ReadonlySet<string>): CacheEntry[] {
+    return this.list().map(({ id, parent, layer, ...record }) => ({
+      id,
+      type: "regular",
+      parents: parent === undefined ? [] : [parent],
+      description: record.description,
+      size: record.size,
+      createdAt: record.createdAt,
+      lastUsedAt: record.lastUsedAt,
+      usageCount: record.usageCount,
+      inUse: this.inUse(id),
+      shared: layer !== undefined && shared.has(layer.diffId),
+      empty: record.snapshot === undefined,
+    }));
+  }
+
+  /** Unless a build has come to rely on it meanwhile. @returns whether it went */
+  remove(id: string): boolean {
+    return !this.inUse(id) && this.#table.delete(id);
   }
 
   touch(id: string): void {

@@ -8,6 +8,7 @@ import type { EngineOptions } from "../../engine/types.ts";
 import { InvalidParameter, messageOf, NotFound, NotImplemented } from "../../lib/errors.ts";
 import { parseSize } from "../../lib/units.ts";
 import type { Parsed } from "../command.ts";
+import { builderSchema, buildGcRules, diskSizeAt } from "./build-gc.ts";
 import type { daemonFlags } from "./flags.ts";
 
 type DaemonFlags = Parsed<typeof daemonFlags>;
@@ -25,6 +26,7 @@ const fileSchema = v.strictObject({
   "allow-insecure-tcp": flag,
   bip: text,
   bridge: text,
+  builder: v.optional(builderSchema),
   "data-root": text,
   "default-address-pools": v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
   "default-runtime": text,
@@ -99,6 +101,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
           ? flags["default-shm-size"]
           : parseSize(String(file["default-shm-size"])),
       init: file.init ?? flags.init,
+      buildGc: buildGcRules(file.builder, diskSizeAt(file["data-root"] ?? flags["data-root"])),
     },
     listeners: listenersOf(parsed, file),
     pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),

@@ -103,6 +103,10 @@ export class WorkerLayers implements Layers {
     }
   }
 
+  measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }> {
+    return this.workers.run("measure", { directory }, signal);
+  }
+
   archive(...[root, path, options = {}]: Parameters<Layers["archive"]>): Readable {
     /** Chunks taken from the worker that the reader had no room for. */
     let owed = 0;
