@@ -60,7 +60,8 @@ export const containerStreamRoutes: Route[] = [
     async handle(x) {
       const record = x.engine.containers.get(x.params.id!);
       const stream = x.flag("stream", true);
-      if (!stream && x.flag("one-shot")) {
+      // The parameter came with 1.41.
+      if (!stream && x.flag("one-shot") && x.version >= 41) {
         x.json(encodeStats(record, x.engine.containers.sample(record.id), undefined));
         return;
       }

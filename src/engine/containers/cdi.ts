@@ -8,7 +8,7 @@ import type { ContainerSpec, DeviceSpec } from "../../runtime/types.ts";
 import type { DeviceRequest, HostConfig } from "../config.ts";
 
 /** Where vendors put their descriptions; the second is for those made at boot, and wins. */
-const directories = ["/etc/cdi", "/var/run/cdi"];
+export const cdiDirectories = ["/etc/cdi", "/var/run/cdi"];
 
 const edits = v.object({
   env: v.optional(v.array(v.string()), []),
@@ -72,6 +72,11 @@ export function checkDeviceRequests(host: HostConfig): void {
   }
 }
 
+/** Full names of all devices that are described. */
+export const cdiDevices = (): string[] => [
+  ...new Set(descriptions().flatMap(({ kind, devices }) => devices.map(({ name }) => `${kind}=${name}`))),
+];
+
 /** Adds what the asked devices need. @throws InvalidParameter for one that nobody describes */
 export function injectDevices(spec: ContainerSpec, requests: readonly DeviceRequest[] | null): ContainerSpec {
   const names = (requests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs);
@@ -96,7 +101,7 @@ export function injectDevices(spec: ContainerSpec, requests: readonly DeviceRequ
   }
   if (missing.length > 0)
     throw new InvalidParameter(
-      `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${directories.join(", ")})`,
+      `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${cdiDirectories.join(", ")})`,
     );
   return all.reduce(applyEdits, spec);
 }
@@ -135,7 +140,7 @@ function deviceNode({ path, hostPath, permissions, ...more }: Edits["deviceNodes
 
 /** A description that can't be read is left out, and said: others may be right. */
 function descriptions(): Description[] {
-  return directories.flatMap((directory) => {
+  return cdiDirectories.flatMap((directory) => {
     let names: string[];
     try {
       names = readdirSync(directory).sort();

@@ -8,7 +8,7 @@ import { checkLimits } from "./limits.ts";
 import { parsePort } from "./networking.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
-const logDrivers = ["json-file", "local", "none"];
+export const logDrivers = ["json-file", "local", "none"];
 
 /**
  * @returns a copy with the defaults in

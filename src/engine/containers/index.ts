@@ -10,14 +10,17 @@ import {
   NotFound,
   NotImplemented,
 } from "../../lib/errors.ts";
+import type { Descriptor } from "../../lib/oci.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
+import { layerDirectories } from "../layer-directories.ts";
 import type { NetworkService } from "../networks.ts";
 import type {
   CommitOptions,
+  ContainerDetails,
   ContainerRecord,
   Containers,
   CreateContainer,
@@ -57,6 +60,9 @@ export interface ContainerDependencies {
 
 /** All operations on containers; what each means is in the files beside. */
 export class ContainerService implements Containers {
+  /** By image: a listing asks for each container's. */
+  readonly #descriptors = new Map<Digest, Descriptor>();
+
   constructor(private readonly deps: ContainerDependencies) {}
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
@@ -375,6 +381,31 @@ export class ContainerService implements Containers {
     }
     this.deps.context.events.publish("container", "prune", "", { reclaimed: String(bytes) });
     return { removed, bytes };
+  }
+
+  details(target: string): ContainerDetails {
+    const record = this.get(target);
+    const { store, options } = this.deps.context;
+    return {
+      layers: layerDirectories(store.snapshots, snapshotKey(record.id), paths.rootfs(options, record.id)),
+      sandboxKey: record.sandboxId === "" ? "" : paths.sandbox(options, record.sandboxId),
+    };
+  }
+
+  imageDescriptor(record: ContainerRecord): Descriptor | undefined {
+    const known = this.#descriptors.get(record.imageId);
+    if (known) return known;
+    const { images, content } = this.deps.context.store;
+    const image = images.get(record.imageId);
+    if (!image || !content.has(image.manifest)) return undefined;
+    const descriptor = {
+      mediaType: image.manifestMediaType,
+      digest: image.manifest,
+      size: content.size(image.manifest),
+      platform: image.platform,
+    };
+    this.#descriptors.set(record.imageId, descriptor);
+    return descriptor;
   }
 
   async sizes(target: string): Promise<{ rw: number; rootFs: number }> {
