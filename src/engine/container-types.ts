@@ -133,6 +133,8 @@ export interface LogEntry {
   timeNs: bigint;
   /** With the newline, when the writer wrote one. */
   data: Uint8Array;
+  /** What the log's options `labels`, `env` and `tag` tell of the container. */
+  attributes?: Record<string, string>;
 }
 
 export interface LogQuery {
@@ -191,10 +193,20 @@ export interface Containers {
     condition: "not-running" | "next-exit" | "removed",
     signal: AbortSignal,
   ): Promise<{ done: Promise<{ exitCode: number; error?: string }> }>;
-  /** The stream has stdcopy frames without TTY and raw bytes with one; `logs` replays the log first. */
+  /**
+   * The stream has stdcopy frames without TTY and raw bytes with one; `logs` replays the log first. On a terminal
+   * `detachKeys` (empty: Docker's own) end it.
+   */
   attach(
     target: string,
-    options: { stdin: boolean; stdout: boolean; stderr: boolean; stream: boolean; logs: boolean },
+    options: {
+      stdin: boolean;
+      stdout: boolean;
+      stderr: boolean;
+      stream: boolean;
+      logs: boolean;
+      detachKeys: string;
+    },
   ): Promise<Duplex>;
   logs(target: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogEntry>;
   resize(target: string, size: { width: number; height: number }): Promise<void>;

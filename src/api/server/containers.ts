@@ -154,8 +154,9 @@ export const containerRoutes: Route[] = [
     },
   },
   {
+    // A link's name has a slash.
     method: "DELETE",
-    path: "/containers/{id}",
+    path: "/containers/{id*}",
     async handle(x) {
       await x.engine.containers.remove(x.params.id!, {
         force: x.flag("force"),

@@ -206,17 +206,22 @@ export class Exchange {
       response.flushHeaders();
       return { input: this.request, output: response };
     }
-    const { socket, head: early } = this.answer;
-    socket.write(
-      head("101 UPGRADED", {
-        ...commonHeaders,
-        "Content-Type": contentType,
-        Connection: "Upgrade",
-        Upgrade: "tcp",
-      }),
-    );
-    if (early.length > 0) socket.unshift(early);
+    const socket = this.switchProtocols({
+      "Content-Type": contentType,
+      Connection: "Upgrade",
+      Upgrade: "tcp",
+    });
     return { input: socket, output: socket };
+  }
+
+  /** Takes the raw connection, answering 101 with these fields. @throws InvalidParameter when none was offered */
+  switchProtocols(fields: Record<string, string>): Socket {
+    if (!("socket" in this.answer)) throw new InvalidParameter("an Upgrade header is wanted");
+    this.#started = true;
+    const { socket, head: early } = this.answer;
+    socket.write(head("101 UPGRADED", { ...commonHeaders, ...fields }));
+    if (early.length > 0) socket.unshift(early);
+    return socket;
   }
 }
 
