@@ -1,7 +1,7 @@
 /** Containers and execs as the engine's callers see them; see types.ts. */
 import type { Duplex, Readable } from "node:stream";
 import type { Digest } from "../lib/digest.ts";
-import type { Platform } from "../lib/oci.ts";
+import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { InterfaceCounters } from "../net/types.ts";
 import type { CgroupStats } from "../runtime/types.ts";
 import type { ContainerConfig, EndpointConfig, HostConfig, PortMap, RestartPolicy } from "./config.ts";
@@ -116,6 +116,14 @@ export interface CreateContainer {
   endpoints: Record<string, EndpointConfig>;
 }
 
+/** What an inspection tells besides the record. */
+export interface ContainerDetails {
+  /** The directories of its tree, by overlay2's names for them. */
+  layers: Record<string, string>;
+  /** Where its network namespace is mounted; empty without one of its own. */
+  sandboxKey: string;
+}
+
 /** Docker's `filters`: name -> set of values. */
 export type Filters = Record<string, string[]>;
 
@@ -125,6 +133,8 @@ export interface LogEntry {
   timeNs: bigint;
   /** With the newline, when the writer wrote one. */
   data: Uint8Array;
+  /** What the log's options `labels`, `env` and `tag` tell of the container. */
+  attributes?: Record<string, string>;
 }
 
 export interface LogQuery {
@@ -141,6 +151,8 @@ export interface LogQuery {
 export interface StatsSample {
   readAt: number;
   cgroup: CgroupStats;
+  /** Bytes of the machine. */
+  memoryTotal: number;
   /** Nanoseconds of CPU of the whole host. */
   systemCpu: number;
   onlineCpus: number;
@@ -181,10 +193,20 @@ export interface Containers {
     condition: "not-running" | "next-exit" | "removed",
     signal: AbortSignal,
   ): Promise<{ done: Promise<{ exitCode: number; error?: string }> }>;
-  /** The stream has stdcopy frames without TTY and raw bytes with one; `logs` replays the log first. */
+  /**
+   * The stream has stdcopy frames without TTY and raw bytes with one; `logs` replays the log first. On a terminal
+   * `detachKeys` (empty: Docker's own) end it.
+   */
   attach(
     target: string,
-    options: { stdin: boolean; stdout: boolean; stderr: boolean; stream: boolean; logs: boolean },
+    options: {
+      stdin: boolean;
+      stdout: boolean;
+      stderr: boolean;
+      stream: boolean;
+      logs: boolean;
+      detachKeys: string;
+    },
   ): Promise<Duplex>;
   logs(target: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogEntry>;
   resize(target: string, size: { width: number; height: number }): Promise<void>;
@@ -206,6 +228,9 @@ export interface Containers {
   commit(target: string, options: CommitOptions): Promise<Digest>;
   prune(filters: Filters): Promise<{ removed: string[]; bytes: number }>;
   /** Bytes of the writable layer and of the whole tree. */
+  details(target: string): ContainerDetails;
+  /** The manifest that the container's image was made from; undefined when it is gone. */
+  imageDescriptor(record: ContainerRecord): Descriptor | undefined;
   sizes(target: string): Promise<{ rw: number; rootFs: number }>;
 }
 

@@ -28,6 +28,8 @@ export const paths = {
   rootfs: (options: EngineOptions, id: string) => join(options.execRoot, "r", id.slice(0, shortDir)),
   /** /dev/shm of a container that shares it. */
   shm: (options: EngineOptions, id: string) => join(paths.stateDir(options, id), "shm"),
+  /** A network namespace's mount (net/types.ts: NetworkOptions). */
+  sandbox: (options: EngineOptions, id: string) => join(options.execRoot, "netns", id),
   volumes: (options: EngineOptions) => join(options.dataRoot, "volumes"),
   tmp: (options: EngineOptions) => join(options.dataRoot, "tmp"),
 };

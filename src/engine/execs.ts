@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { type Duplex, PassThrough } from "node:stream";
+import { defaultDetachKeys, parseDetachKeys } from "../lib/detach-keys.ts";
 import { Conflict, InvalidParameter, messageOf, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { Demultiplexer, frame } from "../lib/stdcopy.ts";
@@ -37,6 +38,7 @@ export class ExecService implements Execs {
   async create(target: string, config: ExecConfig): Promise<string> {
     const container = this.table.find(target);
     this.#checkRunning(container);
+    parseDetachKeys(config.detachKeys || defaultDetachKeys);
     if (config.cmd.length === 0) throw new InvalidParameter("No exec command specified");
     this.context.runtime.expectStart();
     const id = newId();
@@ -66,7 +68,9 @@ export class ExecService implements Execs {
         return undefined;
       }
       // The stream comes before the process, as in Docker: there are clients that lose what comes with its head.
-      const stream = new DeferredDuplex();
+      const keys = parseDetachKeys(config.detachKeys || defaultDetachKeys);
+      const onDetach = () => this.#event(exec.container, "exec_detach", id);
+      const stream = new DeferredDuplex(config.tty ? { keys, onDetach } : undefined);
       exec.launch = this.#launch(exec, spec, stream);
       return stream;
     } catch (error) {

@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
+import { cdiDevices, cdiDirectories } from "../runtime/index.ts";
+import { logDrivers } from "./containers/host-config.ts";
 import type { Context } from "./context.ts";
 import type { SystemInfo } from "./types.ts";
 
@@ -63,6 +65,10 @@ export class Info {
       httpsProxy: process.env.HTTPS_PROXY ?? process.env.https_proxy ?? "",
       noProxy: process.env.NO_PROXY ?? process.env.no_proxy ?? "",
       addressPools: options.addressPools,
+      logDriver: options.logDriver,
+      logDrivers: [...logDrivers],
+      cdiDirectories,
+      cdiDevices: cdiDevices(),
     };
   }
 }

@@ -59,6 +59,7 @@ async function takeOver(
   } else if (process) {
     // Started and ended before the daemon that started it could say so: nothing was acknowledged.
     await lifecycle.release(record);
+    if (record.state.status === "restarting") lifecycle.resumeRestart(container);
   } else if (record.state.status === "restarting") {
     lifecycle.resumeRestart(container);
   } else if (record.sandboxId !== "") {

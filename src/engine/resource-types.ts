@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import type { BuildEvent, BuildRequest, BuildResult, CacheEntry, CachePolicy } from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
-import type { Platform } from "../lib/oci.ts";
+import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { Credentials } from "../registry/types.ts";
 import type { ImageRecord } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
@@ -27,10 +27,18 @@ export interface ImageSummary {
   sharedSize: number;
 }
 
+/** What an inspection of an image tells besides. */
+export interface ImageDetails {
+  manifest: Descriptor;
+  /** The directories of its tree, by overlay2's names for them. */
+  layers: Record<string, string>;
+}
+
 export interface EngineImages {
   list(options: { all: boolean; filters: Filters }): ImageSummary[];
   /** By id, prefix or reference. @throws NotFound "No such image: x" */
   get(target: string): ImageSummary;
+  details(record: ImageRecord): ImageDetails;
   history(
     target: string,
   ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[];
@@ -190,6 +198,12 @@ export interface SystemInfo {
   httpsProxy: string;
   noProxy: string;
   addressPools: { base: string; size: number }[];
+  /** Of containers that name none. */
+  logDriver: string;
+  logDrivers: string[];
+  /** Where devices are described, and the full names of those that are. */
+  cdiDirectories: string[];
+  cdiDevices: string[];
 }
 
 export interface DiskUsage {

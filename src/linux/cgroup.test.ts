@@ -49,9 +49,11 @@ test("v2's files become figures", () => {
   const unified = mkdtempSync(join(tmpdir(), "gantry-cgroup-"));
   try {
     const files = {
-      "cpu.stat": "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_throttled 3\nthrottled_usec 7\n",
+      "cpu.stat":
+        "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 9\nnr_throttled 3\nthrottled_usec 7\n",
       "memory.current": "4096\n",
       "memory.max": "max\n",
+      "memory.peak": "8192\n",
       "memory.stat": "anon 100\ninactive_file 50\n",
       "memory.events": "oom 2\noom_kill 1\n",
       "pids.current": "2\n",
@@ -68,16 +70,28 @@ test("v2's files become figures", () => {
       cpuTotal: 1_500_000,
       cpuUser: 1_000_000,
       cpuKernel: 500_000,
+      periods: 9,
       throttledPeriods: 3,
       throttledTime: 7000,
       memoryUsage: 4096,
       memoryLimit: Number.POSITIVE_INFINITY,
+      memoryPeak: 8192,
       memoryCache: 50,
       memoryStat: { anon: 100, inactive_file: 50 },
       pids: 2,
       pidsLimit: 10,
-      blkioRead: 11,
-      blkioWrite: 22,
+      ioBytes: [
+        { major: 8, minor: 0, operation: "read", value: 10 },
+        { major: 8, minor: 0, operation: "write", value: 20 },
+        { major: 8, minor: 16, operation: "read", value: 1 },
+        { major: 8, minor: 16, operation: "write", value: 2 },
+      ],
+      ioOperations: [
+        { major: 8, minor: 0, operation: "read", value: 1 },
+        { major: 8, minor: 0, operation: "write", value: 1 },
+        { major: 8, minor: 16, operation: "read", value: 0 },
+        { major: 8, minor: 16, operation: "write", value: 0 },
+      ],
       oomKills: 1,
     });
     expect(cgroupPids(layout, "/g")).toEqual([11, 12, 13]);

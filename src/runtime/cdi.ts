@@ -7,7 +7,7 @@ import { deviceAt } from "./devices.ts";
 import type { ContainerSpec, DeviceSpec } from "./types.ts";
 
 /** Where vendors put their descriptions; the second is for those made at boot, and wins. */
-const directories = ["/etc/cdi", "/var/run/cdi"];
+export const cdiDirectories = ["/etc/cdi", "/var/run/cdi"];
 
 const edits = v.object({
   env: v.optional(v.array(v.string()), []),
@@ -59,6 +59,11 @@ const description = v.object({
 });
 type Description = v.InferOutput<typeof description>;
 
+/** Full names of all devices that are described. */
+export const cdiDevices = (): string[] => [
+  ...new Set(descriptions().flatMap(({ kind, devices }) => devices.map(({ name }) => `${kind}=${name}`))),
+];
+
 /**
  * Adds what the asked devices need. A name is `vendor.com/class=device`; without a device it is the first of its
  * kind, with `=*` all of them.
@@ -85,7 +90,7 @@ export function injectCdiDevices(
   }
   if (missing.length > 0)
     throw new InvalidParameter(
-      `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${directories.join(", ")})`,
+      `CDI device injection failed: unresolvable CDI devices ${missing.join(", ")} (looked in ${cdiDirectories.join(", ")})`,
     );
   return all.reduce(applyEdits, spec);
 }
@@ -142,7 +147,7 @@ function deviceNode({ path, hostPath, permissions, ...more }: Edits["deviceNodes
 
 /** A description that can't be read is left out, and said: others may be right. */
 function descriptions(): Description[] {
-  return directories.flatMap((directory) => {
+  return cdiDirectories.flatMap((directory) => {
     let names: string[];
     try {
       names = readdirSync(directory).sort();

@@ -8,7 +8,7 @@ import { installMonitor } from "./monitor-binary.ts";
 import type { OpenRuntime } from "./types.ts";
 
 export { type CapabilityRequest, containerCapabilities, defaultCapabilities } from "./capabilities.ts";
-export { injectCdiDevices } from "./cdi.ts";
+export { cdiDevices, cdiDirectories, injectCdiDevices } from "./cdi.ts";
 export { deviceAt, hostDevices } from "./devices.ts";
 export { StartFailure } from "./failures.ts";
 export { defaultSeccompProfile } from "./seccomp-default.ts";

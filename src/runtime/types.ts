@@ -3,6 +3,7 @@
  * monitor each, that outlives this daemon. The spec here is neutral; `spec.ts` writes it as OCI config.json.
  */
 import type { Duplex } from "node:stream";
+import type { CgroupFigures } from "../linux/cgroup-stats.ts";
 
 /** The user part is already resolved to numbers (see `users.ts`: resolveUser(rootfs, "name:group")). */
 export interface ProcessSpec {
@@ -209,25 +210,7 @@ export interface ContainerRuntime {
   stats(cgroupPath: string): CgroupStats;
 }
 
-export interface CgroupStats {
-  /** Nanoseconds. */
-  cpuTotal: number;
-  cpuUser: number;
-  cpuKernel: number;
-  throttledPeriods: number;
-  throttledTime: number;
-  /** Bytes. */
-  memoryUsage: number;
-  memoryLimit: number;
-  memoryCache: number;
-  /** Raw memory.stat. */
-  memoryStat: Record<string, number>;
-  pids: number;
-  pidsLimit: number;
-  blkioRead: number;
-  blkioWrite: number;
-  oomKills: number;
-}
+export type CgroupStats = CgroupFigures;
 
 export interface RuntimeOptions {
   /** Path or name on PATH of the OCI runtime; undefined: crun, or runc where crun can't run. */

@@ -261,6 +261,8 @@ const updateBody = v.object({
   BlkioWeight: maybeInteger,
   CpuPeriod: maybeInteger,
   CpuQuota: maybeInteger,
+  CpuRealtimePeriod: maybeInteger,
+  CpuRealtimeRuntime: maybeInteger,
   CpusetCpus: maybeText,
   CpusetMems: maybeText,
   MemoryReservation: maybeInteger,

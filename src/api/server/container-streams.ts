@@ -1,15 +1,14 @@
 /** Container endpoints whose answers go on: attach, logs, stats, archives (Engine API, tag "Container"). */
 
-import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import type { Duplex, Readable } from "node:stream";
+import { type Duplex, type Readable, Transform, type Writable } from "node:stream";
 import type { PathStat } from "../../engine/types.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
-import { frame } from "../../lib/stdcopy.ts";
+import { Demultiplexer, frame } from "../../lib/stdcopy.ts";
 import { encodeStats } from "./encode-stats.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 import { parseTimestamp, rfc3339Nano } from "./times.ts";
+import { handshake, WebSocketStream } from "./websocket.ts";
 
 const raw = "application/vnd.docker.raw-stream";
 const multiplexed = "application/vnd.docker.multiplexed-stream";
@@ -20,17 +19,31 @@ export const streamType = (tty: boolean, version: number) => (tty || version < 4
 /**
  * Connects a hijacked connection with a process's stdio. The client's end of input is the process's, the process's
  * end of output the connection's; a client that leaves altogether lets go of the process.
+ * @param shown what the client gets of the output
  */
 export function splice(
-  { input, output }: { input: Readable; output: Socket | ServerResponse },
+  { input, output }: { input: Readable; output: Writable },
   stdio: Duplex,
+  shown: Readable = stdio,
 ): void {
   input.on("error", () => stdio.destroy());
   output.on("error", () => stdio.destroy());
   output.once("close", () => stdio.destroy());
   stdio.on("error", () => output.end());
   input.pipe(stdio);
-  stdio.pipe(output);
+  shown.pipe(output);
+}
+
+/** The data of stdcopy frames, one after the other. */
+function withoutFrames(): Transform {
+  const demultiplexer = new Demultiplexer((_, data) => transform.push(data));
+  const transform = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      demultiplexer.push(chunk);
+      done();
+    },
+  });
+  return transform;
 }
 
 export const containerStreamRoutes: Route[] = [
@@ -45,8 +58,30 @@ export const containerStreamRoutes: Route[] = [
         stderr: x.flag("stderr"),
         stream: x.flag("stream"),
         logs: x.flag("logs"),
+        detachKeys: x.text("detachKeys"),
       });
       splice(x.hijack(streamType(config.Tty, x.version)), stdio);
+    },
+  },
+  {
+    // The output comes without frames, both streams as one.
+    method: "GET",
+    path: "/containers/{id}/attach/ws",
+    async handle(x) {
+      const fields = handshake(x.request);
+      // Until 1.42 it was always all three streams.
+      const wants = (stream: string) => x.version < 42 || x.flag(stream);
+      const stdio = await x.engine.containers.attach(x.params.id!, {
+        stdin: wants("stdin"),
+        stdout: wants("stdout"),
+        stderr: wants("stderr"),
+        stream: x.flag("stream"),
+        logs: x.flag("logs"),
+        detachKeys: x.text("detachKeys"),
+      });
+      const { Tty } = x.engine.containers.get(x.params.id!).config;
+      const client = new WebSocketStream(x.switchProtocols(fields), x.version < 28 ? "text" : "binary");
+      splice({ input: client, output: client }, stdio, Tty ? stdio : stdio.pipe(withoutFrames()));
     },
   },
   {
@@ -60,7 +95,8 @@ export const containerStreamRoutes: Route[] = [
     async handle(x) {
       const record = x.engine.containers.get(x.params.id!);
       const stream = x.flag("stream", true);
-      if (!stream && x.flag("one-shot")) {
+      // The parameter came with 1.41.
+      if (!stream && x.flag("one-shot") && x.version >= 41) {
         x.json(encodeStats(record, x.engine.containers.sample(record.id), undefined));
         return;
       }
@@ -117,7 +153,7 @@ async function logs(x: Exchange): Promise<void> {
   const record = x.engine.containers.get(x.params.id!);
   const [stdout, stderr, follow] = [x.flag("stdout"), x.flag("stderr"), x.flag("follow")];
   if (!stdout && !stderr) throw new InvalidParameter("Bad parameters: you must choose at least one stream");
-  const timestamps = x.flag("timestamps");
+  const [timestamps, details] = [x.flag("timestamps"), x.flag("details")];
   const tail = x.text("tail");
   const entries = x.engine.containers.logs(
     record.id,
@@ -139,11 +175,21 @@ async function logs(x: Exchange): Promise<void> {
   const { Tty } = record.config;
   const output = x.open(streamType(Tty, x.version));
   for (let next = await first; !next.done; next = await iterator.next()) {
-    const { stream, timeNs, data } = next.value;
-    const line = timestamps ? Buffer.concat([Buffer.from(`${rfc3339Nano(timeNs)} `), data]) : data;
+    const { stream, timeNs, data, attributes } = next.value;
+    const head = `${timestamps ? `${rfc3339Nano(timeNs)} ` : ""}${details ? `${detailsOf(attributes)} ` : ""}`;
+    const line = head === "" ? data : Buffer.concat([Buffer.from(head), data]);
     await output.write(Tty ? line : frame(stream, line));
   }
   output.end();
+}
+
+/** `name=value,...` of what the log's options tell of the container. */
+function detailsOf(attributes: Record<string, string> = {}): string {
+  const escaped = (text: string) => encodeURIComponent(text).replaceAll("%20", "+");
+  return Object.entries(attributes)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${escaped(name)}=${escaped(value)}`)
+    .join(",");
 }
 
 function archivePath(x: Exchange): string {

@@ -1,6 +1,6 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
 
-import type { StopOptions } from "../../engine/types.ts";
+import type { ContainerRecord, StopOptions } from "../../engine/types.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
@@ -30,17 +30,19 @@ export const containerRoutes: Route[] = [
         limit: limit === undefined || limit <= 0 ? undefined : limit,
         filters: x.filters,
       });
-      if (!x.flag("size")) return x.json(records.map((record) => summary(record)));
-      x.json(
-        await Promise.all(records.map(async (record) => summary(record, await containers.sizes(record.id)))),
-      );
+      const row = (record: ContainerRecord, sizes?: { rw: number; rootFs: number }) =>
+        summary(record, x.version, containers.imageDescriptor(record), sizes);
+      const rows = x.flag("size")
+        ? await Promise.all(records.map(async (record) => row(record, await containers.sizes(record.id))))
+        : records.map((record) => row(record));
+      x.versioned(rows, "container list");
     },
   },
   {
     method: "POST",
     path: "/containers/create",
     async handle(x) {
-      const request = await x.body(createSchema);
+      const request = await x.body(createSchema, "container create");
       const platform = parsePlatform(x.text("platform"));
       const name = x.text("name").replace(/^\//, "") || undefined;
       const { id, warnings } = await x.engine.containers.create({ ...request, name, platform });
@@ -51,8 +53,11 @@ export const containerRoutes: Route[] = [
     method: "GET",
     path: "/containers/{id}/json",
     async handle(x) {
-      const record = x.engine.containers.get(x.params.id!);
-      x.json(inspection(record, x.flag("size") ? await x.engine.containers.sizes(record.id) : undefined));
+      const { containers } = x.engine;
+      const record = containers.get(x.params.id!);
+      const sizes = x.flag("size") ? await containers.sizes(record.id) : undefined;
+      const image = containers.imageDescriptor(record);
+      x.versioned(inspection(record, x.version, containers.details(record.id), image, sizes), "container");
     },
   },
   {
@@ -136,9 +141,10 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/wait",
     async handle(x) {
-      const condition = waitConditions[x.text("condition") as keyof typeof waitConditions];
-      if (condition === undefined)
-        throw new InvalidParameter(`invalid condition: ${JSON.stringify(x.text("condition"))}`);
+      // The conditions came with 1.30.
+      const asked = x.version < 30 ? "" : x.text("condition");
+      const condition = waitConditions[asked as keyof typeof waitConditions];
+      if (condition === undefined) throw new InvalidParameter(`invalid condition: ${JSON.stringify(asked)}`);
       const { done } = await x.engine.containers.wait(x.params.id!, condition, x.signal);
       // The head tells the client that the wait stands: only then does it start what it waits for.
       const output = x.open("application/json");
@@ -148,8 +154,9 @@ export const containerRoutes: Route[] = [
     },
   },
   {
+    // A link's name has a slash.
     method: "DELETE",
-    path: "/containers/{id}",
+    path: "/containers/{id*}",
     async handle(x) {
       await x.engine.containers.remove(x.params.id!, {
         force: x.flag("force"),
@@ -223,7 +230,9 @@ export const containerRoutes: Route[] = [
 type Exchange = Parameters<Route["handle"]>[0];
 
 function stopOptions(x: Exchange): StopOptions {
-  return { signal: x.text("signal") || undefined, timeout: x.integer("t"), by: clientOf(x) };
+  // The parameter `signal` came with 1.42.
+  const signal = x.version < 42 ? "" : x.text("signal");
+  return { signal: signal || undefined, timeout: x.integer("t"), by: clientOf(x) };
 }
 
 const longestClientName = 200;

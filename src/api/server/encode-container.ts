@@ -1,15 +1,23 @@
 /** Containers as the Engine API shows them (definitions "ContainerSummary", "ContainerInspectResponse"). */
-import type { ContainerRecord, EndpointState, MountPoint } from "../../engine/types.ts";
+import type { ContainerDetails, ContainerRecord, EndpointState, MountPoint } from "../../engine/types.ts";
+import { shortId } from "../../lib/ids.ts";
+import type { Descriptor } from "../../lib/oci.ts";
 import { rfc3339 } from "./times.ts";
 
+interface Sizes {
+  rw: number;
+  rootFs: number;
+}
+
 /** A row of `ps`. */
-export function summary(record: ContainerRecord, sizes?: { rw: number; rootFs: number }) {
-  const { state } = record;
+export function summary(record: ContainerRecord, version: number, image?: Descriptor, sizes?: Sizes) {
+  const { state, hostConfig } = record;
   return {
     Id: record.id,
     Names: [`/${record.name}`],
     Image: record.config.Image,
     ImageID: record.imageId,
+    ...(image && { ImageManifestDescriptor: image }),
     Command: [record.path, ...record.args].join(" "),
     Created: Math.floor(record.createdAt / 1000),
     Ports: portSummary(record),
@@ -17,8 +25,11 @@ export function summary(record: ContainerRecord, sizes?: { rw: number; rootFs: n
     Labels: record.config.Labels,
     State: state.status,
     Status: statusText(record),
-    HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
-    NetworkSettings: { Networks: endpoints(record) },
+    HostConfig: {
+      NetworkMode: hostConfig.NetworkMode,
+      ...(hostConfig.Annotations && { Annotations: hostConfig.Annotations }),
+    },
+    NetworkSettings: { Networks: endpoints(record, version) },
     Mounts: record.mounts.map(mountPoint),
   };
 }
@@ -81,18 +92,24 @@ function statusText({ state }: ContainerRecord): string {
   }
 }
 
-function endpoints(record: ContainerRecord): Record<string, object> {
+function endpoints(record: ContainerRecord, version: number): Record<string, object> {
   return Object.fromEntries(
-    Object.entries(record.endpoints).map(([name, state]) => [name, endpointSettings(state)]),
+    Object.entries(record.endpoints).map(([name, state]) => [
+      name,
+      endpointSettings(state, record.id, version),
+    ]),
   );
 }
 
-function endpointSettings(state: EndpointState) {
+function endpointSettings(state: EndpointState, id: string, version: number) {
   const { config } = state;
+  // Until 1.45 the short id was among the aliases, where only a user's own network has names.
+  const aliases =
+    version < 45 && state.dnsNames.length > 0 ? [...(config.Aliases ?? []), shortId(id)] : config.Aliases;
   return {
     IPAMConfig: config.IPAMConfig ?? null,
     Links: config.Links ?? null,
-    Aliases: config.Aliases ?? null,
+    Aliases: aliases ?? null,
     MacAddress: state.macAddress,
     DriverOpts: config.DriverOpts ?? null,
     GwPriority: 0,
@@ -122,7 +139,13 @@ function mountPoint(mount: MountPoint) {
 }
 
 /** What `docker inspect` shows. */
-export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs: number }) {
+export function inspection(
+  record: ContainerRecord,
+  version: number,
+  details: ContainerDetails,
+  image?: Descriptor,
+  sizes?: Sizes,
+) {
   const { state, config } = record;
   const bridge = record.endpoints.bridge;
   return {
@@ -164,19 +187,24 @@ export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs
     RestartCount: record.restartCount,
     Driver: "overlay2",
     Platform: record.platform.os,
+    ...(image && { ImageManifestDescriptor: image }),
     MountLabel: "",
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: record.execIds.length > 0 ? record.execIds : null,
     HostConfig: hostConfigOf(record),
-    GraphDriver: { Data: null, Name: "overlay2" },
+    GraphDriver: { Data: { ID: record.id, ...details.layers }, Name: "overlay2" },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: record.mounts.map(mountPoint),
-    Config: { ...config, OnBuild: null },
+    Config: {
+      ...config,
+      ...(bridge?.config.MacAddress && { MacAddress: bridge.config.MacAddress }),
+      OnBuild: null,
+    },
     NetworkSettings: {
       Bridge: "",
       SandboxID: record.sandboxId,
-      SandboxKey: "",
+      SandboxKey: details.sandboxKey,
       Ports: record.ports,
       HairpinMode: false,
       LinkLocalIPv6Address: "",
@@ -191,7 +219,7 @@ export function inspection(record: ContainerRecord, sizes?: { rw: number; rootFs
       IPPrefixLen: bridge?.ipPrefixLen ?? 0,
       IPv6Gateway: bridge?.ipv6Gateway ?? "",
       MacAddress: bridge?.macAddress ?? "",
-      Networks: endpoints(record),
+      Networks: endpoints(record, version),
     },
   };
 }
@@ -210,6 +238,8 @@ function hostConfigOf(record: ContainerRecord) {
     CpuRealtimeRuntime: hostConfig.CpuRealtimeRuntime ?? 0,
     DeviceRequests: hostConfig.DeviceRequests ?? null,
     Links: shownLinks(record),
+    KernelMemory: 0,
+    KernelMemoryTCP: 0,
     CpuCount: 0,
     CpuPercent: 0,
     IOMaximumIOps: 0,

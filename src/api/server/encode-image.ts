@@ -1,22 +1,34 @@
 /** Images as the Engine API shows them (definitions "ImageSummary", "ImageInspect"). */
-import type { ImageSummary } from "../../engine/types.ts";
-import { rfc3339 } from "./times.ts";
+import type { ImageDetails, ImageSummary } from "../../engine/types.ts";
+import { never, rfc3339 } from "./times.ts";
 
-export function imageSummary({ record, repoTags, repoDigests, containers, sharedSize }: ImageSummary) {
+export function imageSummary(
+  { record, repoTags, repoDigests, containers, sharedSize }: ImageSummary,
+  { manifest }: ImageDetails,
+  version: number,
+) {
+  /** Until 1.43 an image without a name had one that says so. */
+  const named = (names: string[], none: string) => (version < 43 && names.length === 0 ? [none] : names);
   return {
     Id: record.id,
     ParentId: "",
-    RepoTags: repoTags,
-    RepoDigests: repoDigests,
+    RepoTags: named(repoTags, "<none>:<none>"),
+    RepoDigests: named(repoDigests, "<none>@<none>"),
     Created: seconds(record.config.created),
     Size: record.size,
+    VirtualSize: record.size,
     SharedSize: sharedSize,
     Labels: record.config.config?.Labels ?? null,
     Containers: containers,
+    Descriptor: manifest,
   };
 }
 
-export function imageInspection({ record, repoTags, repoDigests }: ImageSummary, version: number) {
+export function imageInspection(
+  { record, repoTags, repoDigests }: ImageSummary,
+  { manifest, layers }: ImageDetails,
+  version: number,
+) {
   const { config } = record;
   return {
     Id: record.id,
@@ -24,7 +36,8 @@ export function imageInspection({ record, repoTags, repoDigests }: ImageSummary,
     RepoDigests: repoDigests,
     Parent: "",
     Comment: config.history?.at(-1)?.comment ?? "",
-    Created: config.created ?? "",
+    // Since 1.44 an image without a date has none here.
+    ...((config.created || version < 44) && { Created: config.created || never }),
     DockerVersion: "",
     Author: config.author ?? "",
     Config: runConfig(config.config),
@@ -32,10 +45,12 @@ export function imageInspection({ record, repoTags, repoDigests }: ImageSummary,
     ...(config.variant && { Variant: config.variant }),
     Os: config.os,
     Size: record.size,
-    ...(version < 44 && { VirtualSize: record.size }),
+    VirtualSize: record.size,
+    Container: "",
+    Descriptor: manifest,
     // Gone from Docker with 1.45; docker-compose 1.x reads it whatever the version, and fails with Docker since then.
     ContainerConfig: runConfig(),
-    GraphDriver: { Data: null, Name: "overlay2" },
+    GraphDriver: { Data: layers, Name: "overlay2" },
     RootFS: { Type: "layers", Layers: record.layers.map((layer) => layer.diffId) },
     Metadata: { LastTagTime: rfc3339(undefined) },
   };

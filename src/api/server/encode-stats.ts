@@ -19,19 +19,21 @@ export function encodeStats(
     memory_stats: sample
       ? {
           usage: sample.cgroup.memoryUsage,
-          limit: sample.cgroup.memoryLimit,
+          ...(sample.cgroup.memoryPeak !== undefined && { max_usage: sample.cgroup.memoryPeak }),
+          // Without a limit of its own the machine's memory is the limit.
+          limit: Math.min(sample.cgroup.memoryLimit, sample.memoryTotal),
           stats: sample.cgroup.memoryStat,
         }
       : {},
-    pids_stats: sample ? { current: sample.cgroup.pids, limit: sample.cgroup.pidsLimit } : {},
+    pids_stats: sample
+      ? {
+          current: sample.cgroup.pids,
+          ...(Number.isFinite(sample.cgroup.pidsLimit) && { limit: sample.cgroup.pidsLimit }),
+        }
+      : {},
     blkio_stats: {
-      io_service_bytes_recursive: sample
-        ? [
-            { major: 0, minor: 0, op: "read", value: sample.cgroup.blkioRead },
-            { major: 0, minor: 0, op: "write", value: sample.cgroup.blkioWrite },
-          ]
-        : null,
-      io_serviced_recursive: null,
+      io_service_bytes_recursive: sample ? counts(sample.cgroup.ioBytes) : null,
+      io_serviced_recursive: sample ? counts(sample.cgroup.ioOperations) : null,
       io_queue_recursive: null,
       io_service_time_recursive: null,
       io_wait_time_recursive: null,
@@ -61,9 +63,12 @@ export function encodeStats(
   };
 }
 
+const counts = (devices: StatsSample["cgroup"]["ioBytes"]) =>
+  devices.map(({ major, minor, operation, value }) => ({ major, minor, op: operation, value }));
+
 function cpu(sample: StatsSample | undefined) {
   const throttling_data = {
-    periods: 0,
+    periods: sample?.cgroup.periods ?? 0,
     throttled_periods: sample?.cgroup.throttledPeriods ?? 0,
     throttled_time: sample?.cgroup.throttledTime ?? 0,
   };

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import type { Engine, Filters } from "../../engine/types.ts";
 import { GantryError, InvalidParameter, messageOf, NotModified, TooLarge } from "../../lib/errors.ts";
 import { newest } from "./router.ts";
+import { type AnswerName, answerOf, type BodyName, bodyOf } from "./versions.ts";
 
 /** The headers of every answer, of a hijacked connection too. */
 export const commonHeaders: Readonly<Record<string, string>> = {
@@ -90,8 +91,12 @@ export class Exchange {
     );
   }
 
-  /** The JSON body as `schema` has it; an empty body and null count as `{}`. @throws InvalidParameter naming the field */
-  async body<S extends v.GenericSchema>(schema: S): Promise<v.InferOutput<S>> {
+  /**
+   * The JSON body as `schema` has it; an empty body and null count as `{}`.
+   * @param name of a body whose fields depend on the version
+   * @throws InvalidParameter naming the field
+   */
+  async body<S extends v.GenericSchema>(schema: S, name?: BodyName): Promise<v.InferOutput<S>> {
     const bytes = await this.#bytes();
     const type = this.request.headers["content-type"];
     if (bytes.length > 0 && type !== undefined && !/^application\/json\s*(;|$)/i.test(type))
@@ -100,7 +105,7 @@ export class Exchange {
     const json = (bytes.length === 0 ? null : parseJson(bytes.toString("utf8"), "invalid JSON")) ?? {};
     if (typeof json !== "object" || Array.isArray(json))
       throw new InvalidParameter("invalid request body: an object is wanted");
-    return validate(schema, json);
+    return validate(schema, name === undefined ? json : bodyOf(json, name, this.version));
   }
 
   async #bytes(): Promise<Buffer> {
@@ -117,6 +122,11 @@ export class Exchange {
   json(value: unknown, status = 200, headers: Record<string, string> = {}): void {
     const body = `${JSON.stringify(value)}\n`;
     this.#send(status, { "content-type": "application/json", ...headers }, body);
+  }
+
+  /** An answer whose fields depend on the version. */
+  versioned(value: object, name: AnswerName): void {
+    this.json(answerOf(value, name, this.version));
   }
 
   plain(text: string, status = 200, headers: Record<string, string> = {}): void {
@@ -196,17 +206,22 @@ export class Exchange {
       response.flushHeaders();
       return { input: this.request, output: response };
     }
-    const { socket, head: early } = this.answer;
-    socket.write(
-      head("101 UPGRADED", {
-        ...commonHeaders,
-        "Content-Type": contentType,
-        Connection: "Upgrade",
-        Upgrade: "tcp",
-      }),
-    );
-    if (early.length > 0) socket.unshift(early);
+    const socket = this.switchProtocols({
+      "Content-Type": contentType,
+      Connection: "Upgrade",
+      Upgrade: "tcp",
+    });
     return { input: socket, output: socket };
+  }
+
+  /** Takes the raw connection, answering 101 with these fields. @throws InvalidParameter when none was offered */
+  switchProtocols(fields: Record<string, string>): Socket {
+    if (!("socket" in this.answer)) throw new InvalidParameter("an Upgrade header is wanted");
+    this.#started = true;
+    const { socket, head: early } = this.answer;
+    socket.write(head("101 UPGRADED", { ...commonHeaders, ...fields }));
+    if (early.length > 0) socket.unshift(early);
+    return socket;
   }
 }
 

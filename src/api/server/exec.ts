@@ -29,7 +29,7 @@ export const execRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/exec",
     async handle(x) {
-      const body = await x.body(createSchema);
+      const body = await x.body(createSchema, "exec create");
       const id = await x.engine.execs.create(x.params.id!, {
         attachStdin: body.AttachStdin,
         attachStdout: body.AttachStdout,
@@ -50,7 +50,7 @@ export const execRoutes: Route[] = [
     method: "POST",
     path: "/exec/{id}/start",
     async handle(x) {
-      const body = await x.body(startSchema);
+      const body = await x.body(startSchema, "exec start");
       const { config } = x.engine.execs.get(x.params.id!);
       const stdio = await x.engine.execs.start(x.params.id!, {
         detach: body.Detach,

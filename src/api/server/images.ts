@@ -13,7 +13,11 @@ export const imageRoutes: Route[] = [
     method: "GET",
     path: "/images/json",
     handle(x) {
-      x.json(x.engine.images.list({ all: x.flag("all"), filters: x.filters }).map(imageSummary));
+      const images = x.engine.images.list({ all: x.flag("all"), filters: x.filters });
+      x.versioned(
+        images.map((image) => imageSummary(image, x.engine.images.details(image.record), x.version)),
+        "image list",
+      );
     },
   },
   { method: "POST", path: "/images/create", handle: pullOrImport },
@@ -64,7 +68,8 @@ export const imageRoutes: Route[] = [
     method: "GET",
     path: "/images/{name*}/json",
     handle(x) {
-      x.json(imageInspection(x.engine.images.get(x.params.name!), x.version));
+      const image = x.engine.images.get(x.params.name!);
+      x.versioned(imageInspection(image, x.engine.images.details(image.record), x.version), "image");
     },
   },
   {

@@ -38,7 +38,11 @@ export const networkRoutes: Route[] = [
     method: "GET",
     path: "/networks",
     handle(x) {
-      x.json(x.engine.networks.list(x.filters).map((record) => ({ ...encode(record), Containers: {} })));
+      const networks = x.engine.networks.list(x.filters);
+      x.versioned(
+        networks.map((record) => ({ ...encode(record), Containers: {} })),
+        "network list",
+      );
     },
   },
   {
@@ -80,7 +84,7 @@ export const networkRoutes: Route[] = [
     method: "GET",
     path: "/networks/{id}",
     handle(x) {
-      x.json(inspection(x.engine.networks.get(x.params.id!)));
+      x.versioned(inspection(x.engine.networks.get(x.params.id!)), "network");
     },
   },
   {
@@ -95,7 +99,7 @@ export const networkRoutes: Route[] = [
     method: "POST",
     path: "/networks/{id}/connect",
     async handle(x) {
-      const body = await x.body(connectSchema);
+      const body = await x.body(connectSchema, "network connect");
       await x.engine.networks.connect(x.params.id!, body.Container, body.EndpointConfig);
       x.empty(200);
     },

@@ -22,7 +22,6 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["attaching over a websocket", "GET /containers/{id}/attach/ws"],
   ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
   ["asking a registry about an image", "GET /distribution/{name*}/json"],

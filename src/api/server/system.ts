@@ -5,13 +5,13 @@ import { InvalidParameter, Unauthorized } from "../../lib/errors.ts";
 import { authSchema, toCredentials } from "./auth.ts";
 import { summary } from "./encode-container.ts";
 import { imageSummary } from "./encode-image.ts";
+import { encodeInfo, version } from "./encode-info.ts";
 import { newest, oldest, type Route } from "./router.ts";
 import { parseTimestamp, rfc3339 } from "./times.ts";
 import { encodeVolume } from "./volumes.ts";
 
 const noCache = { "cache-control": "no-cache, no-store, must-revalidate", pragma: "no-cache" };
 const pingHeaders = { ...noCache, "builder-version": "1", swarm: "inactive" };
-const version = "0.1.0";
 const goArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export const systemRoutes: Route[] = [
@@ -32,7 +32,7 @@ export const systemRoutes: Route[] = [
         KernelVersion: release(),
         Os: "linux",
       };
-      x.json({
+      const answer = {
         Platform: { Name: "Gantry" },
         Components: [
           { Name: "Engine", Version: version, Details: { ...details, Experimental: "false" } },
@@ -41,10 +41,15 @@ export const systemRoutes: Route[] = [
         Version: version,
         Experimental: false,
         ...details,
-      });
+      };
+      x.versioned(answer, "version");
     },
   },
-  { method: "GET", path: "/info", handle: (x) => x.json(encodeInfo(x.engine.info())) },
+  {
+    method: "GET",
+    path: "/info",
+    handle: (x) => x.versioned(encodeInfo(x.engine.info(), x.version), "info"),
+  },
   {
     method: "POST",
     path: "/auth",
@@ -79,13 +84,20 @@ export const systemRoutes: Route[] = [
     method: "GET",
     path: "/system/df",
     async handle(x) {
-      const types = x.query.getAll("type");
+      // The parameter came with 1.42.
+      const types = x.version < 42 ? [] : x.query.getAll("type");
       const wanted = (type: string) => types.length === 0 || types.includes(type);
       const usage = await x.engine.diskUsage();
-      x.json({
-        ...(wanted("image") && { LayersSize: usage.layersSize, Images: usage.images.map(imageSummary) }),
+      const { images, containers } = x.engine;
+      const answer = {
+        ...(wanted("image") && {
+          LayersSize: usage.layersSize,
+          Images: usage.images.map((image) => imageSummary(image, images.details(image.record), x.version)),
+        }),
         ...(wanted("container") && {
-          Containers: usage.containers.map(({ record, rw, rootFs }) => summary(record, { rw, rootFs })),
+          Containers: usage.containers.map(({ record, ...sizes }) =>
+            summary(record, x.version, containers.imageDescriptor(record), sizes),
+          ),
         }),
         ...(wanted("volume") && {
           Volumes: usage.volumes.map(({ record, size, refCount }) => ({
@@ -96,6 +108,7 @@ export const systemRoutes: Route[] = [
         ...(wanted("build-cache") && {
           BuildCache: usage.buildCache.map((entry) => ({
             ID: entry.id,
+            Parent: entry.parents[0] ?? "",
             Parents: entry.parents,
             Type: entry.type,
             Description: entry.description,
@@ -107,7 +120,9 @@ export const systemRoutes: Route[] = [
             UsageCount: entry.usageCount,
           })),
         }),
-      });
+        BuilderSize: 0,
+      };
+      x.versioned(answer, "disk usage");
     },
   },
 ];
@@ -133,89 +148,4 @@ class RawNumber {
   toJSON(): unknown {
     return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(this.value.toString());
   }
-}
-
-function encodeInfo(info: ReturnType<Parameters<Route["handle"]>[0]["engine"]["info"]>) {
-  return {
-    ID: info.id,
-    Containers: info.containers,
-    ContainersRunning: info.running,
-    ContainersPaused: info.paused,
-    ContainersStopped: info.stopped,
-    Images: info.images,
-    Driver: "overlay2",
-    DriverStatus: [["Backing Filesystem", "overlayfs"]],
-    Plugins: {
-      Volume: ["local"],
-      Network: ["bridge", "host", "null"],
-      Authorization: null,
-      Log: ["json-file", "local", "none"],
-    },
-    MemoryLimit: true,
-    SwapLimit: true,
-    CpuCfsPeriod: true,
-    CpuCfsQuota: true,
-    CPUShares: true,
-    CPUSet: true,
-    PidsLimit: true,
-    IPv4Forwarding: true,
-    Debug: false,
-    NFd: 0,
-    OomKillDisable: info.cgroupVersion === "1",
-    NGoroutines: 0,
-    SystemTime: new Date().toISOString(),
-    LoggingDriver: "json-file",
-    CgroupDriver: "cgroupfs",
-    CgroupVersion: info.cgroupVersion,
-    NEventsListener: info.eventListeners,
-    KernelVersion: info.kernelVersion,
-    OperatingSystem: info.operatingSystem,
-    OSVersion: info.osVersion,
-    OSType: "linux",
-    Architecture: info.architecture,
-    IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: {
-      IndexConfigs: {
-        "docker.io": { Name: "docker.io", Mirrors: info.mirrors, Secure: true, Official: true },
-        ...Object.fromEntries(
-          info.insecureRegistries.map((name) => [
-            name,
-            { Name: name, Mirrors: [], Secure: false, Official: false },
-          ]),
-        ),
-      },
-      InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"],
-      Mirrors: info.mirrors,
-    },
-    NCPU: info.cpus,
-    MemTotal: info.memoryTotal,
-    GenericResources: null,
-    DockerRootDir: info.dataRoot,
-    HttpProxy: info.httpProxy,
-    HttpsProxy: info.httpsProxy,
-    NoProxy: info.noProxy,
-    Name: info.name,
-    Labels: info.labels,
-    ExperimentalBuild: false,
-    ServerVersion: version,
-    Runtimes: info.runtimes,
-    DefaultRuntime: info.defaultRuntime,
-    Swarm: {
-      NodeID: "",
-      NodeAddr: "",
-      LocalNodeState: "inactive",
-      ControlAvailable: false,
-      Error: "",
-      RemoteManagers: null,
-    },
-    LiveRestoreEnabled: true,
-    Isolation: "",
-    InitBinary: "gantry-monitor",
-    ContainerdCommit: { ID: "" },
-    RuncCommit: { ID: info.runtimeVersion },
-    InitCommit: { ID: "" },
-    SecurityOptions: ["name=seccomp,profile=builtin"],
-    DefaultAddressPools: info.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
-    Warnings: info.warnings.length > 0 ? info.warnings : null,
-  };
 }

@@ -40,7 +40,9 @@ export const volumeRoutes: Route[] = [
     method: "POST",
     path: "/volumes/prune",
     async handle(x) {
-      const { removed, bytes } = await x.engine.volumes.prune(x.filters);
+      // Until 1.42 a prune took the named ones too.
+      const filters = x.version < 42 ? { ...x.filters, all: ["true"] } : x.filters;
+      const { removed, bytes } = await x.engine.volumes.prune(filters);
       x.json({ VolumesDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
     },
   },

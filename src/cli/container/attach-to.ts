@@ -19,6 +19,7 @@ export async function attachTo(
   options: AttachOptions,
 ): Promise<number> {
   const { client } = context;
+  const detachKeys = options.detachKeys ?? context.config.detachKeys;
   const { Id: id, Config } = details;
   const condition = !options.start ? "not-running" : details.HostConfig.AutoRemove ? "removed" : "next-exit";
   const [stream, waiting] = await Promise.all([
@@ -28,7 +29,7 @@ export async function attachTo(
         stdin: options.stdin ? 1 : 0,
         stdout: 1,
         stderr: 1,
-        detachKeys: options.detachKeys,
+        detachKeys,
       },
     }),
     client.send("POST", `/containers/${id}/wait`, { query: { condition } }),

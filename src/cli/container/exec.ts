@@ -36,7 +36,7 @@ export const command = defineCommand({
         AttachStdin: stdin,
         AttachStdout: !detach,
         AttachStderr: !detach,
-        DetachKeys: flags["detach-keys"],
+        DetachKeys: flags["detach-keys"] ?? context.config.detachKeys,
         Env: readEnvironment(flags["env-file"], flags.env, context.env),
         WorkingDir: flags.workdir,
         Cmd: command,

@@ -1,9 +1,9 @@
 /** A terminal or pipes on this side, a container's standard streams on the other. */
 import type { RawStream } from "../../api/client/index.ts";
+import { DetachWatcher, defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
 import type { CliContext } from "../context.ts";
 import { isTerminal, stderrFd, stdinFd, stdoutFd, terminalSize, writeAll } from "../terminal.ts";
-import { DetachWatcher, defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
 
 export interface StreamOptions {
   /** The container has a terminal: its output is raw. */

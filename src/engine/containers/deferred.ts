@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { DetachWatcher } from "../../lib/detach-keys.ts";
 
 /**
  * A stream handed out before its source exists: `docker run` attaches first and starts afterwards. What is
@@ -9,8 +10,12 @@ export class DeferredDuplex extends Duplex {
   #pendingWrite: (() => void) | undefined;
   #pendingFinal: (() => void) | undefined;
 
-  constructor() {
+  readonly #watcher: DetachWatcher | undefined;
+
+  /** @param detach keys in what is written that end the stream, leaving its source alone, and who is told */
+  constructor(private readonly detach?: { keys: readonly number[]; onDetach: () => void }) {
     super({ allowHalfOpen: true });
+    if (detach) this.#watcher = new DetachWatcher(detach.keys);
   }
 
   connect(inner: Duplex): void {
@@ -43,11 +48,29 @@ export class DeferredDuplex extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    if (!this.#watcher) {
+      this.#forward(chunk, done);
+      return;
+    }
+    const { pass, detached } = this.#watcher.push(chunk);
+    this.#forward(pass, () => {
+      done();
+      if (detached) this.#leave();
+    });
+  }
+
+  #leave(): void {
+    this.#inner?.destroy();
+    this.push(null);
+    this.detach?.onDetach();
+  }
+
+  #forward(chunk: Uint8Array, done: () => void): void {
     const inner = this.#inner;
     if (!inner) {
       this.#pendingWrite = () => {
         this.#pendingWrite = undefined;
-        this._write(chunk, "buffer" as BufferEncoding, done);
+        this.#forward(chunk, done);
       };
     } else if (inner.destroyed || inner.writableEnded) {
       // The container has closed its stdin: what comes late is dropped, as by a pipe that nobody reads.

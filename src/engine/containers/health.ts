@@ -9,6 +9,8 @@ const keptOutput = 4096;
 interface Probes {
   probe(command: string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>;
   changed(status: HealthState["status"]): void;
+  /** A probe failed: the streak must outlive the daemon. Successes of the healthy are not worth a write. */
+  failed(): void;
 }
 
 /** Runs a container's health check at its interval. Returns what stops it; undefined when there is none. */
@@ -59,6 +61,7 @@ export function watchHealth(container: Container, probes: Probes): (() => void) 
       if (health.failingStreak >= retries) health.status = "unhealthy";
     }
     if (health.status !== before) probes.changed(health.status);
+    else if (result.exitCode !== 0) probes.failed();
   };
 
   schedule();

@@ -7,7 +7,7 @@ import { checkLimits } from "./limits.ts";
 import { parsePort } from "./networking.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
-const logDrivers = ["json-file", "local", "none"];
+export const logDrivers = ["json-file", "local", "none"];
 
 /** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
 function checkDeviceRequests(host: HostConfig): void {

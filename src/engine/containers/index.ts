@@ -1,23 +1,19 @@
 import { rmSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
+import { defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import type { Digest } from "../../lib/digest.ts";
-import {
-  Conflict,
-  Forbidden,
-  Internal,
-  InvalidParameter,
-  messageOf,
-  NotFound,
-  NotImplemented,
-} from "../../lib/errors.ts";
+import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import type { Descriptor } from "../../lib/oci.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
+import { layerDirectories } from "../layer-directories.ts";
 import type { NetworkService } from "../networks.ts";
 import type {
   CommitOptions,
+  ContainerDetails,
   ContainerRecord,
   Containers,
   CreateContainer,
@@ -36,6 +32,7 @@ import { changes, exportTree, getArchive, putArchive, statPath } from "./files.t
 import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { checkLimits, resourceSpec } from "./limits.ts";
+import { parseLink } from "./links.ts";
 import { readLogs } from "./logs.ts";
 import type { Networking } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
@@ -57,6 +54,9 @@ export interface ContainerDependencies {
 
 /** All operations on containers; what each means is in the files beside. */
 export class ContainerService implements Containers {
+  /** By image: a listing asks for each container's. */
+  readonly #descriptors = new Map<Digest, Descriptor>();
+
   constructor(private readonly deps: ContainerDependencies) {}
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
@@ -146,7 +146,7 @@ export class ContainerService implements Containers {
   }
 
   async remove(target: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void> {
-    if (options.link) throw new NotImplemented("removing a single link of a container is not supported");
+    if (options.link) return this.#unlink(target);
     const container = this.#find(target);
     const { record } = container;
     if (isRunning(record) || record.state.status === "restarting") {
@@ -166,6 +166,22 @@ export class ContainerService implements Containers {
       await container.exitHandled;
     }
     await this.removeStopped(container, options.volumes);
+  }
+
+  /** `rm --link /web/db`: web forgets the alias db. @throws NotFound, Conflict for a container's own name */
+  #unlink(path: string): Promise<void> {
+    const [parent = "", alias, ...rest] = path.replace(/^\//, "").split("/");
+    if (alias === undefined || rest.length > 0)
+      throw new Conflict("Conflict, cannot remove the default link name of the container");
+    const container = this.#find(parent);
+    return container.mutex.run(async () => {
+      const { hostConfig } = container.record;
+      const links = hostConfig.Links ?? [];
+      const kept = links.filter((link) => parseLink(link).alias !== alias);
+      if (kept.length === links.length) throw new NotFound(`no link ${alias} of container ${parent}`);
+      hostConfig.Links = kept;
+      this.deps.table.save(container);
+    });
   }
 
   /** The end of a container that does not run. Safe to call again after a failure or crash half-way. */
@@ -223,17 +239,17 @@ export class ContainerService implements Containers {
     return { done };
   }
 
-  async attach(
-    target: string,
-    options: { stdin: boolean; stdout: boolean; stderr: boolean; stream: boolean; logs: boolean },
-  ): Promise<Duplex> {
+  async attach(target: string, options: Parameters<Containers["attach"]>[1]): Promise<Duplex> {
     const container = this.#find(target);
     const { record } = container;
     if (record.state.status === "paused")
       throw new Conflict(`container ${record.id} is paused, unpause the container before attach`);
     if (record.state.status === "restarting")
       throw new Conflict(`container ${record.id} is restarting, wait until the container is running`);
-    const stream = new DeferredDuplex();
+    const keys = parseDetachKeys(options.detachKeys || defaultDetachKeys);
+    const stream = new DeferredDuplex(
+      record.config.Tty ? { keys, onDetach: () => this.#event(record, "detach") } : undefined,
+    );
     const streams = {
       stdin: options.stdin && record.config.OpenStdin,
       stdout: options.stdout,
@@ -375,6 +391,31 @@ export class ContainerService implements Containers {
     }
     this.deps.context.events.publish("container", "prune", "", { reclaimed: String(bytes) });
     return { removed, bytes };
+  }
+
+  details(target: string): ContainerDetails {
+    const record = this.get(target);
+    const { store, options } = this.deps.context;
+    return {
+      layers: layerDirectories(store.snapshots, snapshotKey(record.id), paths.rootfs(options, record.id)),
+      sandboxKey: record.sandboxId === "" ? "" : paths.sandbox(options, record.sandboxId),
+    };
+  }
+
+  imageDescriptor(record: ContainerRecord): Descriptor | undefined {
+    const known = this.#descriptors.get(record.imageId);
+    if (known) return known;
+    const { images, content } = this.deps.context.store;
+    const image = images.get(record.imageId);
+    if (!image || !content.has(image.manifest)) return undefined;
+    const descriptor = {
+      mediaType: image.manifestMediaType,
+      digest: image.manifest,
+      size: content.size(image.manifest),
+      platform: image.platform,
+    };
+    this.#descriptors.set(record.imageId, descriptor);
+    return descriptor;
   }
 
   async sizes(target: string): Promise<{ rw: number; rootFs: number }> {

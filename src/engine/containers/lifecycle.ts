@@ -144,7 +144,7 @@ export class Lifecycle {
   async adopt(container: Container, process: MonitoredProcess): Promise<void> {
     const { record } = container;
     if (!isRunning(record)) {
-      transit(record, "start");
+      begin(record);
       record.state.startedAt = process.startedAt;
     }
     record.state.pid = process.pid;
@@ -205,7 +205,7 @@ export class Lifecycle {
           );
         },
       });
-      transit(record, "start");
+      begin(record);
       Object.assign(record.state, {
         pid: process.pid,
         startedAt: process.startedAt,
@@ -237,6 +237,7 @@ export class Lifecycle {
     container.exitHandled = process.exited.then((exit) => this.#handleExit(container, exit));
     container.stopHealthChecks = watchHealth(container, {
       probe: (command, timeoutMs) => this.hooks.probe(container, command, timeoutMs),
+      failed: () => this.table.save(container),
       changed: (status) => {
         this.table.save(container);
         this.#event(container, `health_status: ${status}`);
@@ -301,7 +302,6 @@ export class Lifecycle {
       container.mutex
         .run(async () => {
           if (container.record.state.status !== "restarting") return;
-          container.record.restartCount++;
           await this.#launch(container);
         })
         .catch(() => {
@@ -339,6 +339,12 @@ export class Lifecycle {
       ...attributes,
     });
   }
+}
+
+/** It runs. A restart by policy counts from here on, in the same write: a crash neither loses nor repeats one. */
+function begin(record: ContainerRecord): void {
+  if (record.state.status === "restarting") record.restartCount++;
+  transit(record, "start");
 }
 
 /** @param size bytes */

@@ -142,10 +142,15 @@ class LineBuffer {
 /** One line of Docker's json-file format; a line torn by a crash of the machine is passed over. */
 export function parseEntry(line: Uint8Array): LogEntry | undefined {
   try {
-    const { log, stream, time } = JSON.parse(
+    const { log, stream, time, attrs } = JSON.parse(
       Buffer.from(line.buffer, line.byteOffset, line.length).toString("utf8"),
-    ) as { log: string; stream: string; time: string };
-    return { stream: stream === "stderr" ? 2 : 1, timeNs: parseTime(time), data: Buffer.from(log, "utf8") };
+    ) as { log: string; stream: string; time: string; attrs?: Record<string, string> };
+    return {
+      stream: stream === "stderr" ? 2 : 1,
+      timeNs: parseTime(time),
+      data: Buffer.from(log, "utf8"),
+      ...(attrs && { attributes: attrs }),
+    };
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import { Conflict, InvalidParameter } from "../../lib/errors.ts";
 import { type Context, cgroupPath } from "../context.ts";
 import type { ContainerRecord, StatsSample } from "../types.ts";
@@ -13,6 +14,7 @@ export async function top(
 ): Promise<{ titles: string[]; processes: string[][] }> {
   if (!isRunning(record)) throw new Conflict(`container ${record.id} is not running`);
   const args = psArgs.trim() === "" ? ["-ef"] : psArgs.trim().split(/\s+/);
+  if (psArgs.includes("\0")) throw new InvalidParameter("ps_args has a NUL character");
   // ps takes `-p` besides its own selection as "and"/"or" by option; so all are listed and filtered here.
   const ps = Bun.spawn(["ps", ...args], {
     stdout: "pipe",
@@ -48,6 +50,7 @@ export function sample(context: Context, record: ContainerRecord): StatsSample |
   return {
     readAt: Date.now(),
     cgroup: context.runtime.stats(cgroupPath(record.hostConfig.CgroupParent, record.id)),
+    memoryTotal: totalmem(),
     systemCpu: hostCpu(),
     onlineCpus: navigator.hardwareConcurrency,
     networks: record.sandboxId === "" ? {} : context.network.counters(record.sandboxId),

@@ -8,7 +8,15 @@ import type { Credentials } from "../../registry/types.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "../filters.ts";
-import type { ContainerRecord, EngineImages, Filters, ImageSummary, OnProgress } from "../types.ts";
+import { layerDirectories } from "../layer-directories.ts";
+import type {
+  ContainerRecord,
+  EngineImages,
+  Filters,
+  ImageDetails,
+  ImageSummary,
+  OnProgress,
+} from "../types.ts";
 import { loadImages, saveImages } from "./archive.ts";
 import { importImage } from "./import.ts";
 import { findImage, fullName, namesOf } from "./names.ts";
@@ -48,6 +56,19 @@ export class ImageService implements EngineImages {
 
   get(target: string): ImageSummary {
     return this.#summary(this.find(target));
+  }
+
+  details(record: ImageRecord): ImageDetails {
+    const { content, snapshots } = this.context.store;
+    const top = record.layers.at(-1)?.chainId;
+    return {
+      manifest: {
+        mediaType: record.manifestMediaType,
+        digest: record.manifest,
+        size: content.has(record.manifest) ? content.size(record.manifest) : 0,
+      },
+      layers: top === undefined ? {} : layerDirectories(snapshots, top),
+    };
   }
 
   find(target: string): ImageRecord {

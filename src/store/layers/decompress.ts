@@ -1,7 +1,7 @@
 /** Compression told by content, as Docker does. */
 import { pipeline, Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import { InvalidParameter, Unavailable } from "../../lib/errors.ts";
 
 const outputSize = 256 << 10;
 
@@ -15,8 +15,9 @@ const formats: { name: "gzip" | "zstd" | "xz" | "bzip2"; magic: number[] }[] = [
 const longestMagic = 6;
 
 /**
- * The bytes of `source`, decompressed when they are gzip (any number of members) or zstd.
- * @throws InvalidParameter on corrupt or truncated data, NotImplemented for other compressions
+ * The bytes of `source`, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
+ * the programs of their names, as rarely as they come.
+ * @throws InvalidParameter on corrupt or truncated data, Unavailable when the program is not installed
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const chunks = source[Symbol.asyncIterator]();
@@ -29,8 +30,7 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   const whole = resume(head, chunks);
   const format = formats.find(({ magic }) => magic.every((byte, at) => head[at] === byte))?.name;
   if (format === undefined) return yield* whole;
-  if (format === "xz" || format === "bzip2")
-    throw new NotImplemented(`archives compressed with ${format} are not supported: use gzip or zstd`);
+  if (format === "xz" || format === "bzip2") return yield* throughProgram(format, whole);
   const options = { chunkSize: outputSize };
   const decoder = format === "gzip" ? createGunzip(options) : createZstdDecompress(options);
   let sourceError: Error | undefined;
@@ -42,6 +42,41 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   } catch (error) {
     throw explain(sourceError ?? (error as Error), format);
   }
+}
+
+async function* throughProgram(
+  name: "xz" | "bzip2",
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (!Bun.which(name))
+    throw new Unavailable(
+      `archives compressed with ${name} need the program ${name}, which is not installed`,
+    );
+  const child = Bun.spawn([name, "-d", "-c", "-q"], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  const feeding = feed(child.stdin, source);
+  // It is waited for below; until then a failure is no unhandled one.
+  feeding.catch(() => {});
+  try {
+    yield* child.stdout;
+    await feeding;
+    if ((await child.exited) !== 0)
+      throw new InvalidParameter(`corrupt ${name} data: ${(await new Response(child.stderr).text()).trim()}`);
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
+/** A program that ends before it has read everything says so by its exit. */
+async function feed(sink: Bun.FileSink, source: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of source) {
+    try {
+      sink.write(chunk);
+      await sink.flush();
+    } catch {
+      break;
+    }
+  }
+  await Promise.resolve(sink.end()).catch(() => {});
 }
 
 async function* resume(head: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
