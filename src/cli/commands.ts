@@ -87,6 +87,7 @@ const modules: readonly Module[] = [
     create: "volume create",
     rm: "volume rm, volume remove",
     inspect: "volume inspect",
+    update: "volume update",
   }),
   from(() => import("./contexts/contexts.ts"), {
     ls: "context ls, context list",
@@ -97,6 +98,11 @@ const modules: readonly Module[] = [
     show: "context show",
     inspect: "context inspect",
   }),
+  from(() => import("./contexts/transfer.ts"), {
+    exportContext: "context export",
+    importContext: "context import",
+  }),
+  from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
   from(() => import("./system/info.ts"), { command: "system info, info" }),

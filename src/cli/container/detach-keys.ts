@@ -1,7 +1,13 @@
 /** The keys that leave a container running: `ctrl-p,ctrl-q` unless chosen otherwise. */
 import { InvalidParameter } from "../../lib/errors.ts";
+import type { CliContext } from "../context.ts";
 
 export const defaultDetachKeys = "ctrl-p,ctrl-q";
+
+/** What the flag says, else `config.json`; the engine watches for them too, and must be told. */
+export function detachKeysOf(context: CliContext, flag: string | undefined): string | undefined {
+  return flag ?? context.config.detachKeys;
+}
 
 /** The bytes of a sequence such as `ctrl-a,x`. @throws InvalidParameter */
 export function parseDetachKeys(text: string): number[] {
