@@ -102,6 +102,11 @@ const modules: readonly Module[] = [
     exportContext: "context export",
     importContext: "context import",
   }),
+  from(() => import("./token/token.ts"), {
+    create: "token create",
+    ls: "token ls, token list",
+    rm: "token rm, token remove",
+  }),
   from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
@@ -131,6 +136,7 @@ export const groups: Readonly<Record<string, string>> = {
   image: "Manage images",
   network: "Manage networks",
   system: "Manage Gantry",
+  token: "Manage tokens of the API",
   volume: "Manage volumes",
 };
 

@@ -27,6 +27,8 @@ export type Answer = { response: ServerResponse } | { socket: Socket; head: Buff
 export class Exchange {
   readonly #abort = new AbortController();
   #started = false;
+  /** Looks at a JSON body before its schema does: what a token's scope adds to it, or refuses of it. */
+  revise: (body: Record<string, unknown>) => Record<string, unknown> = (body) => body;
 
   constructor(
     readonly engine: Engine,
@@ -100,7 +102,7 @@ export class Exchange {
     const json = (bytes.length === 0 ? null : parseJson(bytes.toString("utf8"), "invalid JSON")) ?? {};
     if (typeof json !== "object" || Array.isArray(json))
       throw new InvalidParameter("invalid request body: an object is wanted");
-    return validate(schema, json);
+    return validate(schema, this.revise(json as Record<string, unknown>));
   }
 
   async #bytes(): Promise<Buffer> {
