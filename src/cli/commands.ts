@@ -102,6 +102,7 @@ const modules: readonly Module[] = [
     exportContext: "context export",
     importContext: "context import",
   }),
+  from(() => import("./install/docker-alias.ts"), { command: "install docker-alias" }),
   from(() => import("./token/token.ts"), {
     create: "token create",
     ls: "token ls, token list",
@@ -134,6 +135,7 @@ export const groups: Readonly<Record<string, string>> = {
   container: "Manage containers",
   context: "Manage contexts",
   image: "Manage images",
+  install: "Put parts of Gantry in place on this machine",
   network: "Manage networks",
   system: "Manage Gantry",
   token: "Manage tokens of the API",
