@@ -1,5 +1,6 @@
 /** Containers on a terminal, by both command lines. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
 
@@ -65,6 +66,26 @@ describe.each(programs)("%s", (name, program) => {
     );
     expect(back.code).toBe(3);
     await daemon.ok(["rm", container]);
+  });
+
+  test("the detach keys of config.json are those, and the usual ones go to the container", async () => {
+    const config = join(daemon.root, `${name}-keys`);
+    mkdirSync(config);
+    writeFileSync(join(config, "config.json"), JSON.stringify({ detachKeys: "ctrl-e,e" }));
+    const container = `${name}-keys`;
+    const steps: [string, string][] = [
+      ["#", "head -c 2 | od -An -tx1; echo do''ne\n"],
+      ["od", "\x10\x11\n"],
+      ["done", "\x05e"],
+    ];
+    const { code, stdout } = await type(
+      steps,
+      ...["--config", config, "run", "-it", "--name", container, "busybox", "sh"],
+    );
+    expect(code).toBe(0);
+    // The terminal takes ctrl-q for itself.
+    expect(stdout).toContain("10 0a");
+    expect(await daemon.ok(["inspect", "-f", "{{.State.Running}}", container])).toBe("true");
   });
 
   test("a terminal is asked for where there is none", async () => {

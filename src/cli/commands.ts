@@ -87,6 +87,7 @@ const modules: readonly Module[] = [
     create: "volume create",
     rm: "volume rm, volume remove",
     inspect: "volume inspect",
+    update: "volume update",
   }),
   from(() => import("./contexts/contexts.ts"), {
     ls: "context ls, context list",
@@ -97,6 +98,17 @@ const modules: readonly Module[] = [
     show: "context show",
     inspect: "context inspect",
   }),
+  from(() => import("./contexts/transfer.ts"), {
+    exportContext: "context export",
+    importContext: "context import",
+  }),
+  from(() => import("./install/docker-alias.ts"), { command: "install docker-alias" }),
+  from(() => import("./token/token.ts"), {
+    create: "token create",
+    ls: "token ls, token list",
+    rm: "token rm, token remove",
+  }),
+  from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
   from(() => import("./system/info.ts"), { command: "system info, info" }),
@@ -124,8 +136,10 @@ export const groups: Readonly<Record<string, string>> = {
   container: "Manage containers",
   context: "Manage contexts",
   image: "Manage images",
+  install: "Put parts of Gantry in place on this machine",
   network: "Manage networks",
   system: "Manage Gantry",
+  token: "Manage tokens of the API",
   volume: "Manage volumes",
 };
 

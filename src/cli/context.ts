@@ -49,8 +49,15 @@ export class CliContext {
   get client(): ApiClient {
     this.#client ??= createClient(endpointFromEnvironment(this.env, this.overrides), {
       apiVersion: this.env.DOCKER_API_VERSION || undefined,
+      headers: this.#headers(),
     });
     return this.#client;
+  }
+
+  /** `HttpHeaders` of the configuration; `GANTRY_TOKEN` is the right that this client has been given. */
+  #headers(): Record<string, string> {
+    const token = this.env.GANTRY_TOKEN;
+    return { ...this.config.HttpHeaders, ...(token && { authorization: `Bearer ${token}` }) };
   }
 
   get configDir(): string {

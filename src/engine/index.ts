@@ -18,6 +18,7 @@ import { ImageService } from "./images/index.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
+import { Tokens } from "./tokens.ts";
 import type { DiskUsage, Engine, EngineOptions } from "./types.ts";
 import { Volumes } from "./volumes.ts";
 
@@ -101,6 +102,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     volumes,
     events,
     builds,
+    tokens: new Tokens(store.metadata),
     info: () => info.read(),
     diskUsage: () => diskUsage({ images, containers, volumes, builds, context }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -228,3 +228,30 @@ export interface Builds {
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */
   prune(policy: Omit<CachePolicy, "before">): Promise<{ removed: string[]; bytes: number }>;
 }
+
+/** What a token allows; nothing restricted is all. */
+export interface TokenScope {
+  /** Only looks, and takes no contents out. */
+  readOnly: boolean;
+  /** Sees and touches only what has all of these labels. */
+  labels: Record<string, string>;
+  /** Milliseconds since the epoch; undefined is never. */
+  expiresAt?: number;
+}
+
+export interface TokenRecord extends TokenScope {
+  name: string;
+  /** SHA-256 of the secret, in hex. */
+  hash: string;
+  createdAt: number;
+}
+
+export interface EngineTokens {
+  /** The secret is told once and kept nowhere. @throws InvalidParameter, Conflict when the name is taken */
+  create(name: string, scope: TokenScope): { token: TokenRecord; secret: string };
+  list(): TokenRecord[];
+  /** @throws NotFound */
+  remove(name: string): void;
+  /** The token that a secret belongs to, unless it has expired. */
+  find(secret: string): TokenRecord | undefined;
+}

@@ -10,6 +10,7 @@ import type {
   DiskUsage,
   EngineImages,
   EngineNetworks,
+  EngineTokens,
   EngineVolumes,
   Events,
   SystemInfo,
@@ -26,6 +27,7 @@ export interface Engine extends AsyncDisposable {
   readonly volumes: EngineVolumes;
   readonly events: Events;
   readonly builds: Builds;
+  readonly tokens: EngineTokens;
   info(): SystemInfo;
   diskUsage(): Promise<DiskUsage>;
 }

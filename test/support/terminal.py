@@ -3,7 +3,7 @@
 terminal.py STEPS COMMAND...: STEPS is JSON, [[when this is seen, type this], ...]. Prints what the terminal showed, and
 exits with the command's status.
 """
-import fcntl, json, os, pty, select, struct, sys, termios, time
+import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
 steps = [(seen.encode(), typed.encode()) for seen, typed in json.loads(sys.argv[1])]
 pid, terminal = pty.fork()
@@ -27,5 +27,8 @@ while time.time() < end:
     elif steps and steps[0][0] in fresh:
         os.write(terminal, steps.pop(0)[1])
         fresh = b""
+else:
+    # Whatever was waited for did not come.
+    os.kill(pid, signal.SIGKILL)
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

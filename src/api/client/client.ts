@@ -1,4 +1,4 @@
-import { errorOfKind, GantryError, kindOfStatus, Unavailable } from "../../lib/errors.ts";
+import { errorOfKind, GantryError, InvalidParameter, kindOfStatus, Unavailable } from "../../lib/errors.ts";
 import { Connection } from "./connection.ts";
 import { jsonLines } from "./json-lines.ts";
 import type { ResponseKind } from "./response-parser.ts";
@@ -10,10 +10,13 @@ export const newestApiVersion = "1.51";
 export interface ClientOptions {
   /** Speak this version and negotiate none (DOCKER_API_VERSION). */
   apiVersion?: string;
+  /** Sent with every request. */
+  headers?: Record<string, string>;
 }
 
 export class ApiClientOverHttp implements ApiClient {
   #version: string;
+  readonly #headers: Record<string, string>;
   /** Undefined until the engine's version was asked for (or fixed by the caller). */
   #negotiation: Promise<void> | undefined;
 
@@ -22,6 +25,7 @@ export class ApiClientOverHttp implements ApiClient {
     options: ClientOptions = {},
   ) {
     this.#version = options.apiVersion ?? newestApiVersion;
+    this.#headers = options.headers ?? {};
     if (options.apiVersion !== undefined) this.#negotiation = Promise.resolve();
   }
 
@@ -92,7 +96,8 @@ export class ApiClientOverHttp implements ApiClient {
 
   async #askVersion(): Promise<void> {
     const connection = await Connection.open(this.endpoint, "normal");
-    await connection.write(`GET /_ping HTTP/1.1\r\nhost: ${this.#host()}\r\n\r\n`);
+    const lines = Object.entries({ host: this.#host(), ...this.#headers }).map(headerLine);
+    await connection.write(`GET /_ping HTTP/1.1\r\n${lines.join("")}\r\n`);
     const { headers } = await connection.head;
     connection.close();
     const theirs = headers["api-version"];
@@ -110,10 +115,11 @@ export class ApiClientOverHttp implements ApiClient {
     const all: Record<string, string> = {
       host: this.#host(),
       "user-agent": "gantry",
+      ...this.#headers,
       ...headers,
       ...options.headers,
     };
-    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    const lines = Object.entries(all).map(headerLine);
     const head = `${method} /v${this.#version}${withQuery(path, options.query)} HTTP/1.1\r\n${lines.join("")}\r\n`;
     await connection.write(bytes ? Buffer.concat([Buffer.from(head), bytes]) : head);
     // The engine may answer, or refuse, before it has read the whole body: both directions run at once.
@@ -127,6 +133,12 @@ export class ApiClientOverHttp implements ApiClient {
       ? "gantry"
       : `${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
   }
+}
+
+/** @throws InvalidParameter for a value that would be more than one line */
+function headerLine([name, value]: [string, string]): string {
+  if (/[\r\n\0]/.test(name + value)) throw new InvalidParameter(`the header ${name} has a line break`);
+  return `${name}: ${value}\r\n`;
 }
 
 function isOlder(version: string, than: string): boolean {

@@ -28,6 +28,8 @@ export type Answer = { response: ServerResponse } | { socket: Socket; head: Buff
 export class Exchange {
   readonly #abort = new AbortController();
   #started = false;
+  /** Looks at a JSON body before its schema does: what a token's scope adds to it, or refuses of it. */
+  revise: (body: Record<string, unknown>) => Record<string, unknown> = (body) => body;
 
   constructor(
     readonly engine: Engine,
@@ -105,7 +107,8 @@ export class Exchange {
     const json = (bytes.length === 0 ? null : parseJson(bytes.toString("utf8"), "invalid JSON")) ?? {};
     if (typeof json !== "object" || Array.isArray(json))
       throw new InvalidParameter("invalid request body: an object is wanted");
-    return validate(schema, name === undefined ? json : bodyOf(json, name, this.version));
+    const revised = this.revise(json as Record<string, unknown>);
+    return validate(schema, name === undefined ? revised : bodyOf(revised, name, this.version));
   }
 
   async #bytes(): Promise<Buffer> {

@@ -11,17 +11,20 @@ import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Engine } from "../../engine/types.ts";
 import { InvalidParameter, messageOf, NotFound, Unavailable } from "../../lib/errors.ts";
+import { authorize } from "./access/index.ts";
 import { commonHeaders, Exchange } from "./exchange.ts";
 import { newest, Router, splitVersion } from "./router.ts";
 import { missing, routes } from "./routes.ts";
 
 /** An address to serve on. */
 export type Listener =
-  | { kind: "unix"; path: string /** Name or number. */; group?: string }
+  | { kind: "unix"; path: string /** Name or number. */; group?: string; requireToken?: boolean }
   | {
       kind: "tcp";
       host: string;
       port: number;
+      /** Requests without a token are refused. */
+      requireToken?: boolean;
       /** PEM texts; with `verify` clients need a certificate that `ca` has signed. */
       tls?: { cert: string; key: string; ca?: string; verify: boolean };
     };
@@ -47,7 +50,11 @@ export async function serveApi(
     }
   };
 
-  const receive = (request: IncomingMessage, answer: ConstructorParameters<typeof Exchange>[2]) => {
+  const receive = (
+    listener: Listener,
+    request: IncomingMessage,
+    answer: ConstructorParameters<typeof Exchange>[2],
+  ) => {
     const url = request.url ?? "/";
     const mark = url.indexOf("?");
     const query = new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1));
@@ -60,6 +67,7 @@ export async function serveApi(
       const found = router.find(method, path) ?? absent.find(method, path);
       if (!found) throw new NotFound("page not found");
       const exchange = exchangeFor(found.params, version);
+      authorize(exchange, found.operation, listener.requireToken === true);
       dispatch(exchange, () => found.handle(exchange));
     } catch (error) {
       exchangeFor({}, newest).fail(error);
@@ -70,7 +78,7 @@ export async function serveApi(
     const tls = listener.kind === "tcp" ? listener.tls : undefined;
     const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       for (const [name, value] of Object.entries(commonHeaders)) response.setHeader(name, value);
-      receive(request, { response });
+      receive(listener, request, { response });
     };
     const server = tls
       ? createHttps(
@@ -82,7 +90,7 @@ export async function serveApi(
     server.requestTimeout = 0;
     server.timeout = 0;
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
-      receive(request, { socket, head }),
+      receive(listener, request, { socket, head }),
     );
     server.on("connection", (socket: Socket) => {
       sockets.add(socket);

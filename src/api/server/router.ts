@@ -31,10 +31,15 @@ export class Router {
     }
   }
 
-  find(method: string, path: string): { handle: Handler; params: Record<string, string> } | undefined {
-    for (const { pattern, handle } of this.#routes.get(`${method} ${firstWord(path)}`) ?? []) {
+  /** The route of a request, named as `operation`: `GET /containers/{id}/json`. */
+  find(
+    method: string,
+    path: string,
+  ): { handle: Handler; params: Record<string, string>; operation: string } | undefined {
+    for (const { pattern, handle, path: template } of this.#routes.get(`${method} ${firstWord(path)}`) ??
+      []) {
       const match = pattern.exec(path);
-      if (match) return { handle, params: decode(match.groups ?? {}) };
+      if (match) return { handle, params: decode(match.groups ?? {}), operation: `${method} ${template}` };
     }
     return undefined;
   }

@@ -8,6 +8,7 @@ import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import type { Route } from "./router.ts";
 import { systemRoutes } from "./system.ts";
+import { tokenRoutes } from "./tokens.ts";
 import { volumeRoutes } from "./volumes.ts";
 
 export const routes: readonly Route[] = [
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...buildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
+  ...tokenRoutes,
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [

@@ -15,6 +15,7 @@ const known: Record<NameKind, string[]> = {
   network: ["bridge", "front"],
   volume: ["data"],
   context: ["default", "staging"],
+  token: ["ci"],
   object: ["web", "app:1"],
 };
 
@@ -37,6 +38,7 @@ describe("complete", () => {
     ["ps --la", ["--last", "--latest"]],
     ["ps --format j", ["json"]],
     ["stop ", ["web", "db"]],
+    ["token rm ", ["ci"]],
     ["stop web ", ["web", "db"]],
     ["stop -t 5 d", ["db"]],
     ["container start ", ["old"]],

@@ -13,6 +13,7 @@ export type NameKind =
   | "network"
   | "volume"
   | "context"
+  | "token"
   | "object";
 
 export interface Suggestion {
@@ -228,6 +229,7 @@ const placeholders: [pattern: RegExp, kind: NameKind | "file" | "copy"][] = [
   [/NETWORK/, "network"],
   [/VOLUME/, "volume"],
   [/CONTEXT/, "context"],
+  [/TOKEN/, "token"],
   [/^NAME\|ID/, "object"],
 ];
 

@@ -43,6 +43,7 @@ export function liveNames(context: CliContext): NameSource {
         ...metas.map(({ Name, Metadata }) => ({ value: Name, help: Metadata.Description })),
       ];
     },
+    token: async () => (await get<{ Name: string }[]>("/tokens")).map(({ Name }) => ({ value: Name })),
     object: async () => {
       const kinds = ["container", "image", "network", "volume"] as const;
       return (await Promise.all(kinds.map((kind) => sources[kind]()))).flat();

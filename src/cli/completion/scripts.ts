@@ -1,11 +1,12 @@
-/** The shells' sides of completion. All they know is how to ask `gantry __complete`. */
+/** The shells' sides of completion. All they know is how to ask `gantry __complete`, or `docker` where it is called so. */
+import { program } from "../program.ts";
 
 /**
  * Bash splits words at `:` and `=` too: the words are read from the line instead, and what the shell holds to be
  * done already is cut from the answers.
  */
-const bash = () => `# bash completion for gantry
-__gantry_complete() {
+const bash = () => `# bash completion for ${program}
+__${program}_complete() {
   local line="\${COMP_LINE:0:COMP_POINT}" words current held value
   read -ra words <<< "$line"
   [[ "$line" == *[[:space:]] ]] && words+=("")
@@ -23,12 +24,12 @@ __gantry_complete() {
     fi
   done < <("\${words[0]}" __complete -- "\${words[@]:1}" 2>/dev/null)
 }
-complete -F __gantry_complete gantry
+complete -F __${program}_complete ${program}
 `;
 
-const zsh = (descriptions: boolean) => `#compdef gantry
-# zsh completion for gantry
-_gantry() {
+const zsh = (descriptions: boolean) => `#compdef ${program}
+# zsh completion for ${program}
+_${program}() {
   local -a values shown
   local line value help files
   while IFS=$'\\t' read -r value help; do
@@ -40,11 +41,11 @@ _gantry() {
   [[ -n "$files" ]] && _files
   return 0
 }
-if [[ "\${funcstack[1]}" == "_gantry" ]]; then _gantry "$@"; else compdef _gantry gantry; fi
+if [[ "\${funcstack[1]}" == "_${program}" ]]; then _${program} "$@"; else compdef _${program} ${program}; fi
 `;
 
-const fish = (descriptions: boolean) => `# fish completion for gantry
-function __gantry_complete
+const fish = (descriptions: boolean) => `# fish completion for ${program}
+function __${program}_complete
   set -l words (commandline -opc) (commandline -ct)
   for line in ($words[1] __complete -- $words[2..-1] 2>/dev/null)
     if test "$line" = ":files"
@@ -54,7 +55,7 @@ function __gantry_complete
     end
   end
 end
-complete -c gantry -f -a "(__gantry_complete)"
+complete -c ${program} -f -a "(__${program}_complete)"
 `;
 
 /** By the shell's name; with or without descriptions where it can show them. */

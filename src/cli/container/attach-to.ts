@@ -37,7 +37,7 @@ export async function attachTo(
   const unproxy = options.proxy ? proxySignals(context, id) : () => {};
   try {
     if (options.start) await client.call("POST", `/containers/${id}/start`);
-    const result = await runStreams(context, stream, {
+    const result = await runStreams(stream, {
       tty: Config.Tty,
       stdin: options.stdin,
       detachKeys: options.detachKeys,

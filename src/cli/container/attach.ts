@@ -3,6 +3,7 @@ import type { ContainerDetails } from "../api.ts";
 import { defineCommand, exactly } from "../command.ts";
 import { isTerminal, stdinFd } from "../terminal.ts";
 import { attachTo } from "./attach-to.ts";
+import { detachKeysOf } from "./detach-keys.ts";
 
 export const command = defineCommand({
   name: "container attach",
@@ -31,7 +32,7 @@ export const command = defineCommand({
       throw new InvalidParameter("the input device is not a TTY");
     return attachTo(context, details, {
       stdin,
-      detachKeys: flags["detach-keys"],
+      detachKeys: detachKeysOf(context, flags["detach-keys"]),
       proxy: flags["sig-proxy"] && !Config.Tty,
       start: false,
     });

@@ -21,6 +21,7 @@ export interface CreateBody {
   AttachStdin: boolean;
   AttachStdout: boolean;
   AttachStderr: boolean;
+  Env: string[];
   [field: string]: unknown;
 }
 

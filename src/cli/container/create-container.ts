@@ -8,6 +8,7 @@ import { familiarImage, pullImage } from "../image/pull-image.ts";
 import { stderrFd } from "../terminal.ts";
 import type { CreateBody } from "./create-body.ts";
 import type { createFlags } from "./create-flags.ts";
+import { withProxies } from "./proxies.ts";
 
 /** @returns the id. @throws what the engine said */
 export async function createContainer(
@@ -31,7 +32,7 @@ export async function createContainer(
   const create = () =>
     context.client.call<{ Id: string; Warnings?: string[] | null }>("POST", "/containers/create", {
       query: { name: flags.name, platform: flags.platform },
-      body,
+      body: { ...body, Env: withProxies(context, body.Env) },
     });
   let created: { Id: string; Warnings?: string[] | null };
   try {

@@ -1,6 +1,7 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import { atLeast, defineCommand } from "../command.ts";
 import { isTerminal, stdinFd } from "../terminal.ts";
+import { detachKeysOf } from "./detach-keys.ts";
 import { readEnvironment } from "./environment.ts";
 import { runStreams } from "./streams.ts";
 
@@ -27,6 +28,7 @@ export const command = defineCommand({
     const { client } = context;
     const { tty, detach } = flags;
     const stdin = flags.interactive && !detach;
+    const detachKeys = detachKeysOf(context, flags["detach-keys"]);
     if (tty && stdin && !isTerminal(stdinFd)) throw new InvalidParameter("the input device is not a TTY");
     const { Id } = await client.call<{ Id: string }>("POST", `/containers/${encodeURIComponent(name)}/exec`, {
       body: {
@@ -36,7 +38,7 @@ export const command = defineCommand({
         AttachStdin: stdin,
         AttachStdout: !detach,
         AttachStderr: !detach,
-        DetachKeys: flags["detach-keys"] ?? context.config.detachKeys,
+        DetachKeys: detachKeys,
         Env: readEnvironment(flags["env-file"], flags.env, context.env),
         WorkingDir: flags.workdir,
         Cmd: command,
@@ -47,10 +49,10 @@ export const command = defineCommand({
       return 0;
     }
     const stream = await client.hijack("POST", `/exec/${Id}/start`, { body: { Detach: false, Tty: tty } });
-    const result = await runStreams(context, stream, {
+    const result = await runStreams(stream, {
       tty,
       stdin,
-      detachKeys: flags["detach-keys"],
+      detachKeys,
       resize: ({ columns, rows }) =>
         client.call("POST", `/exec/${Id}/resize`, { query: { h: rows, w: columns } }),
     });

@@ -6,6 +6,7 @@ import { isTerminal, stdinFd } from "../terminal.ts";
 import { type CreateBody, createBody } from "./create-body.ts";
 import { createContainer } from "./create-container.ts";
 import { createFlags } from "./create-flags.ts";
+import { detachKeysOf } from "./detach-keys.ts";
 import { exitCode } from "./exit-code.ts";
 import { untilReady } from "./ready.ts";
 import { proxySignals, runStreams } from "./streams.ts";
@@ -55,7 +56,7 @@ export const command = defineCommand({
       return 0;
     }
     return attached(context, id, body, {
-      detachKeys: values["detach-keys"],
+      detachKeys: detachKeysOf(context, values["detach-keys"]),
       autoRemove: values.rm,
       proxy: values["sig-proxy"] && !values.tty,
     });
@@ -95,7 +96,7 @@ async function attached(
     const resize = ({ columns, rows }: { columns: number; rows: number }) =>
       client.call<void>("POST", `/containers/${id}/resize`, { query: { h: rows, w: columns } });
     const { detachKeys } = options;
-    const result = await runStreams(context, stream, {
+    const result = await runStreams(stream, {
       tty: body.Tty,
       stdin: body.AttachStdin,
       detachKeys,

@@ -3,6 +3,7 @@ import type { ContainerDetails } from "../api.ts";
 import { atLeast, defineCommand } from "../command.ts";
 import { forEach } from "../each.ts";
 import { attachTo } from "./attach-to.ts";
+import { detachKeysOf } from "./detach-keys.ts";
 import { post } from "./lifecycle.ts";
 
 export const command = defineCommand({
@@ -29,7 +30,7 @@ export const command = defineCommand({
     );
     return attachTo(context, details, {
       stdin: flags.interactive && details.Config.OpenStdin,
-      detachKeys: flags["detach-keys"],
+      detachKeys: detachKeysOf(context, flags["detach-keys"]),
       proxy: !details.Config.Tty,
       start: true,
     });

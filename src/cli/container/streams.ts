@@ -9,7 +9,7 @@ export interface StreamOptions {
   /** The container has a terminal: its output is raw. */
   tty: boolean;
   stdin: boolean;
-  /** `--detach-keys`. */
+  /** The keys that detach; nothing for the usual ones. */
   detachKeys?: string;
   /** Tells the engine the terminal's size, at once and when it changes. */
   resize?: (size: { columns: number; rows: number }) => Promise<void>;
@@ -19,18 +19,14 @@ export interface StreamOptions {
  * Copies both ways until the container's output ends or the user detaches. The terminal is put back as it was.
  * @returns `detached` when the user typed the detach keys
  */
-export async function runStreams(
-  context: CliContext,
-  stream: RawStream,
-  options: StreamOptions,
-): Promise<"ended" | "detached"> {
+export async function runStreams(stream: RawStream, options: StreamOptions): Promise<"ended" | "detached"> {
   const { promise: detached, resolve: detach } = Promise.withResolvers<"detached">();
   const raw = options.tty && options.stdin && isTerminal(stdinFd);
   const unwatch =
     options.tty && options.resize && isTerminal(stdoutFd) ? watchSize(options.resize) : () => {};
   let release = () => {};
   try {
-    if (raw) release = pumpTerminal(context, stream, options.detachKeys, () => detach("detached"));
+    if (raw) release = pumpTerminal(stream, options.detachKeys, () => detach("detached"));
     else if (options.stdin) void pumpInput(stream);
     const ended = copyOutput(stream, options.tty).then(() => "ended" as const);
     const result = await Promise.race([ended, detached]);
@@ -64,15 +60,8 @@ async function pumpInput(stream: RawStream): Promise<void> {
 }
 
 /** The terminal in raw mode, watched for the detach keys. @returns puts it back */
-function pumpTerminal(
-  context: CliContext,
-  stream: RawStream,
-  detachKeys: string | undefined,
-  onDetach: () => void,
-): () => void {
-  const watcher = new DetachWatcher(
-    parseDetachKeys(detachKeys ?? context.config.detachKeys ?? defaultDetachKeys),
-  );
+function pumpTerminal(stream: RawStream, detachKeys: string | undefined, onDetach: () => void): () => void {
+  const watcher = new DetachWatcher(parseDetachKeys(detachKeys ?? defaultDetachKeys));
   const input = process.stdin;
   let writing: Promise<void> = Promise.resolve();
   const onData = (bytes: Uint8Array) => {

@@ -10,7 +10,8 @@ import { renderIds, renderListing } from "../format/listing.ts";
 import { inspectEach } from "../inspect.ts";
 import { type ContextMeta, ContextStore, checkContextName, type TlsFiles } from "./store.ts";
 
-const storeOf = (context: CliContext) => new ContextStore(context.configDir);
+/** The contexts that this client sees. */
+export const storeOf = (context: CliContext) => new ContextStore(context.configDir);
 const current = (context: CliContext) => contextName(context.env, context.overrides);
 
 /** The context that stands for the environment; no file holds it. */
@@ -28,7 +29,8 @@ function defaultMeta(context: CliContext): ContextMeta {
   };
 }
 
-function metaOf(context: CliContext, name: string): ContextMeta {
+/** What is known of a context, the default one too. @throws NotFound */
+export function metaOf(context: CliContext, name: string): ContextMeta {
   return name === "default" ? defaultMeta(context) : storeOf(context).get(name);
 }
 

@@ -11,8 +11,9 @@ export interface ContextMeta {
   Endpoints: { docker?: { Host?: string; SkipTLSVerify: boolean }; [other: string]: unknown };
 }
 
+export const tlsFileNames = ["ca.pem", "cert.pem", "key.pem"] as const;
 /** Names of PEM files, with what is in them. */
-export type TlsFiles = Partial<Record<"ca.pem" | "cert.pem" | "key.pem", string>>;
+export type TlsFiles = Partial<Record<(typeof tlsFileNames)[number], string>>;
 
 /** @throws InvalidParameter with Docker's words */
 export function checkContextName(name: string): void {

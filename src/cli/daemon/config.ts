@@ -45,6 +45,7 @@ const fileSchema = v.strictObject({
   "log-opts": v.optional(v.record(v.string(), v.string())),
   pidfile: text,
   "registry-mirrors": strings,
+  "require-token": strings,
   tls: flag,
   tlscacert: text,
   tlscert: text,
@@ -136,9 +137,16 @@ function listenersOf({ flags }: DaemonFlags, file: File): Listener[] {
   const verify = file.tlsverify ?? flags.tlsverify;
   const useTls = verify || (file.tls ?? flags.tls);
   const execRoot = file["exec-root"] ?? flags["exec-root"];
-  return (hosts.length > 0 ? hosts : [`unix://${join(execRoot, "gantry.sock")}`]).map((host): Listener => {
+  const served = hosts.length > 0 ? hosts : [`unix://${join(execRoot, "gantry.sock")}`];
+  const withToken = file["require-token"] ?? flags["require-token"];
+  const unknown = withToken.find((host) => !served.includes(host));
+  if (unknown !== undefined)
+    throw new InvalidParameter(`--require-token ${unknown}: no such host: ${served.join(", ")} are served`);
+  return served.map((host): Listener => {
+    const requireToken = withToken.includes(host);
     const [, protocol, address] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(host)!;
-    if (protocol === "unix") return { kind: "unix", path: address || join(execRoot, "gantry.sock"), group };
+    if (protocol === "unix")
+      return { kind: "unix", path: address || join(execRoot, "gantry.sock"), group, requireToken };
     if (protocol === "fd")
       throw new NotImplemented(
         `${host}: sockets handed over by systemd are not supported; name a unix:// path`,
@@ -155,6 +163,7 @@ function listenersOf({ flags }: DaemonFlags, file: File): Listener[] {
       kind: "tcp",
       host: name.replace(/^\[|\]$/g, "") || "127.0.0.1",
       port: Number(port ?? (useTls ? 2376 : 2375)),
+      requireToken,
       tls: useTls ? tlsOf({ flags, file, verify }) : undefined,
     };
   });

@@ -32,6 +32,11 @@ export const daemonFlags = {
   "log-opt": { kind: "list", help: "Options of the log driver (max-size=10m)" },
   pidfile: { kind: "string", short: "p", help: "File for the daemon's process id" },
   "registry-mirror": { kind: "list", help: "Mirrors of the default registry, by URL" },
+  "require-token": {
+    kind: "list",
+    value: "host",
+    help: "Serve nobody without a token there; one of the -H (gantry token create)",
+  },
   tls: { kind: "bool", help: "Use TLS on TCP; implied by --tlsverify" },
   tlscacert: { kind: "string", help: "Certificates of the authorities that clients are signed by" },
   tlscert: { kind: "string", help: "The daemon's certificate" },

@@ -1,6 +1,6 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import type { VolumeSummary } from "../api.ts";
-import { atLeast, between, defineCommand, none } from "../command.ts";
+import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
 import { forEach } from "../each.ts";
 import { keyValues, parseFilters } from "../filters.ts";
 import { renderIds, renderListing } from "../format/listing.ts";
@@ -123,4 +123,24 @@ export const inspect = defineCommand({
   examples: ["volume inspect -f '{{.Mountpoint}}' data"],
   run: (context, { flags, args }) =>
     inspectEach(context, args, flags.format, (name) => finders.volume!(context, name, false)),
+});
+
+export const update = defineCommand({
+  name: "volume update",
+  usage: "[OPTIONS] VOLUME",
+  summary: "Update a volume (cluster volumes only)",
+  flags: {
+    availability: {
+      kind: "string",
+      help: "Availability of a cluster volume: active, pause or drain",
+      default: "active",
+    },
+  },
+  arity: exactly(1),
+  examples: ["volume update --availability drain data"],
+  async run(context, { args: [name = ""] }) {
+    // As with Docker: outside a swarm no volume is a cluster's, and nothing of the others can change.
+    await finders.volume!(context, name, false);
+    throw new InvalidParameter("Can only update cluster volumes");
+  },
 });

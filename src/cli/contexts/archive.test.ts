@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { GantryError, InvalidParameter } from "../../lib/errors.ts";
+import { endOfArchive, formatHeader } from "../../lib/tar/index.ts";
+import { packContext, unpackContext } from "./archive.ts";
+
+const meta = {
+  Name: "staging",
+  Metadata: { Description: "The rehearsal machine", Other: 1 },
+  Endpoints: { docker: { Host: "tcp://staging:2376", SkipTLSVerify: false } },
+};
+
+test("what is packed comes out again, under its new name", () => {
+  const tls = { "ca.pem": "CA", "key.pem": "KEY" };
+  expect(unpackContext(packContext(meta, tls), "rehearsal")).toEqual({
+    meta: { ...meta, Name: "rehearsal" },
+    tls,
+  });
+});
+
+const entry = (path: string, type: "file" | "symlink", text: string) =>
+  Buffer.concat([
+    formatHeader({
+      path,
+      type,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      size: text.length,
+      mtime: 0n,
+      linkPath: type === "symlink" ? "/etc/passwd" : "",
+      device: { major: 0, minor: 0 },
+      xattrs: new Map(),
+    }),
+    Buffer.from(text.padEnd(512 * Math.ceil(text.length / 512), "\0")),
+  ]);
+const good = entry("meta.json", "file", "{}");
+
+test.each([
+  ["no metadata", [entry("tls/docker/ca.pem", "file", "CA")]],
+  ["no JSON", [entry("meta.json", "file", "{")]],
+  ["an endpoint that is none", [entry("meta.json", "file", '{"Endpoints":{"docker":{"Host":1}}}')]],
+  ["a file beside", [good, entry("other", "file", "x")]],
+  ["a path that leads out", [good, entry("tls/docker/../../../x.pem", "file", "x")]],
+  ["a link", [good, entry("tls/docker/ca.pem", "symlink", "")]],
+])("%s is refused", (_, entries) => {
+  expect(() => unpackContext(Buffer.concat([...entries, endOfArchive]), "x")).toThrow(InvalidParameter);
+});
+
+test("any bytes are read or refused", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 2048 }), (bytes) => {
+      try {
+        unpackContext(bytes, "x");
+      } catch (error) {
+        expect(error).toBeInstanceOf(GantryError);
+      }
+    }),
+  );
+});

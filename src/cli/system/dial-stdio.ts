@@ -1,0 +1,51 @@
+import type { Socket } from "node:net";
+import { describeEndpoint, type Endpoint } from "../../api/client/index.ts";
+import { messageOf, Unavailable } from "../../lib/errors.ts";
+import { defineCommand, none } from "../command.ts";
+
+export const command = defineCommand({
+  name: "system dial-stdio",
+  usage: "",
+  summary: "Carry a connection to the engine over stdin and stdout; clients call it for ssh:// endpoints",
+  flags: {},
+  arity: none,
+  examples: ["system dial-stdio"],
+  async run(context) {
+    const socket = await dial(context.client.endpoint);
+    // Each side may be done before the other: only both ends end it.
+    process.stdin.pipe(socket);
+    socket.pipe(process.stdout, { end: false });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("close", () => resolve()).once("error", reject);
+    });
+    return 0;
+  },
+});
+
+async function dial(endpoint: Endpoint): Promise<Socket> {
+  const socket = await open(endpoint);
+  const ready = endpoint.kind === "tcp" && endpoint.tls ? "secureConnect" : "connect";
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once(ready, () => resolve()).once("error", reject);
+    });
+  } catch (error) {
+    throw new Unavailable(`cannot connect to ${describeEndpoint(endpoint)}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  return socket;
+}
+
+async function open(endpoint: Endpoint): Promise<Socket> {
+  const { connect } = await import("node:net");
+  if (endpoint.kind === "unix") return connect({ path: endpoint.path, allowHalfOpen: true });
+  const { host, port, tls } = endpoint;
+  if (!tls) return connect({ host, port, allowHalfOpen: true });
+  const { ca, cert, key, verify } = tls;
+  return (await import("node:tls")).connect({
+    ...{ host, port, ca, cert, key },
+    rejectUnauthorized: verify,
+    servername: host,
+  });
+}
