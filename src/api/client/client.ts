@@ -10,6 +10,8 @@ export const newestApiVersion = "1.51";
 export interface ClientOptions {
   /** Speak this version and negotiate none (DOCKER_API_VERSION). */
   apiVersion?: string;
+  /** Called whenever a request is on its way: what the caller needs later can load while the engine works. */
+  whileWaiting?: () => void;
 }
 
 export class ApiClientOverHttp implements ApiClient {
@@ -19,7 +21,7 @@ export class ApiClientOverHttp implements ApiClient {
 
   constructor(
     readonly endpoint: Endpoint,
-    options: ClientOptions = {},
+    private readonly options: ClientOptions = {},
   ) {
     this.#version = options.apiVersion ?? newestApiVersion;
     if (options.apiVersion !== undefined) this.#negotiation = Promise.resolve();
@@ -118,6 +120,7 @@ export class ApiClientOverHttp implements ApiClient {
     await connection.write(bytes ? Buffer.concat([Buffer.from(head), bytes]) : head);
     // The engine may answer, or refuse, before it has read the whole body: both directions run at once.
     if (stream) void sendChunked(connection, stream);
+    this.options.whileWaiting?.();
     return connection;
   }
 
