@@ -3,6 +3,7 @@ import { main, type ProgramRunner } from "./cli/index.ts";
 
 const runners: Record<string, ProgramRunner> = {
   compose: async (args, context) => {
+    compileSoon();
     const { composeCommand } = await import("./compose/index.ts");
     return composeCommand(args, {
       client: context.client,
@@ -10,9 +11,20 @@ const runners: Record<string, ProgramRunner> = {
       registryAuth: async (image) => (await import("./cli/auth/credentials.ts")).imageAuth(context, image),
     });
   },
-  daemon: async (args) => (await import("./cli/daemon/index.ts")).daemonCommand(args),
-  registry: async (args) => (await import("./cli/registry.ts")).registryCommand(args),
+  daemon: async (args) => {
+    compileSoon();
+    return (await import("./cli/daemon/index.ts")).daemonCommand(args);
+  },
+  registry: async (args) => {
+    compileSoon();
+    return (await import("./cli/registry.ts")).registryCommand(args);
+  },
 };
+
+/** script/build makes the compiler wait, which a short command never sees; what stays longer wants it as it is. */
+function compileSoon(): void {
+  Bun.unsafe.setJITPolicy(1);
+}
 
 const status = await main(process.argv.slice(2), process.env, runners);
 // What commands write is written when they return, and no handler waits for the end: the short way out saves 3 ms.

@@ -1,5 +1,4 @@
 /** What a command gets: the engine's client, the environment and the standard streams. */
-import { readFileSync } from "node:fs";
 import {
   type ApiClient,
   configDirectory,
@@ -8,6 +7,7 @@ import {
   endpointFromEnvironment,
 } from "../api/client/index.ts";
 import { InvalidParameter } from "../lib/errors.ts";
+import { fs, textIfAny } from "../lib/lazy-fs.ts";
 import { stderrFd, stdoutFd, writeAll } from "./terminal.ts";
 
 /** The fields of `config.json` that this client reads. */
@@ -50,6 +50,7 @@ export class CliContext {
     this.#client ??= createClient(endpointFromEnvironment(this.env, this.overrides), {
       apiVersion: this.env.DOCKER_API_VERSION || undefined,
       headers: this.#headers(),
+      whileWaiting: fs,
     });
     return this.#client;
   }
@@ -84,12 +85,8 @@ export class CliContext {
 }
 
 function readConfig(path: string): ConfigFile {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return {};
-  }
+  const text = textIfAny(path);
+  if (text === undefined) return {};
   try {
     const value: unknown = JSON.parse(text);
     if (value !== null && typeof value === "object") return value as ConfigFile;

@@ -2,7 +2,7 @@
  * Standard streams by file descriptor. `process.stdout` costs 7 ms to touch and `node:tty` 3 ms, so that ordinary
  * commands write with `writeSync` and only interactive ones load these.
  */
-import { fstatSync, writeSync } from "node:fs";
+import { fs } from "../lib/lazy-fs.ts";
 
 export const stdinFd = 0;
 export const stdoutFd = 1;
@@ -22,7 +22,7 @@ export function isTerminal(fd: number): boolean {
 
 function probe(fd: number): boolean {
   try {
-    const stat = fstatSync(fd);
+    const stat = fs().fstatSync(fd);
     if (!stat.isCharacterDevice()) return false;
     const major = stat.rdev >> 8;
     // Majors of the kernel's devices.txt: 1 is /dev/null and its kin, 136-143 are pseudo-terminals.
@@ -40,7 +40,7 @@ export function writeAll(fd: number, data: string | Uint8Array): void {
   let rest = typeof data === "string" ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(writeSync(fd, rest));
+      rest = rest.subarray(fs().writeSync(fd, rest));
     } catch (error) {
       if ((error as { code?: string }).code !== "EAGAIN") throw error;
       Bun.sleepSync(1);

@@ -17,6 +17,7 @@ import { readCgroupFigures } from "../linux/cgroup-stats.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
 import { startFailure } from "./failures.ts";
 import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
+import { SealedBinary } from "./sealed-binary.ts";
 import { CompiledFilters } from "./seccomp-cache.ts";
 import { ociJson, ociProcess, ociResources, ociSpec } from "./spec.ts";
 import type {
@@ -57,9 +58,11 @@ export class OciRuntime implements ContainerRuntime {
   readonly name: string;
   readonly #known = new Map<string, Known>();
   readonly #filters = new CompiledFilters();
+  readonly #sealed: SealedBinary;
 
   constructor(private readonly options: DriverOptions) {
     this.name = basename(options.binary);
+    this.#sealed = new SealedBinary(options.binary);
   }
 
   get version(): string {
@@ -137,7 +140,8 @@ export class OciRuntime implements ContainerRuntime {
   ): Promise<Monitored> {
     writeFileSync(`${options.stateDir}/about.json`, JSON.stringify(about), { mode: 0o600 });
     const { terminal, consoleSize } = process;
-    const runtime = [this.options.binary, "--root", this.options.root, ...args];
+    const binary = this.#isCrun ? this.#sealed.path : this.options.binary;
+    const runtime = [binary, "--root", this.options.root, ...args];
     return startMonitored({ binary: this.options.monitor, runtime, terminal, consoleSize, oomPath }, options);
   }
 

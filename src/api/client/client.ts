@@ -12,6 +12,8 @@ export interface ClientOptions {
   apiVersion?: string;
   /** Sent with every request. */
   headers?: Record<string, string>;
+  /** Called whenever a request is on its way: what the caller needs later can load while the engine works. */
+  whileWaiting?: () => void;
 }
 
 export class ApiClientOverHttp implements ApiClient {
@@ -22,7 +24,7 @@ export class ApiClientOverHttp implements ApiClient {
 
   constructor(
     readonly endpoint: Endpoint,
-    options: ClientOptions = {},
+    private readonly options: ClientOptions = {},
   ) {
     this.#version = options.apiVersion ?? newestApiVersion;
     this.#headers = options.headers ?? {};
@@ -124,6 +126,7 @@ export class ApiClientOverHttp implements ApiClient {
     await connection.write(bytes ? Buffer.concat([Buffer.from(head), bytes]) : head);
     // The engine may answer, or refuse, before it has read the whole body: both directions run at once.
     if (stream) void sendChunked(connection, stream);
+    this.options.whileWaiting?.();
     return connection;
   }
 

@@ -2,8 +2,8 @@
  * Where the engine is: `-H`, `--context`, GANTRY_HOST, DOCKER_HOST, DOCKER_CONTEXT, the current context of
  * `config.json`, then the default socket. Contexts are Docker's own files.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { InvalidParameter, NotFound, NotImplemented } from "../../lib/errors.ts";
+import { fs, textIfAny } from "../../lib/lazy-fs.ts";
 import type { Endpoint } from "./types.ts";
 
 export const defaultSocket = "/run/gantry/gantry.sock";
@@ -125,9 +125,9 @@ function tlsFromFlags(env: Environment, overrides: EndpointOverrides): Tls | und
 }
 
 function pemFile(field: "ca" | "cert" | "key", path: string, required: boolean): Partial<Tls> {
-  if (!required && !existsSync(path)) return {};
+  if (!required && !fs().existsSync(path)) return {};
   try {
-    return { [field]: readFileSync(path, "utf8") };
+    return { [field]: fs().readFileSync(path, "utf8") };
   } catch (error) {
     throw new InvalidParameter(`could not read ${path}`, { cause: error });
   }
@@ -135,7 +135,7 @@ function pemFile(field: "ca" | "cert" | "key", path: string, required: boolean):
 
 function currentContext(directory: string): string | undefined {
   try {
-    const config: unknown = JSON.parse(readFileSync(`${directory}/config.json`, "utf8"));
+    const config: unknown = JSON.parse(textIfAny(`${directory}/config.json`) ?? "{}");
     const name = (config as { currentContext?: unknown } | null)?.currentContext;
     return typeof name === "string" ? nonEmpty(name) : undefined;
   } catch {
@@ -157,7 +157,7 @@ function contextEndpoint(directory: string, name: string): Endpoint {
   const id = contextId(name);
   let meta: ContextMeta;
   try {
-    meta = JSON.parse(readFileSync(`${directory}/contexts/meta/${id}/meta.json`, "utf8")) as ContextMeta;
+    meta = JSON.parse(fs().readFileSync(`${directory}/contexts/meta/${id}/meta.json`, "utf8")) as ContextMeta;
   } catch (error) {
     throw new NotFound(`context ${JSON.stringify(name)}: context not found`, { cause: error });
   }
@@ -166,7 +166,7 @@ function contextEndpoint(directory: string, name: string): Endpoint {
     throw new InvalidParameter(`context ${JSON.stringify(name)} has no docker endpoint`);
   const material = `${directory}/contexts/tls/${id}/docker`;
   return parseHost(docker.Host, () => {
-    if (!existsSync(material) && !docker.SkipTLSVerify) return undefined;
+    if (!fs().existsSync(material) && !docker.SkipTLSVerify) return undefined;
     return {
       verify: !docker.SkipTLSVerify,
       ...pemFile("ca", `${material}/ca.pem`, false),

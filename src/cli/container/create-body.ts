@@ -1,6 +1,6 @@
 /** From flags to the body of `POST /containers/create`. */
-import { readFileSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { fs } from "../../lib/lazy-fs.ts";
 import { parseBytes } from "../args/values.ts";
 import type { Parsed } from "../command.ts";
 import { keyValues } from "../filters.ts";
@@ -255,7 +255,7 @@ function securityOption(text: string): string {
   const match = /^seccomp[=:](.*)$/.exec(text);
   if (!match || match[1] === "unconfined" || match[1] === "builtin") return text;
   try {
-    return `seccomp=${JSON.stringify(JSON.parse(readFileSync(match[1]!, "utf8")))}`;
+    return `seccomp=${JSON.stringify(JSON.parse(fs().readFileSync(match[1]!, "utf8")))}`;
   } catch (error) {
     throw new InvalidParameter(`opening seccomp profile (${match[1]}) failed: ${(error as Error).message}`, {
       cause: error,

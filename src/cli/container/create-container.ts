@@ -1,6 +1,6 @@
 /** Creates a container, pulling its image when the engine has none. */
-import { existsSync, writeFileSync } from "node:fs";
 import { GantryError, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { fs } from "../../lib/lazy-fs.ts";
 import { normalize, parseReference } from "../../lib/reference.ts";
 import type { Parsed } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -21,7 +21,7 @@ export async function createContainer(
       `invalid pull option: '${flags.pull}': must be one of "always", "missing" or "never"`,
     );
   }
-  if (flags.cidfile !== undefined && existsSync(flags.cidfile)) {
+  if (flags.cidfile !== undefined && fs().existsSync(flags.cidfile)) {
     throw new InvalidParameter(
       `container ID file found, make sure the other container isn't running or delete ${flags.cidfile}`,
     );
@@ -44,7 +44,7 @@ export async function createContainer(
     created = await create();
   }
   for (const warning of created.Warnings ?? []) context.err(`WARNING: ${warning}\n`);
-  if (flags.cidfile !== undefined) writeFileSync(flags.cidfile, created.Id);
+  if (flags.cidfile !== undefined) fs().writeFileSync(flags.cidfile, created.Id);
   return created.Id;
 }
 

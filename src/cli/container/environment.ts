@@ -1,6 +1,6 @@
 /** `-e` and `--env-file`, labels from files. */
-import { readFileSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { fs } from "../../lib/lazy-fs.ts";
 
 type Environment = Record<string, string | undefined>;
 
@@ -28,7 +28,7 @@ export function readLabelFiles(files: readonly string[]): string[] {
 function readLines(file: string, what: string): string[] {
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = fs().readFileSync(file, "utf8");
   } catch (error) {
     throw new InvalidParameter(`open ${file}: no such file or directory`, { cause: error });
   }
