@@ -1,51 +1,116 @@
-/** `gantry registry serve`: the registry alone, no daemon needed. */
+/** `gantry registry`: the registry alone, no daemon needed. */
 import { parseArgs } from "node:util";
 import { GantryError, messageOf } from "../lib/errors.ts";
-import { serveRegistry } from "../registry/index.ts";
+import { collectRegistry, readRegistrySettings, serveRegistry } from "../registry/index.ts";
 
-const usage = `Usage:  gantry registry serve [OPTIONS]
+const usage = `Usage:  gantry registry COMMAND [OPTIONS]
 
-Serve an OCI registry
+Commands:
+  serve   Serve an OCI registry
+  gc      Remove what nothing names from a registry that is not being served
 
 Options:
-      --addr string   Address to listen on (default "127.0.0.1:5000")
-      --root string   Directory of its data (default "/var/lib/gantry/registry")
+      --config string                YAML file with these options; "token" and "access" can be more there
+      --root string                  Directory of its data (default "/var/lib/gantry/registry")
+      --storage string               Keep blobs in s3://BUCKET/PREFIX; endpoint, region and keys are AWS_ENDPOINT,
+                                     AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment
+      --gc-grace duration            Age below which nothing is collected (default 24h)
+      --gc-untagged                  Collect manifests that no tag leads to as well
+      --upload-age duration          Age at which an upload that rests is dropped (default 24h)
+
+Options of serve:
+      --addr string                  Address to listen on (default "127.0.0.1:5000")
+      --tls-cert string              Certificate file
+      --tls-key string               Its key file
+      --allow-insecure-http          Plain HTTP on addresses that others reach
+      --htpasswd string              File of users and bcrypt hashes
+      --token                        Bearer tokens for these users, from /token
+      --anonymous-pull               Anyone may pull
+      --limit-pulls rate             Manifests that one user or address may pull, e.g. 100/6h
+      --limit-requests rate          Requests that one address may make, e.g. 1000/1m
+      --gc-interval duration         Collect garbage so often while serving (default never)
+      --proxy string                 Be a cache of the registry at this URL
+      --proxy-ttl duration           Time after which a tag is compared with it again (default 5m)
+      --proxy-username string        User there (or GANTRY_PROXY_USERNAME)
+      --proxy-password-file string   File with the password (or GANTRY_PROXY_PASSWORD)
+      --read-only                    Take nothing in, delete nothing
+      --warning string               Text that clients show to their users
+      --debug-addr string            Address of /metrics and /healthz alone
 `;
 
+const string = { type: "string" } as const;
+const boolean = { type: "boolean" } as const;
+const common = {
+  config: string,
+  root: string,
+  storage: string,
+  "gc-grace": string,
+  "gc-untagged": boolean,
+  "upload-age": string,
+};
+const serving = {
+  addr: string,
+  "tls-cert": string,
+  "tls-key": string,
+  "allow-insecure-http": boolean,
+  htpasswd: string,
+  token: boolean,
+  "anonymous-pull": boolean,
+  "limit-pulls": string,
+  "limit-requests": string,
+  "gc-interval": string,
+  proxy: string,
+  "proxy-ttl": string,
+  "proxy-username": string,
+  "proxy-password-file": string,
+  "read-only": boolean,
+  warning: string,
+  "debug-addr": string,
+};
+
 /**
- * Runs until SIGINT or SIGTERM.
+ * `serve` runs until SIGINT or SIGTERM.
  * @param args behind `gantry registry`
  * @returns the exit status
  */
 export async function registryCommand(args: string[]): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        addr: { type: "string", default: "127.0.0.1:5000" },
-        root: { type: "string", default: "/var/lib/gantry/registry" },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-    if (values.help || positionals.length === 0) {
+    const [command = "--help", ...rest] = args;
+    if (command === "--help" || command === "-h" || rest.includes("--help") || rest.includes("-h")) {
       console.log(usage);
       return 0;
     }
-    if (positionals.length > 1 || positionals[0] !== "serve") {
-      console.error(`unknown command: gantry registry ${positionals.join(" ")}\n\n${usage}`);
-      return 1;
-    }
-    await using server = await serveRegistry({ addr: values.addr, root: values.root });
-    console.log(`registry listening on ${server.address}`);
-    await stopSignal();
-    return 0;
+    if (command === "serve") return await serve(rest);
+    if (command === "gc") return await collectGarbage(rest);
+    console.error(`unknown command: gantry registry ${command}\n\n${usage}`);
+    return 1;
   } catch (error) {
     const isUsage = error instanceof TypeError;
     if (!isUsage && !(error instanceof GantryError)) throw error;
     console.error(isUsage ? `${messageOf(error)}\n\n${usage}` : messageOf(error));
     return isUsage ? 125 : 1;
   }
+}
+
+async function serve(args: string[]): Promise<number> {
+  const { config, ...flags } = parseArgs({ args, options: { ...common, ...serving } }).values;
+  const settings = await readRegistrySettings(flags, config);
+  await using server = await serveRegistry(settings);
+  if (settings["allow-insecure-http"] === true) {
+    console.error("WARNING: plain HTTP: passwords and content can be read and changed on the way");
+  }
+  console.log(`registry listening on ${server.address}`);
+  await stopSignal();
+  return 0;
+}
+
+async function collectGarbage(args: string[]): Promise<number> {
+  const { config, ...flags } = parseArgs({ args, options: common }).values;
+  const { uploads, links, manifests, blobs } = await collectRegistry(
+    await readRegistrySettings(flags, config),
+  );
+  console.log(`removed: ${blobs} blobs, ${manifests} manifests, ${links} links, ${uploads} uploads`);
+  return 0;
 }
 
 function stopSignal(): Promise<void> {

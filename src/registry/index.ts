@@ -1,2 +1,2 @@
 export { createRegistryClient } from "./client/client.ts";
-export { serveRegistry } from "./server/index.ts";
+export { collectRegistry, readRegistrySettings, serveRegistry } from "./server/index.ts";

@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor } from "../lib/oci.ts";
+import type { RegistrySettings } from "./server/options.ts";
 
 export interface Credentials {
   username?: string;
@@ -62,5 +63,6 @@ export interface RegistryServer extends AsyncDisposable {
   /** Bound address, e.g. `127.0.0.1:5001`. */
   readonly address: string;
 }
-/** Exported by registry/index.ts. Filesystem store at `root`. */
-export type ServeRegistry = (options: { addr: string; root: string }) => Promise<RegistryServer>;
+/** Exported by registry/index.ts. Only `addr` and `root` are needed: files below `root`, open to all who reach it. */
+export type ServeRegistry = (settings: RegistrySettings) => Promise<RegistryServer>;
+export type { RegistrySettings };

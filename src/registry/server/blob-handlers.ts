@@ -2,8 +2,10 @@
 import { type Digest, isDigest } from "../../lib/digest.ts";
 import { isRepositoryPath } from "../../lib/reference.ts";
 import { DistributionError } from "./errors.ts";
+import { algorithmOf } from "./hash.ts";
 import { parseContentRange, parseRange } from "./range.ts";
-import type { Registry } from "./registry.ts";
+import type { ContentSource, Registry } from "./registry.ts";
+import type { HashAlgorithm } from "./types.ts";
 import type { UploadSession } from "./uploads.ts";
 
 /** @throws DistributionError DIGEST_INVALID */
@@ -24,12 +26,13 @@ export function isUnchanged(request: Request, digest: Digest): boolean {
 
 export async function getBlob(
   registry: Registry,
+  source: ContentSource,
   request: Request,
   name: string,
   text: string,
 ): Promise<Response> {
   const digest = requireDigest(text);
-  const size = await registry.blobSize(name, digest);
+  const { size, read } = await source.openBlob(name, digest);
   const headers: Record<string, string> = {
     "Docker-Content-Digest": digest,
     ETag: `"${digest}"`,
@@ -51,7 +54,8 @@ export async function getBlob(
   const { start, end } = range ?? { start: 0, end: size };
   if (range) headers["Content-Range"] = `bytes ${start}-${end - 1}/${size}`;
   headers["Content-Length"] = String(end - start);
-  const body = request.method === "HEAD" ? null : registry.blobs.read(digest, start, end);
+  if (request.method === "HEAD") await registry.renewBlob(name, digest);
+  const body = request.method === "HEAD" ? null : read(start, end);
   return new Response(body, { status: range ? 206 : 200, headers });
 }
 
@@ -60,29 +64,48 @@ export async function deleteBlob(registry: Registry, name: string, digest: strin
   return new Response(null, { status: 202 });
 }
 
-/** POST: a mount, a whole blob in one request, or the begin of an upload. */
-export async function beginUpload(registry: Registry, request: Request, name: string): Promise<Response> {
+/**
+ * POST: a mount, a whole blob in one request, or the begin of an upload.
+ * @param mayPull whether the client may read a repository; of others nothing is mounted
+ */
+export async function beginUpload(
+  registry: Registry,
+  request: Request,
+  name: string,
+  mayPull: (repository: string) => boolean,
+): Promise<Response> {
   const query = new URL(request.url).searchParams;
   const mount = query.get("mount");
   const from = query.get("from");
   if (mount !== null && from !== null) {
     const digest = requireDigest(mount);
     if (!isRepositoryPath(from)) throw new DistributionError("NAME_INVALID", { name: from });
-    if (await registry.mountBlob(from, name, digest)) return created(name, digest);
+    if (mayPull(from) && (await registry.mountBlob(from, name, digest))) return created(name, digest);
   }
   const whole = query.get("digest");
   const digest = whole === null ? undefined : requireDigest(whole);
-  const session = await registry.uploads.begin(name);
+  const session = await registry.uploads.begin(name, digest ? algorithmOf(digest) : algorithmAsked(query));
   if (!digest) return progress(session, 202);
   return await registry.uploads.write(session, () => finish(registry, request, session, digest));
 }
 
+/** `?digest-algorithm=` (distribution-spec end-4c, after 1.1.1). @throws DistributionError DIGEST_INVALID */
+function algorithmAsked(query: URLSearchParams): HashAlgorithm | undefined {
+  const name = query.get("digest-algorithm");
+  if (name === null || name === "sha256" || name === "sha512") return name ?? undefined;
+  throw new DistributionError(
+    "DIGEST_INVALID",
+    { algorithm: name },
+    { message: "unsupported digest algorithm" },
+  );
+}
+
 export async function uploadStatus(registry: Registry, name: string, id: string): Promise<Response> {
-  return progress(registry.uploads.find(name, id), 204);
+  return progress(await registry.uploads.find(name, id), 204);
 }
 
 export async function cancelUpload(registry: Registry, name: string, id: string): Promise<Response> {
-  const session = registry.uploads.find(name, id);
+  const session = await registry.uploads.find(name, id);
   return await registry.uploads.write(session, async () => {
     await registry.uploads.end(session);
     return new Response(null, { status: 204 });
@@ -96,7 +119,7 @@ export async function appendUpload(
   name: string,
   id: string,
 ): Promise<Response> {
-  const session = registry.uploads.find(name, id);
+  const session = await registry.uploads.find(name, id);
   return await registry.uploads.write(session, async () => {
     await append(registry, request, session);
     return progress(session, 202);
@@ -110,7 +133,7 @@ export async function finishUpload(
   name: string,
   id: string,
 ): Promise<Response> {
-  const session = registry.uploads.find(name, id);
+  const session = await registry.uploads.find(name, id);
   const digest = requireDigest(new URL(request.url).searchParams.get("digest") ?? "");
   return await registry.uploads.write(session, () => finish(registry, request, session, digest));
 }
@@ -133,8 +156,6 @@ async function finish(
 }
 
 async function append(registry: Registry, request: Request, session: UploadSession): Promise<void> {
-  // The request may have waited for one that ended the upload.
-  registry.uploads.find(session.repository, session.id);
   checkOrder(request, session);
   if (!request.body) return;
   const before = session.ingest.offset;

@@ -6,11 +6,16 @@ export const errorCodes = {
   DIGEST_INVALID: [400, "provided digest did not match uploaded content"],
   MANIFEST_BLOB_UNKNOWN: [404, "manifest references a manifest or blob unknown to registry"],
   MANIFEST_INVALID: [400, "manifest invalid"],
-  MANIFEST_UNKNOWN: [404, "manifest unknown"],
+  MANIFEST_UNKNOWN: [404, "manifest unknown to registry"],
   NAME_INVALID: [400, "invalid repository name"],
   NAME_UNKNOWN: [404, "repository name not known to registry"],
   SIZE_INVALID: [400, "provided length did not match content length"],
+  UNAUTHORIZED: [401, "authentication required"],
+  DENIED: [403, "requested access to the resource is denied"],
   UNSUPPORTED: [405, "the operation is unsupported"],
+  TOOMANYREQUESTS: [429, "too many requests"],
+  // Docker's own, for when another registry or the storage does not answer.
+  UNAVAILABLE: [503, "service unavailable"],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ErrorCode = keyof typeof errorCodes;

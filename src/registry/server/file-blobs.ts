@@ -1,17 +1,13 @@
 /** Blobs as files: `blobs/sha256/ab/abcd…`, and `ingest/<uuid>` for those on their way in. */
-import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../../lib/digest.ts";
-import type { BlobIngest, BlobStore } from "./types.ts";
+import { algorithmOf, RunningHash } from "./hash.ts";
+import type { BlobIngest, BlobStore, HashAlgorithm } from "./types.ts";
 
-/**
- * Opens the store below `root`, which it makes. Uploads that an earlier process left are dropped: their clients
- * begin again.
- */
+/** Opens the store below `root`, which it makes. */
 export async function openFileBlobs(root: string): Promise<BlobStore> {
   const ingestDir = join(root, "ingest");
-  await rm(ingestDir, { recursive: true, force: true });
   await mkdir(ingestDir, { recursive: true });
   await mkdir(join(root, "blobs"), { recursive: true });
   return new FileBlobs(root, ingestDir);
@@ -32,9 +28,18 @@ class FileBlobs implements BlobStore {
     return Bun.file(this.#path(digest)).slice(start, end);
   }
 
-  async ingest(): Promise<BlobIngest> {
-    const path = join(this.ingestDir, randomUUID());
-    return new FileIngest(path, await open(path, "wx+", 0o644), (digest) => this.#path(digest));
+  async ingest(id: string, algorithm: HashAlgorithm = "sha256"): Promise<BlobIngest> {
+    const path = join(this.ingestDir, id);
+    const file = await open(path, "wx+", 0o644);
+    return new FileIngest(id, path, file, 0, new RunningHash(algorithm), (digest) => this.#path(digest));
+  }
+
+  async resume(id: string): Promise<BlobIngest | undefined> {
+    const path = join(this.ingestDir, id);
+    const file = await open(path, "r+").catch(undefinedIfMissing);
+    if (!file) return undefined;
+    const { size } = await file.stat();
+    return new FileIngest(id, path, file, size, undefined, (digest) => this.#path(digest));
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -49,22 +54,34 @@ class FileBlobs implements BlobStore {
     }
   }
 
+  async *ingests(): AsyncGenerator<{ id: string; writtenAt: number }> {
+    for (const id of await readdir(this.ingestDir)) {
+      const found = await stat(join(this.ingestDir, id)).catch(undefinedIfMissing);
+      if (found) yield { id, writtenAt: found.mtimeMs };
+    }
+  }
+
   #path(digest: Digest): string {
     const hex = hexOf(digest);
-    return join(this.root, "blobs", digest.slice(0, digest.indexOf(":")), hex.slice(0, 2), hex);
+    return join(this.root, "blobs", algorithmOf(digest), hex.slice(0, 2), hex);
   }
 }
 
 class FileIngest implements BlobIngest {
-  #offset = 0;
-  readonly #hasher = new Bun.CryptoHasher("sha256");
+  #offset: number;
   #open = true;
 
+  /** `hash`: of the bytes so far; undefined when another process wrote them. */
   constructor(
+    readonly id: string,
     private readonly path: string,
     private readonly file: FileHandle,
+    offset: number,
+    private readonly hash: RunningHash | undefined,
     private readonly pathOf: (digest: Digest) => string,
-  ) {}
+  ) {
+    this.#offset = offset;
+  }
 
   get offset(): number {
     return this.#offset;
@@ -74,7 +91,7 @@ class FileIngest implements BlobIngest {
     for await (const chunk of chunks) {
       // The write goes on in another thread while this one hashes.
       const written = writeAll(this.file, chunk, this.#offset);
-      this.#hasher.update(chunk);
+      this.hash?.update(chunk);
       try {
         await written;
       } catch (error) {
@@ -86,31 +103,40 @@ class FileIngest implements BlobIngest {
     }
   }
 
+  read(start: number, end: number): Blob {
+    return Bun.file(this.path).slice(start, end);
+  }
+
   async verify(digest: Digest): Promise<boolean> {
     await this.file.datasync();
-    if (digest.startsWith("sha256:")) return this.#hasher.copy().digest("hex") === hexOf(digest);
-    const sha512 = new Bun.CryptoHasher("sha512");
-    for await (const chunk of Bun.file(this.path).stream()) sha512.update(chunk);
-    return sha512.digest("hex") === hexOf(digest);
+    const hash = this.hash?.algorithm === algorithmOf(digest) ? this.hash : await this.#rehash(digest);
+    return hash.matches(digest);
   }
 
   async publish(digest: Digest): Promise<void> {
     const target = this.pathOf(digest);
     await mkdir(dirname(target), { recursive: true });
-    await this.#close();
+    await this.close();
     // Over a file of the same digest: the same bytes.
     await rename(this.path, target);
   }
 
   async discard(): Promise<void> {
     if (!this.#open) return;
-    await this.#close();
+    await this.close();
     await rm(this.path, { force: true });
   }
 
-  async #close(): Promise<void> {
+  async close(): Promise<void> {
+    if (!this.#open) return;
     this.#open = false;
     await this.file.close();
+  }
+
+  async #rehash(digest: Digest): Promise<RunningHash> {
+    const hash = new RunningHash(algorithmOf(digest));
+    for await (const chunk of Bun.file(this.path).stream()) hash.update(chunk);
+    return hash;
   }
 }
 

@@ -1,124 +1,195 @@
-/** The registry server: OCI distribution 1.1 over HTTP, with files and SQLite below one directory. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+/** The registry server: OCI distribution 1.1 over HTTP, on a directory or a bucket. */
+import { readFile } from "node:fs/promises";
 import { InvalidParameter, messageOf, Unavailable } from "../../lib/errors.ts";
-import type { RegistryServer, ServeRegistry } from "../types.ts";
-import * as blobs from "./blob-handlers.ts";
-import { DistributionError } from "./errors.ts";
-import { openFileBlobs } from "./file-blobs.ts";
-import * as manifests from "./manifest-handlers.ts";
-import { Registry } from "./registry.ts";
-import { parseRoute, type Route } from "./route.ts";
-import { SqliteMetadata } from "./sqlite-metadata.ts";
+import { createRegistryClient } from "../client/client.ts";
+import type { Credentials, RegistryServer, ServeRegistry } from "../types.ts";
+import { type Address, parseAddress, plainHttpAllowed, showAddress } from "./address.ts";
+import { createAuthenticator } from "./auth/index.ts";
+import { type Collected, type CollectOptions, collect, removeUnnamed } from "./collector.ts";
+import { Handler } from "./handler.ts";
+import { Metrics } from "./metrics.ts";
+import { parseOptions, type RegistryOptions, type RegistrySettings } from "./options.ts";
+import { answerProbe } from "./probes.ts";
+import { PullThrough } from "./pull-through.ts";
+import { RateLimit } from "./rate-limit.ts";
+import type { ContentSource, Registry } from "./registry.ts";
+import { openRegistry } from "./storage.ts";
+
+export { readSettings as readRegistrySettings } from "./options.ts";
 
 /** Seconds a connection may stay silent: Bun's longest. A client may hash a layer between two requests. */
 const idleTimeout = 255;
 
 /**
  * Serves the registry at `root`, which it makes when missing.
- * @param options.addr `HOST:PORT`; without a host all addresses, port 0 any free one
- * @throws InvalidParameter when `addr` is no address, Unavailable when it can't be bound or `root` is in use
+ * @param settings as flags and file give them; `addr` is `HOST:PORT`: without a host all addresses, port 0 any free one
+ * @throws InvalidParameter when an option is wrong, Unavailable when `addr` can't be bound or `root` is in use
  */
-export const serveRegistry: ServeRegistry = async ({ addr, root }) => {
-  const { hostname, port } = parseAddress(addr);
-  await mkdir(root, { recursive: true });
-  const metadata = new SqliteMetadata(join(root, "registry.db"));
-  try {
-    const registry = new Registry(await openFileBlobs(root), metadata);
-    await registry.sweep();
-    const server = listen(registry, hostname, port);
-    return {
-      address: `${hostname.includes(":") ? `[${hostname}]` : hostname}:${server.port}`,
-      async [Symbol.asyncDispose]() {
-        await server.stop(true);
-        await registry.uploads.endAll();
-        metadata.close();
-      },
-    } satisfies RegistryServer;
-  } catch (error) {
-    metadata.close();
-    throw error;
+export const serveRegistry: ServeRegistry = async (settings) => {
+  const options = parseOptions(settings);
+  const address = parseAddress(options.addr);
+  const tls = await readTls(options);
+  if (!tls && !options["allow-insecure-http"] && !plainHttpAllowed(address)) {
+    throw new InvalidParameter(
+      `refusing to serve plain HTTP at ${options.addr}: give tls-cert and tls-key, or allow-insecure-http`,
+    );
   }
+  await using stack = new AsyncDisposableStack();
+  const { registry } = stack.use(await openRegistry(options.root, options.storage));
+  const metrics = new Metrics();
+  const handler = await makeHandler(options, registry, metrics);
+  // A bucket may be long and shared: there it waits for the collection.
+  if (options.storage === undefined) await removeUnnamed(registry);
+  stack.use(collectRegularly(registry, metrics, options));
+
+  const isProbed = options["debug-addr"] === undefined && options.htpasswd === undefined && !options.token;
+  const probes = { registry, metrics };
+  const server = listen(address, tls, async (request, client) => {
+    const probe = await answerProbe(probes, request, isProbed ? "all" : "health");
+    return probe ?? (await handler.answer(request, client));
+  });
+  stack.defer(() => server.stop(true));
+  if (options["debug-addr"] !== undefined) {
+    const debug = listen(parseAddress(options["debug-addr"]), undefined, async (request) => {
+      return (await answerProbe(probes, request, "all")) ?? new Response("not found\n", { status: 404 });
+    });
+    stack.defer(() => debug.stop(true));
+  }
+  const owned = stack.move();
+  return {
+    address: showAddress(address, server.port!),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  } satisfies RegistryServer;
 };
 
+/**
+ * Collects garbage of a registry that nobody serves.
+ * @throws Unavailable when it is served
+ */
+export async function collectRegistry(settings: RegistrySettings): Promise<Collected> {
+  const options = parseOptions(settings);
+  await using opened = await openRegistry(options.root, options.storage);
+  return await collect(opened.registry, collectOptions(options));
+}
+
+function collectOptions(options: RegistryOptions): CollectOptions {
+  return {
+    graceMs: options["gc-grace"],
+    uploadAgeMs: options["upload-age"],
+    untagged: options["gc-untagged"],
+  };
+}
+
+async function makeHandler(options: RegistryOptions, registry: Registry, metrics: Metrics): Promise<Handler> {
+  const { token, htpasswd, access } = options;
+  const tokens = token === true ? {} : token || undefined;
+  const auth = await createAuthenticator(
+    {
+      htpasswd,
+      access,
+      anonymous: options["anonymous-pull"] ? ["pull"] : [],
+      token: tokens && { ...tokens, signingKey: "signing-key" in tokens ? tokens["signing-key"] : undefined },
+    },
+    options.root,
+  );
+  const limitOf = (rate: RegistryOptions["limit-pulls"]) => (rate ? new RateLimit(rate) : undefined);
+  return new Handler({
+    registry,
+    source: await sourceOf(options, registry, metrics),
+    auth,
+    metrics,
+    pullLimit: limitOf(options["limit-pulls"]),
+    requestLimit: limitOf(options["limit-requests"]),
+    isReadOnly: options["read-only"] || options.proxy !== undefined,
+    warning: options.warning,
+  });
+}
+
+async function sourceOf(
+  options: RegistryOptions,
+  registry: Registry,
+  metrics: Metrics,
+): Promise<ContentSource> {
+  if (options.proxy === undefined) return registry;
+  const { host, protocol } = new URL(options.proxy);
+  const client = createRegistryClient({ insecure: protocol === "http:" ? [host] : [] });
+  const domain = host === "registry-1.docker.io" ? "docker.io" : host;
+  const credentials = await proxyCredentials(options);
+  const upstream = (path: string) => client.repository({ domain, path }, credentials);
+  return new PullThrough(registry, upstream, options["proxy-ttl"], metrics);
+}
+
+/** From the options, or from GANTRY_PROXY_USERNAME and GANTRY_PROXY_PASSWORD. @throws InvalidParameter */
+async function proxyCredentials(options: RegistryOptions): Promise<Credentials> {
+  const username = options["proxy-username"] ?? process.env.GANTRY_PROXY_USERNAME;
+  const path = options["proxy-password-file"];
+  const password = path === undefined ? process.env.GANTRY_PROXY_PASSWORD : (await readText(path)).trim();
+  return username === undefined ? {} : { username, password };
+}
+
+async function readTls(options: RegistryOptions): Promise<{ cert: string; key: string } | undefined> {
+  const { "tls-cert": cert, "tls-key": key } = options;
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    throw new InvalidParameter("tls-cert and tls-key belong together");
+  }
+  return { cert: await readText(cert), key: await readText(key) };
+}
+
+/** @throws InvalidParameter */
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new InvalidParameter(`can't read ${path}`, { cause: error });
+  }
+}
+
+/** Drops abandoned uploads always, and all else that nothing names when `gc-interval` says so. */
+function collectRegularly(registry: Registry, metrics: Metrics, options: RegistryOptions): AsyncDisposable {
+  const uploadAgeMs = options["upload-age"];
+  const interval = options["gc-interval"] || Math.max(60_000, uploadAgeMs / 4);
+  let running = Promise.resolve();
+  let isBusy = false;
+  const tick = async () => {
+    try {
+      if (options["gc-interval"] > 0) metrics.collected(await collect(registry, collectOptions(options)));
+      else await registry.uploads.dropAbandoned(Date.now() - uploadAgeMs);
+    } catch (error) {
+      console.error(`registry: garbage collection: ${messageOf(error)}`);
+    }
+    isBusy = false;
+  };
+  const timer = setInterval(() => {
+    if (isBusy) return;
+    isBusy = true;
+    running = tick();
+  }, interval);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}
+
 /** @throws Unavailable */
-function listen(registry: Registry, hostname: string, port: number): Bun.Server<undefined> {
+function listen(
+  { hostname, port }: Address,
+  tls: { cert: string; key: string } | undefined,
+  answer: (request: Request, client: string) => Promise<Response>,
+): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname,
       port,
+      tls,
       idleTimeout,
       // A layer has no limit: it goes to disk as it comes.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request) => answer(registry, request),
+      fetch: (request, server) => answer(request, server.requestIP(request)?.address ?? "unknown"),
     });
   } catch (error) {
     throw new Unavailable(`listen tcp ${hostname}:${port}: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function parseAddress(addr: string): { hostname: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(addr);
-  if (!match || Number(match[3]) > 65535)
-    throw new InvalidParameter(`invalid address ${JSON.stringify(addr)}`);
-  return { hostname: match[1] ?? (match[2] || "0.0.0.0"), port: Number(match[3]) };
-}
-
-async function answer(registry: Registry, request: Request): Promise<Response> {
-  let response: Response;
-  try {
-    const route = parseRoute(new URL(request.url).pathname);
-    response = route
-      ? await dispatch(registry, request, route)
-      : new DistributionError("UNSUPPORTED", undefined, { status: 404, message: "not found" }).toResponse();
-  } catch (error) {
-    if (!(error instanceof DistributionError)) {
-      console.error(`registry: ${request.method} ${request.url}: ${messageOf(error)}`);
-      response = Response.json({ errors: [{ code: "UNKNOWN", message: "unknown error" }] }, { status: 500 });
-    } else {
-      response = error.toResponse();
-    }
-  }
-  response.headers.set("Docker-Distribution-Api-Version", "registry/2.0");
-  return response;
-}
-
-async function dispatch(registry: Registry, request: Request, route: Route): Promise<Response> {
-  // A HEAD is answered as the GET, without the body.
-  const method = request.method === "HEAD" ? "GET" : request.method;
-  switch (route.kind) {
-    case "base":
-      if (method === "GET") return Response.json({});
-      break;
-    case "catalog":
-      if (method === "GET") return await manifests.listRepositories(registry, request);
-      break;
-    case "tags":
-      if (method === "GET") return await manifests.listTags(registry, request, route.name);
-      break;
-    case "referrers":
-      if (method === "GET") return await manifests.listReferrers(registry, request, route.name, route.digest);
-      break;
-    case "manifest":
-      if (method === "GET")
-        return await manifests.getManifest(registry, request, route.name, route.reference);
-      if (method === "PUT")
-        return await manifests.putManifest(registry, request, route.name, route.reference);
-      if (method === "DELETE") return await manifests.deleteManifest(registry, route.name, route.reference);
-      break;
-    case "blob":
-      if (method === "GET") return await blobs.getBlob(registry, request, route.name, route.digest);
-      if (method === "DELETE") return await blobs.deleteBlob(registry, route.name, route.digest);
-      break;
-    case "uploads":
-      if (method === "POST") return await blobs.beginUpload(registry, request, route.name);
-      break;
-    case "upload":
-      if (method === "GET") return await blobs.uploadStatus(registry, route.name, route.id);
-      if (method === "PATCH") return await blobs.appendUpload(registry, request, route.name, route.id);
-      if (method === "PUT") return await blobs.finishUpload(registry, request, route.name, route.id);
-      if (method === "DELETE") return await blobs.cancelUpload(registry, route.name, route.id);
-      break;
-  }
-  throw new DistributionError("UNSUPPORTED");
 }

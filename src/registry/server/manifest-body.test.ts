@@ -23,6 +23,7 @@ describe("parseManifest", () => {
       annotations: undefined,
       artifactType: "application/x",
       blobs: [digestOf("config"), digestOf("layer")],
+      foreign: [],
       manifests: [],
     });
   });

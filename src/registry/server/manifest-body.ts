@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { type Digest, isDigest } from "../../lib/digest.ts";
 import { DistributionError } from "./errors.ts";
+import type { References } from "./types.ts";
 
 const digest = v.custom<Digest>((input) => typeof input === "string" && isDigest(input), "invalid digest");
 const descriptor = v.object({
@@ -31,14 +32,13 @@ const index = v.object({
   layers: v.optional(v.never("index has layers")),
 });
 
-export interface ManifestBody {
+export interface ManifestBody extends References {
   mediaType: string;
   subject?: Digest;
   artifactType?: string;
   annotations?: Record<string, string>;
-  /** What must be in the repository for the manifest to be usable. */
-  blobs: Digest[];
-  manifests: Digest[];
+  /** Layers with URLs: they may be elsewhere (image-spec, "non-distributable layers"). */
+  foreign: Digest[];
 }
 
 /**
@@ -55,17 +55,18 @@ export function parseManifest(bytes: Uint8Array, contentType: string | null): Ma
   }
   const shared = { mediaType, subject: body.subject?.digest, annotations: body.annotations };
   if ("config" in body && body.config) {
-    // Layers with URLs may be elsewhere (image-spec, "non-distributable layers").
-    const layers = body.layers.filter((layer) => !layer.urls?.length);
+    const isForeign = (layer: { urls?: string[] }) => (layer.urls?.length ?? 0) > 0;
+    const own = body.layers.filter((layer) => !isForeign(layer));
     return {
       ...shared,
       artifactType: body.artifactType ?? body.config.mediaType,
-      blobs: [body.config, ...layers].map((item) => item.digest),
+      blobs: [body.config, ...own].map((item) => item.digest),
+      foreign: body.layers.filter(isForeign).map((item) => item.digest),
       manifests: [],
     };
   }
   const manifests = (body.manifests ?? []).map((item) => item.digest);
-  return { ...shared, artifactType: body.artifactType, blobs: [], manifests };
+  return { ...shared, artifactType: body.artifactType, blobs: [], foreign: [], manifests };
 }
 
 function decode(bytes: Uint8Array): v.InferOutput<typeof imageManifest> | v.InferOutput<typeof index> {

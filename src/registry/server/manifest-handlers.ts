@@ -1,27 +1,31 @@
-/** Manifests, tags, referrers and the catalog (distribution-spec end-3, 7 to 9, 12). */
+/** Manifests, tags and the catalog (distribution-spec end-3, 7 to 9). */
 import { type Digest, digestOf, hexOf } from "../../lib/digest.ts";
-import { mediaTypes } from "../../lib/oci.ts";
 import { isTag } from "../../lib/reference.ts";
 import { isUnchanged, requireDigest } from "./blob-handlers.ts";
 import { DistributionError } from "./errors.ts";
+import { algorithmOf } from "./hash.ts";
 import { parseManifest } from "./manifest-body.ts";
-import type { Registry } from "./registry.ts";
+import { readPage } from "./pages.ts";
+import type { ContentSource, ManifestReference, Registry } from "./registry.ts";
 
 /** The spec's example of a limit ("Pushing Manifests"), and what other registries take. */
 const maxManifestSize = 4 * 1024 * 1024;
-const maxPage = 1000;
+/** Tags that one push by digest may set. */
+const maxTags = 100;
 
-function parseReference(text: string): { digest: Digest } | { tag: string } {
+export function parseReference(text: string): ManifestReference {
   return text.includes(":") ? { digest: requireDigest(text) } : { tag: text };
 }
 
 export async function getManifest(
   registry: Registry,
+  source: ContentSource,
   request: Request,
   name: string,
   reference: string,
 ): Promise<Response> {
-  const { digest, mediaType, size } = await registry.manifest(name, parseReference(reference));
+  const record = await source.manifest(name, parseReference(reference));
+  const { digest, mediaType, size } = record;
   const headers = {
     "Docker-Content-Digest": digest,
     ETag: `"${digest}"`,
@@ -30,7 +34,7 @@ export async function getManifest(
   };
   if (isUnchanged(request, digest)) return new Response(null, { status: 304, headers });
   if (request.method === "HEAD") return new Response(null, { headers });
-  return new Response(await registry.blobs.read(digest, 0, size).arrayBuffer(), { headers });
+  return new Response(await registry.manifestBytes(record), { headers });
 }
 
 export async function putManifest(
@@ -40,21 +44,30 @@ export async function putManifest(
   text: string,
 ): Promise<Response> {
   const reference = parseReference(text);
-  if ("tag" in reference && !isTag(reference.tag)) {
-    throw new DistributionError("MANIFEST_INVALID", { tag: reference.tag }, { message: "invalid tag" });
-  }
+  const tags = tagsOf(request, reference);
   const bytes = await readBody(request);
   const digest = "digest" in reference ? reference.digest : digestOf(bytes);
   const body = parseManifest(bytes, request.headers.get("content-type"));
   // Before the references: the wrong bytes must not be blamed on a missing layer.
   if (!matches(bytes, digest)) throw new DistributionError("DIGEST_INVALID", { digest });
-  await registry.putManifest(name, digest, bytes, body, "tag" in reference ? reference.tag : undefined);
+  await registry.putManifest(name, digest, bytes, body, tags);
   const headers: Record<string, string> = {
     Location: `/v2/${name}/manifests/${digest}`,
     "Docker-Content-Digest": digest,
   };
   if (body.subject) headers["OCI-Subject"] = body.subject;
-  return new Response(null, { status: 201, headers });
+  const response = new Response(null, { status: 201, headers });
+  if ("digest" in reference) for (const tag of tags) response.headers.append("OCI-Tag", tag);
+  return response;
+}
+
+/** The tag in the path; a push by digest may name some as `?tag=` (distribution-spec end-7b, after 1.1.1). */
+function tagsOf(request: Request, reference: ManifestReference): string[] {
+  const tags =
+    "tag" in reference ? [reference.tag] : new URL(request.url).searchParams.getAll("tag").slice(0, maxTags);
+  const wrong = tags.find((tag) => !isTag(tag));
+  if (wrong === undefined) return tags;
+  throw new DistributionError("MANIFEST_INVALID", { tag: wrong }, { message: "invalid tag" });
 }
 
 export async function deleteManifest(registry: Registry, name: string, reference: string): Promise<Response> {
@@ -70,53 +83,22 @@ export async function listTags(registry: Registry, request: Request, name: strin
   return Response.json({ name, tags: page.items }, { headers: page.headers });
 }
 
-export async function listRepositories(registry: Registry, request: Request): Promise<Response> {
-  const page = await readPage(request, "/v2/_catalog", (after, limit) =>
-    registry.metadata.repositories(after, limit),
-  );
-  return Response.json({ repositories: page.items }, { headers: page.headers });
-}
-
-export async function listReferrers(
+/** @param mayPull whether the client may know of a repository */
+export async function listRepositories(
   registry: Registry,
   request: Request,
-  name: string,
-  digest: string,
+  mayPull: (repository: string) => boolean,
 ): Promise<Response> {
-  const wanted = new URL(request.url).searchParams.get("artifactType");
-  const found = await registry.metadata.referrers(name, requireDigest(digest));
-  const manifests = found
-    .filter((manifest) => wanted === null || manifest.artifactType === wanted)
-    .map(({ mediaType, digest, size, artifactType, annotations }) => ({
-      mediaType,
-      digest,
-      size,
-      artifactType,
-      annotations,
-    }));
-  const headers: Record<string, string> = { "Content-Type": mediaTypes.ociIndex };
-  if (wanted !== null) headers["OCI-Filters-Applied"] = "artifactType";
-  return Response.json({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }, { headers });
-}
-
-/** One page of a list as `n` and `last` ask, with the Link to the next one (RFC 5988). */
-async function readPage(
-  request: Request,
-  path: string,
-  list: (after: string, limit: number) => Promise<string[]>,
-): Promise<{ items: string[]; headers: Record<string, string> }> {
-  const query = new URL(request.url).searchParams;
-  const n = query.get("n") ?? String(maxPage);
-  if (!/^\d{1,9}$/.test(n)) {
-    throw new DistributionError("UNSUPPORTED", { n }, { status: 400, message: "invalid number of results" });
-  }
-  const limit = Math.min(Number(n), maxPage);
-  // One more than asked tells whether there is a next page.
-  const found = limit === 0 ? [] : await list(query.get("last") ?? "", limit + 1);
-  const items = found.slice(0, limit);
-  const last = items.at(-1);
-  if (found.length <= limit || last === undefined) return { items, headers: {} };
-  return { items, headers: { Link: `<${path}?n=${limit}&last=${encodeURIComponent(last)}>; rel="next"` } };
+  const page = await readPage(request, "/v2/_catalog", async (after, limit) => {
+    const visible: string[] = [];
+    for (let last: string | undefined = after; last !== undefined && visible.length < limit; ) {
+      const names = await registry.metadata.repositories(last, limit);
+      visible.push(...names.filter(mayPull));
+      last = names.length < limit ? undefined : names.at(-1);
+    }
+    return visible.slice(0, limit);
+  });
+  return Response.json({ repositories: page.items }, { headers: page.headers });
 }
 
 async function readBody(request: Request): Promise<Uint8Array> {
@@ -133,6 +115,5 @@ async function readBody(request: Request): Promise<Uint8Array> {
 }
 
 function matches(bytes: Uint8Array, digest: Digest): boolean {
-  const algorithm = digest.startsWith("sha512:") ? "sha512" : "sha256";
-  return new Bun.CryptoHasher(algorithm).update(bytes).digest("hex") === hexOf(digest);
+  return new Bun.CryptoHasher(algorithmOf(digest)).update(bytes).digest("hex") === hexOf(digest);
 }

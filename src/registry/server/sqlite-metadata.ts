@@ -3,16 +3,16 @@ import { Database } from "bun:sqlite";
 import * as v from "valibot";
 import { type Digest, parseDigest } from "../../lib/digest.ts";
 import { Unavailable } from "../../lib/errors.ts";
-import type { ManifestRecord, MetadataStore } from "./types.ts";
+import type { ManifestRecord, MetadataStore, References } from "./types.ts";
 
 const schema = `
 create table if not exists blobs (
-  repository text not null, digest text not null,
+  repository text not null, digest text not null, linked_at integer not null default 0,
   primary key (repository, digest)) without rowid;
 create index if not exists blobs_digest on blobs (digest);
 create table if not exists manifests (
   repository text not null, digest text not null, media_type text not null, size integer not null,
-  subject text, artifact_type text, annotations text,
+  subject text, artifact_type text, annotations text, pushed_at integer not null default 0,
   primary key (repository, digest)) without rowid;
 create index if not exists manifests_digest on manifests (digest);
 create index if not exists manifests_subject on manifests (repository, subject) where subject is not null;
@@ -20,7 +20,10 @@ create table if not exists tags (
   repository text not null, tag text not null, digest text not null,
   primary key (repository, tag)) without rowid;
 create index if not exists tags_digest on tags (repository, digest);
+create table if not exists uploads (id text primary key, repository text not null) without rowid;
 `;
+/** The layout of \`schema\`; 0 is the first one, whose blobs had no time. */
+const version = 1;
 
 interface ManifestRow {
   digest: string;
@@ -39,6 +42,13 @@ interface NameRow {
 
 const annotations = v.record(v.string(), v.string());
 
+/** Rolls a transaction back. */
+class Missing extends Error {
+  constructor(readonly digest: Digest) {
+    super();
+  }
+}
+
 export class SqliteMetadata implements MetadataStore {
   readonly #db: Database;
 
@@ -52,7 +62,7 @@ export class SqliteMetadata implements MetadataStore {
       this.#db.run("pragma locking_mode = exclusive");
       this.#db.run("pragma journal_mode = wal");
       this.#db.run("pragma synchronous = normal");
-      this.#db.run(schema);
+      this.#prepare();
     } catch (error) {
       this.#db.close();
       const isBusy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
@@ -62,6 +72,19 @@ export class SqliteMetadata implements MetadataStore {
 
   close(): void {
     this.#db.close();
+  }
+
+  #prepare(): void {
+    this.#db.transaction(() => {
+      const found = this.#db.query<{ user_version: number }, []>("pragma user_version").get()?.user_version;
+      const isOld = this.#db.query("select 1 from sqlite_schema where name = 'blobs'").get() !== null;
+      if (isOld && found === 0) {
+        this.#db.run("alter table blobs add column linked_at integer not null default 0");
+        this.#db.run("alter table manifests add column pushed_at integer not null default 0");
+      }
+      this.#db.run(schema);
+      this.#db.run(`pragma user_version = ${version}`);
+    })();
   }
 
   async hasRepository(repository: string): Promise<boolean> {
@@ -75,8 +98,21 @@ export class SqliteMetadata implements MetadataStore {
     return this.#names(query, after, limit);
   }
 
-  async linkBlob(repository: string, digest: Digest): Promise<void> {
-    this.#db.query("insert or ignore into blobs values (?, ?)").run(repository, digest);
+  async allRepositories(): Promise<string[]> {
+    const query = "select repository as name from blobs union select repository from manifests";
+    return this.#db
+      .query<NameRow, []>(query)
+      .all()
+      .map((row) => row.name);
+  }
+
+  async linkBlob(repository: string, digest: Digest, now: number): Promise<void> {
+    this.#db.query("insert or replace into blobs values (?, ?, ?)").run(repository, digest, now);
+  }
+
+  async renewBlob(repository: string, digest: Digest, now: number): Promise<boolean> {
+    const query = "update blobs set linked_at = ? where repository = ? and digest = ?";
+    return this.#db.query(query).run(now, repository, digest).changes > 0;
   }
 
   async hasBlob(repository: string, digest: Digest): Promise<boolean> {
@@ -86,17 +122,38 @@ export class SqliteMetadata implements MetadataStore {
     );
   }
 
-  async unlinkBlob(repository: string, digest: Digest): Promise<boolean> {
-    const { changes } = this.#db
-      .query("delete from blobs where repository = ? and digest = ?")
-      .run(repository, digest);
-    return changes > 0;
+  async unlinkBlob(repository: string, digest: Digest, before = Number.MAX_SAFE_INTEGER): Promise<boolean> {
+    const query = "delete from blobs where repository = ? and digest = ? and linked_at < ?";
+    return this.#db.query(query).run(repository, digest, before).changes > 0;
   }
 
-  async putManifest(repository: string, manifest: ManifestRecord, tag?: string): Promise<void> {
-    this.#db.transaction(() => {
+  async blobsLinkedBefore(repository: string, time: number): Promise<Digest[]> {
+    return this.#db
+      .query<DigestRow, [string, number]>("select digest from blobs where repository = ? and linked_at < ?")
+      .all(repository, time)
+      .map((row) => parseDigest(row.digest));
+  }
+
+  async putManifest(
+    repository: string,
+    manifest: ManifestRecord,
+    tags: string[],
+    references: References,
+    now: number,
+  ): Promise<Digest | undefined> {
+    const renewBlob = this.#db.query("update blobs set linked_at = ? where repository = ? and digest = ?");
+    const renewManifest = this.#db.query(
+      "update manifests set pushed_at = ? where repository = ? and digest = ?",
+    );
+    const put = this.#db.transaction((): undefined => {
+      for (const digest of references.blobs) {
+        if (renewBlob.run(now, repository, digest).changes === 0) throw new Missing(digest);
+      }
+      for (const digest of references.manifests) {
+        if (renewManifest.run(now, repository, digest).changes === 0) throw new Missing(digest);
+      }
       this.#db
-        .query("insert or replace into manifests values (?, ?, ?, ?, ?, ?, ?)")
+        .query("insert or replace into manifests values (?, ?, ?, ?, ?, ?, ?, ?)")
         .run(
           repository,
           manifest.digest,
@@ -105,11 +162,18 @@ export class SqliteMetadata implements MetadataStore {
           manifest.subject ?? null,
           manifest.artifactType ?? null,
           manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+          now,
         );
-      if (tag !== undefined) {
+      for (const tag of tags) {
         this.#db.query("insert or replace into tags values (?, ?, ?)").run(repository, tag, manifest.digest);
       }
-    })();
+    });
+    try {
+      return put();
+    } catch (error) {
+      if (error instanceof Missing) return error.digest;
+      throw error;
+    }
   }
 
   async manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
@@ -119,7 +183,12 @@ export class SqliteMetadata implements MetadataStore {
     return row ? recordOf(row) : undefined;
   }
 
-  async deleteManifest(repository: string, digest: Digest): Promise<boolean> {
+  async deleteManifest(repository: string, digest: Digest, untaggedBefore?: number): Promise<boolean> {
+    if (untaggedBefore !== undefined) {
+      const query = `delete from manifests where repository = ?1 and digest = ?2 and pushed_at < ?3
+        and not exists (select 1 from tags where repository = ?1 and digest = ?2)`;
+      return this.#db.query(query).run(repository, digest, untaggedBefore).changes > 0;
+    }
     return this.#db.transaction(() => {
       this.#db.query("delete from tags where repository = ? and digest = ?").run(repository, digest);
       const { changes } = this.#db
@@ -127,6 +196,20 @@ export class SqliteMetadata implements MetadataStore {
         .run(repository, digest);
       return changes > 0;
     })();
+  }
+
+  async manifests(repository: string): Promise<{ digest: Digest; isTagged: boolean; pushedAt: number }[]> {
+    const query = `select digest, pushed_at, exists (
+        select 1 from tags t where t.repository = m.repository and t.digest = m.digest) as tagged
+      from manifests m where repository = ?`;
+    return this.#db
+      .query<{ digest: string; pushed_at: number; tagged: number }, [string]>(query)
+      .all(repository)
+      .map((row) => ({
+        digest: parseDigest(row.digest),
+        isTagged: row.tagged === 1,
+        pushedAt: row.pushed_at,
+      }));
   }
 
   async referrers(repository: string, subject: Digest): Promise<ManifestRecord[]> {
@@ -158,6 +241,19 @@ export class SqliteMetadata implements MetadataStore {
     return (
       this.#db.query("delete from tags where repository = ? and tag = ?").run(repository, tag).changes > 0
     );
+  }
+
+  async beginUpload(id: string, repository: string): Promise<void> {
+    this.#db.query("insert into uploads values (?, ?)").run(id, repository);
+  }
+
+  async uploadRepository(id: string): Promise<string | undefined> {
+    return this.#db.query<NameRow, [string]>("select repository as name from uploads where id = ?").get(id)
+      ?.name;
+  }
+
+  async endUpload(id: string): Promise<void> {
+    this.#db.query("delete from uploads where id = ?").run(id);
   }
 
   async isReferenced(digest: Digest): Promise<boolean> {

@@ -1,0 +1,33 @@
+/** Our server as a process of its own, to be killed. */
+import { join } from "node:path";
+import type { RegistrySettings } from "./types.ts";
+
+export interface ChildRegistry extends AsyncDisposable {
+  address: string;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+}
+
+const program = `
+import { serveRegistry } from ${JSON.stringify(join(import.meta.dir, "index.ts"))};
+const server = await serveRegistry(JSON.parse(process.argv[1]));
+console.log("listening on " + server.address);
+`;
+
+export async function childRegistry(settings: RegistrySettings): Promise<ChildRegistry> {
+  const child = Bun.spawn([process.execPath, "-e", program, JSON.stringify(settings)], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  };
+  const first = await child.stdout.getReader().read();
+  const address = /listening on (\S+)/.exec(Buffer.from(first.value ?? []).toString())?.[1];
+  if (address === undefined) {
+    await kill();
+    throw new Error("the registry did not start");
+  }
+  return { address, kill, [Symbol.asyncDispose]: kill };
+}

@@ -1,0 +1,39 @@
+/** An S3 server for tests: s3rver on a free port. */
+import { join } from "node:path";
+import type { S3Options } from "bun";
+import { tempDir } from "./fixture.ts";
+
+export interface S3Server extends AsyncDisposable {
+  bucket: string;
+  options: S3Options;
+}
+
+const script = join(import.meta.dir, "../../node_modules/s3rver/bin/s3rver.js");
+
+export async function s3Server(): Promise<S3Server> {
+  const dir = await tempDir();
+  const bucket = "registry";
+  const args = ["--address", "127.0.0.1", "--port", "0", "--directory", dir.path];
+  const child = Bun.spawn([process.execPath, script, ...args, "--configure-bucket", bucket, "--silent"], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const stop = async () => {
+    child.kill();
+    await child.exited;
+    await dir[Symbol.asyncDispose]();
+  };
+  const first = await child.stdout.getReader().read();
+  const port = /listening on \S+?:(\d+)/.exec(Buffer.from(first.value ?? []).toString())?.[1];
+  if (port === undefined) {
+    await stop();
+    throw new Error("s3rver did not start");
+  }
+  const options = {
+    endpoint: `http://127.0.0.1:${port}`,
+    region: "us-east-1",
+    accessKeyId: "S3RVER",
+    secretAccessKey: "S3RVER",
+  };
+  return { bucket, options, [Symbol.asyncDispose]: stop };
+}
