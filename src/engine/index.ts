@@ -29,7 +29,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openStore(options.dataRoot));
+  const store = stack.use(await openStore(options.dataRoot, { limits: options.layerLimits }));
   const runtime = await openRuntime({ binary: options.runtime, root: join(options.execRoot, "runtime") });
   const network = stack.use(
     await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),

@@ -3,6 +3,7 @@
  * milliseconds since the epoch; names have no leading slash. `target` arguments take an id, a unique id prefix or
  * a name. All methods throw the classes of lib/errors.ts with Docker's messages.
  */
+import type { LayerLimits } from "../store/types.ts";
 import type { Containers, Execs } from "./container-types.ts";
 import type {
   Builds,
@@ -48,6 +49,8 @@ export interface EngineOptions {
   logOptions: Record<string, string>;
   defaultUlimits: { Name: string; Soft: number; Hard: number }[];
   defaultShmSize: number;
+  /** Of layers, build contexts, and archives that are copied in or imported. */
+  layerLimits: LayerLimits;
   init: boolean;
 }
 /** Exported by engine/index.ts. Reconciles with what kernel, monitors and database say before it returns. */

@@ -1,6 +1,6 @@
 /** Documents in SQLite: one table each, a key, and columns computed from the document that must be unique. */
 import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
-import { Conflict } from "../lib/errors.ts";
+import { Conflict, explainFullDisk } from "../lib/errors.ts";
 import type { Metadata, Table } from "./types.ts";
 
 const identifier = /^[a-z][a-z0-9_]*$/i;
@@ -24,7 +24,11 @@ export class SqliteMetadata implements Metadata {
   }
 
   transaction<R>(work: () => R): R {
-    return this.database.transaction(work).immediate();
+    try {
+      return this.database.transaction(work).immediate();
+    } catch (error) {
+      throw explainFullDisk(error, "cannot write the database");
+    }
   }
 
   [Symbol.dispose](): void {
@@ -86,7 +90,8 @@ class DocumentTable<T> implements Table<T> {
         ...this.#columns.map(([, compute]) => compute(value) ?? null),
       );
     } catch (error) {
-      if (!(error instanceof SQLiteError) || error.code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
+      if (!(error instanceof SQLiteError) || error.code !== "SQLITE_CONSTRAINT_UNIQUE")
+        throw explainFullDisk(error, "cannot write the database");
       throw new Conflict(`${this.name}: ${key} would take what another has: ${error.message}`, {
         cause: error,
       });

@@ -21,6 +21,8 @@ export interface DaemonConfig {
 const strings = v.optional(v.array(v.string()));
 const text = v.optional(v.string());
 const flag = v.optional(v.boolean());
+/** Bytes, or text such as `10g`. */
+const size = v.optional(v.union([v.string(), v.number()]));
 const fileSchema = v.strictObject({
   "allow-insecure-tcp": flag,
   bip: text,
@@ -28,12 +30,14 @@ const fileSchema = v.strictObject({
   "data-root": text,
   "default-address-pools": v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
   "default-runtime": text,
-  "default-shm-size": v.optional(v.union([v.string(), v.number()])),
+  "default-shm-size": size,
   "default-ulimits": v.optional(
     v.record(v.string(), v.object({ Name: v.string(), Soft: v.number(), Hard: v.number() })),
   ),
   dns: strings,
   "exec-root": text,
+  "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  "gantry-layer-max-size": size,
   group: text,
   hosts: strings,
   init: flag,
@@ -94,16 +98,20 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       defaultUlimits: file["default-ulimits"]
         ? Object.values(file["default-ulimits"])
         : flags["default-ulimit"].map(parseUlimit),
-      defaultShmSize:
-        file["default-shm-size"] === undefined
-          ? flags["default-shm-size"]
-          : parseSize(String(file["default-shm-size"])),
+      defaultShmSize: bytesOf(file["default-shm-size"]) ?? flags["default-shm-size"],
       init: file.init ?? flags.init,
+      layerLimits: {
+        maxBytes: bytesOf(file["gantry-layer-max-size"]),
+        maxEntries: file["gantry-layer-max-entries"],
+      },
     },
     listeners: listenersOf(parsed, file),
     pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),
   };
 }
+
+const bytesOf = (size: string | number | undefined) =>
+  size === undefined ? undefined : parseSize(String(size));
 
 function readFile(path: string, mustExist: boolean): File {
   if (!existsSync(path)) {

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, InvalidParameter } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
@@ -97,7 +97,7 @@ export class ImageService implements EngineImages {
     options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void> {
-    await pullImage(this.context, reference, options, onProgress);
+    await this.#orFree(pullImage(this.context, reference, options, onProgress));
   }
 
   push(
@@ -194,7 +194,7 @@ export class ImageService implements EngineImages {
   }
 
   load(archive: Readable, onProgress: OnProgress, signal: AbortSignal): Promise<void> {
-    return loadImages(this.context, archive, onProgress, signal);
+    return this.#orFree(loadImages(this.context, archive, onProgress, signal));
   }
 
   importTar(
@@ -207,6 +207,16 @@ export class ImageService implements EngineImages {
 
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {
     return this.context.registry.login(domain, auth);
+  }
+
+  /** What was brought before the disk was full is in the way of everything else, so it goes. */
+  async #orFree(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (error instanceof NoSpace) await this.context.store.images.collect();
+      throw error;
+    }
   }
 
   #summary(record: ImageRecord): ImageSummary {

@@ -6,7 +6,7 @@ import type { LayerLimits } from "../types.ts";
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
   unpack: {
-    task: { blob: string; directory: string; lower: string[]; diffId: Digest };
+    task: { blob: string; directory: string; lower: string[]; diffId: Digest; limits: LayerLimits };
     result: { size: number };
   };
   extract: {
