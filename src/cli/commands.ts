@@ -97,6 +97,7 @@ const modules: readonly Module[] = [
     show: "context show",
     inspect: "context inspect",
   }),
+  from(() => import("./system/check.ts"), { command: "system check" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
   from(() => import("./system/info.ts"), { command: "system info, info" }),

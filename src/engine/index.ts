@@ -7,6 +7,7 @@ import { createRegistryClient } from "../registry/index.ts";
 import { openRuntime } from "../runtime/index.ts";
 import { openStore } from "../store/index.ts";
 import { BuildService } from "./builds.ts";
+import { checkStore } from "./check.ts";
 import { ContainerService } from "./containers/index.ts";
 import { Lifecycle } from "./containers/lifecycle.ts";
 import { Networking } from "./containers/networking.ts";
@@ -102,6 +103,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     events,
     builds,
     info: () => info.read(),
+    check: (options) => checkStore(context, records(), options),
     diskUsage: () => diskUsage({ images, containers, volumes, builds, context }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };

@@ -210,6 +210,25 @@ export interface DiskUsage {
   }[];
 }
 
+/** What `check` has found. */
+export interface CheckReport {
+  /** Blobs that were read, and their bytes. */
+  blobs: number;
+  bytes: number;
+  problems: CheckProblem[];
+}
+
+export interface CheckProblem {
+  kind: "corrupt-blob" | "missing-blob" | "missing-layer" | "missing-container-layer";
+  /** A digest, a chain id, or a container's id. */
+  what: string;
+  /** Names, or ids where there is no name, of the images that it is part of. */
+  images: string[];
+  mended: boolean;
+  /** Why it was not mended; missing when that was not asked for. */
+  reason?: string;
+}
+
 export interface Builds {
   /** Extracts `context` (tar, any compression) and builds. `remote`: a git or http URL, or "" . */
   build(

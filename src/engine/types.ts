@@ -3,10 +3,12 @@
  * milliseconds since the epoch; names have no leading slash. `target` arguments take an id, a unique id prefix or
  * a name. All methods throw the classes of lib/errors.ts with Docker's messages.
  */
+import type { Credentials } from "../registry/types.ts";
 import type { LayerLimits } from "../store/types.ts";
 import type { Containers, Execs } from "./container-types.ts";
 import type {
   Builds,
+  CheckReport,
   DiskUsage,
   EngineImages,
   EngineNetworks,
@@ -28,6 +30,15 @@ export interface Engine extends AsyncDisposable {
   readonly builds: Builds;
   info(): SystemInfo;
   diskUsage(): Promise<DiskUsage>;
+  /**
+   * Reads every blob and looks for every layer that images and containers need.
+   * @param options `repair` pulls again what is broken, with the `auth` of each registry's domain
+   */
+  check(options: {
+    repair: boolean;
+    auth: Record<string, Credentials>;
+    signal: AbortSignal;
+  }): Promise<CheckReport>;
 }
 
 export interface EngineOptions {

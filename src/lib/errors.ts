@@ -105,5 +105,7 @@ export function explainFullDisk(error: unknown, what: string): unknown {
 
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
+  // A clearing up that failed too has no words of its own; what led to it is the reason.
+  if (error instanceof SuppressedError) return messageOf(error.suppressed);
   return error instanceof Error ? error.message : String(error);
 }

@@ -43,6 +43,10 @@ export const openStore: OpenStore = async (root, options = {}) => {
     snapshots,
     layers,
     images,
+    async verify(digest, signal) {
+      if (!content.has(digest)) return false;
+      return (await workers.run("digest", { path: content.path(digest) }, signal)) === digest;
+    },
     async [Symbol.asyncDispose]() {
       await snapshots.settle();
       await workers[Symbol.asyncDispose]();

@@ -202,6 +202,8 @@ export interface Store extends AsyncDisposable {
   readonly snapshots: Snapshots;
   readonly layers: Layers;
   readonly images: Images;
+  /** Reads a blob and compares it with its digest. @returns false also when it is gone */
+  verify(digest: Digest, signal?: AbortSignal): Promise<boolean>;
 }
 
 /** Opens (creating) the store at `root`, and clears what a crash left half-done. Exported by store/index.ts. */

@@ -31,10 +31,16 @@ export class TestDaemon implements AsyncDisposable {
   readonly #block = 128 + Math.floor(Math.random() * 100);
   #process: Bun.Subprocess | undefined;
 
-  constructor(readonly flags: string[] = []) {}
+  /** @param config daemon.json */
+  constructor(
+    readonly flags: string[] = [],
+    readonly config: object = {},
+  ) {}
 
-  static async start(options: { flags?: string[]; images?: boolean } = {}): Promise<TestDaemon> {
-    const daemon = new TestDaemon(options.flags);
+  static async start(
+    options: { flags?: string[]; config?: object; images?: boolean } = {},
+  ): Promise<TestDaemon> {
+    const daemon = new TestDaemon(options.flags, options.config);
     await daemon.boot();
     if (options.images !== false) {
       const loaded = await daemon.gantry(["load", "-q", "-i", busyboxArchive()]);
@@ -47,7 +53,7 @@ export class TestDaemon implements AsyncDisposable {
   async boot(): Promise<number> {
     mkdirSync(this.root, { recursive: true });
     // The machine's own configuration is not ours.
-    writeFileSync(join(this.root, "daemon.json"), "{}");
+    writeFileSync(join(this.root, "daemon.json"), JSON.stringify(this.config));
     const from = performance.now();
     const args = [
       "daemon",

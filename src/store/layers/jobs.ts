@@ -27,6 +27,12 @@ export const jobs: {
   extract,
   pack,
   archive,
+  digest: async ({ path }, { signal }) => {
+    const hasher = new Bun.CryptoHasher("sha256");
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal }))
+      hasher.update(chunk as Uint8Array);
+    return `sha256:${hasher.digest("hex")}`;
+  },
   measure: ({ directory }, { signal }) => measureTree(directory, signal),
 };
 

@@ -31,6 +31,7 @@ export interface Jobs {
     result: { digest: Digest; diffId: Digest; size: number };
   };
   archive: { task: { root: string; path: string; as?: string }; result: undefined };
+  digest: { task: { path: string }; result: Digest };
   measure: { task: { directory: string }; result: { bytes: number; inodes: number } };
 }
 
