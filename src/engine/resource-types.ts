@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import type { BuildEvent, BuildRequest, BuildResult } from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
-import type { Platform } from "../lib/oci.ts";
+import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { Credentials } from "../registry/types.ts";
 import type { ImageRecord } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
@@ -61,6 +61,11 @@ export interface EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest>;
+  /** What the registry has under a name, without pulling it. */
+  distribution(
+    reference: string,
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<{ descriptor: Descriptor; platforms: Platform[] }>;
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
 }
 

@@ -25,7 +25,6 @@ const absent: [what: string, ...endpoints: string[]][] = [
   ["attaching over a websocket", "GET /containers/{id}/attach/ws"],
   ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
-  ["asking a registry about an image", "GET /distribution/{name*}/json"],
   ["attestations of images", "GET /images/{name*}/attestations"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],

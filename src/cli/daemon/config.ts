@@ -16,6 +16,8 @@ export interface DaemonConfig {
   engine: EngineOptions;
   listeners: Listener[];
   pidfile: string;
+  /** In place of the environment's; what is missing is taken from there. */
+  proxies: { http?: string; https?: string; no?: string };
 }
 
 const strings = v.optional(v.array(v.string()));
@@ -46,6 +48,7 @@ const fileSchema = v.strictObject({
   "log-driver": text,
   "log-opts": v.optional(v.record(v.string(), v.string())),
   pidfile: text,
+  proxies: v.optional(v.strictObject({ "http-proxy": text, "https-proxy": text, "no-proxy": text })),
   "registry-mirrors": strings,
   tls: flag,
   tlscacert: text,
@@ -106,6 +109,11 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       },
     },
     listeners: listenersOf(parsed, file),
+    proxies: {
+      http: file.proxies?.["http-proxy"],
+      https: file.proxies?.["https-proxy"],
+      no: file.proxies?.["no-proxy"],
+    },
     pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),
   };
 }

@@ -10,6 +10,7 @@ import type { Context } from "../context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "../filters.ts";
 import type { ContainerRecord, EngineImages, Filters, ImageSummary, OnProgress } from "../types.ts";
 import { loadImages, saveImages } from "./archive.ts";
+import { inspectDistribution } from "./distribution.ts";
 import { importImage } from "./import.ts";
 import { findImage, fullName, namesOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
@@ -203,6 +204,12 @@ export class ImageService implements EngineImages {
     signal: AbortSignal,
   ): Promise<Digest> {
     return importImage(this.context, archive, options, signal);
+  }
+
+  distribution(
+    ...[reference, options]: Parameters<EngineImages["distribution"]>
+  ): ReturnType<EngineImages["distribution"]> {
+    return inspectDistribution(this.context, reference, options);
   }
 
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {
