@@ -26,6 +26,19 @@ const clients: [string, Client][] = [
   ["docker", (args, options) => daemon.docker(args, options)],
 ];
 
+test("a registry is asked about an image without pulling it", async () => {
+  const image = `${registry.address}/asked/box:1`;
+  await daemon.ok(["tag", "busybox", image]);
+  const digest = /digest: (sha256:[0-9a-f]{64})/.exec(await daemon.ok(["push", image]))?.[1];
+  await daemon.ok(["rmi", image]);
+  const response = await daemon.request(`/distribution/${image}/json`);
+  expect(await response.json()).toMatchObject({
+    Descriptor: { digest, size: expect.any(Number), mediaType: expect.stringContaining("manifest") },
+    Platforms: [{ os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch }],
+  });
+  expect((await daemon.request(`/distribution/${registry.address}/asked/none/json`)).status).toBe(404);
+});
+
 describe.each(clients)("%s", (name, client) => {
   const ok = async (...args: string[]) => {
     const result = await client(args);

@@ -109,6 +109,7 @@ const modules: readonly Module[] = [
     rm: "token rm, token remove",
   }),
   from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio" }),
+  from(() => import("./system/check.ts"), { command: "system check" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
   from(() => import("./system/info.ts"), { command: "system info, info" }),

@@ -7,6 +7,7 @@ import { createRegistryClient } from "../registry/index.ts";
 import { openRuntime } from "../runtime/index.ts";
 import { openStore } from "../store/index.ts";
 import { BuildService } from "./builds.ts";
+import { checkStore } from "./check.ts";
 import { ContainerService } from "./containers/index.ts";
 import { Lifecycle } from "./containers/lifecycle.ts";
 import { Networking } from "./containers/networking.ts";
@@ -30,7 +31,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openStore(options.dataRoot));
+  const store = stack.use(await openStore(options.dataRoot, { limits: options.layerLimits }));
   const runtime = await openRuntime({ binary: options.runtime, root: join(options.execRoot, "runtime") });
   const network = stack.use(
     await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),
@@ -104,6 +105,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     builds,
     tokens: new Tokens(store.metadata),
     info: () => info.read(),
+    check: (options) => checkStore(context, records(), options),
     diskUsage: () => diskUsage({ images, containers, volumes, builds, context }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };

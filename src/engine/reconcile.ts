@@ -64,7 +64,7 @@ async function takeOver(
     lifecycle.resumeRestart(container);
   } else if (record.sandboxId !== "") {
     await lifecycle.release(record);
-    table.save(container);
+    table.note(container);
   }
 }
 

@@ -69,6 +69,11 @@ export interface EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest>;
+  /** What the registry has under a name, without pulling it. */
+  distribution(
+    reference: string,
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<{ descriptor: Descriptor; platforms: Platform[] }>;
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
 }
 
@@ -212,6 +217,25 @@ export interface DiskUsage {
   containers: { record: ContainerRecord; rw: number; rootFs: number }[];
   volumes: { record: VolumeRecord; size: number; refCount: number }[];
   buildCache: CacheEntry[];
+}
+
+/** What `check` has found. */
+export interface CheckReport {
+  /** Blobs that were read, and their bytes. */
+  blobs: number;
+  bytes: number;
+  problems: CheckProblem[];
+}
+
+export interface CheckProblem {
+  kind: "corrupt-blob" | "missing-blob" | "missing-layer" | "missing-container-layer";
+  /** A digest, a chain id, or a container's id. */
+  what: string;
+  /** Names, or ids where there is no name, of the images that it is part of. */
+  images: string[];
+  mended: boolean;
+  /** Why it was not mended; missing when that was not asked for. */
+  reason?: string;
 }
 
 export interface Builds {

@@ -4,9 +4,12 @@
  * a name. All methods throw the classes of lib/errors.ts with Docker's messages.
  */
 import type { CachePolicy } from "../build/types.ts";
+import type { Credentials } from "../registry/types.ts";
+import type { LayerLimits } from "../store/types.ts";
 import type { Containers, Execs } from "./container-types.ts";
 import type {
   Builds,
+  CheckReport,
   DiskUsage,
   EngineImages,
   EngineNetworks,
@@ -30,6 +33,15 @@ export interface Engine extends AsyncDisposable {
   readonly tokens: EngineTokens;
   info(): SystemInfo;
   diskUsage(): Promise<DiskUsage>;
+  /**
+   * Reads every blob and looks for every layer that images and containers need.
+   * @param options `repair` pulls again what is broken, with the `auth` of each registry's domain
+   */
+  check(options: {
+    repair: boolean;
+    auth: Record<string, Credentials>;
+    signal: AbortSignal;
+  }): Promise<CheckReport>;
 }
 
 export interface EngineOptions {
@@ -51,6 +63,8 @@ export interface EngineOptions {
   logOptions: Record<string, string>;
   defaultUlimits: { Name: string; Soft: number; Hard: number }[];
   defaultShmSize: number;
+  /** Of layers, build contexts, and archives that are copied in or imported. */
+  layerLimits: LayerLimits;
   init: boolean;
   /** Rules that the build cache is held to, applied in this order; none: it only grows. */
   buildGc: BuildGcRule[];

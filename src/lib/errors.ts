@@ -13,7 +13,8 @@ export type ErrorKind =
   | "not-implemented"
   | "unavailable"
   | "cancelled"
-  | "internal";
+  | "internal"
+  | "no-space";
 
 /** Docker's HTTP status of each kind. */
 export const statusOfKind: Record<ErrorKind, number> = {
@@ -28,6 +29,8 @@ export const statusOfKind: Record<ErrorKind, number> = {
   unavailable: 503,
   cancelled: 499,
   internal: 500,
+  // Docker has no status of its own for a full disk; back from the wire it is internal.
+  "no-space": 500,
 };
 
 export class GantryError extends Error {
@@ -62,6 +65,8 @@ export class NotImplemented extends kindError("not-implemented") {}
 export class Unavailable extends kindError("unavailable") {}
 export class Cancelled extends kindError("cancelled") {}
 export class Internal extends kindError("internal") {}
+/** The disk, or a quota on it, is full. */
+export class NoSpace extends kindError("no-space") {}
 
 const classes: Record<ErrorKind, new (message: string, options?: { cause?: unknown }) => GantryError> = {
   invalid: InvalidParameter,
@@ -75,6 +80,7 @@ const classes: Record<ErrorKind, new (message: string, options?: { cause?: unkno
   unavailable: Unavailable,
   cancelled: Cancelled,
   internal: Internal,
+  "no-space": NoSpace,
 };
 
 /** The error of a kind, as when it comes back from a worker or over HTTP. */
@@ -88,7 +94,18 @@ export function kindOfStatus(status: number): ErrorKind {
   return kinds.find((kind) => statusOfKind[kind] === status) ?? "internal";
 }
 
+const fullDisk = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
+
+/** An error of a full disk as NoSpace, whoever met it; any other as it is. @param what was being written, for the message */
+export function explainFullDisk(error: unknown, what: string): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (typeof code !== "string" || !fullDisk.has(code) || error instanceof GantryError) return error;
+  return new NoSpace(`${what}: no space left on device`, { cause: error });
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
+  // A clearing up that failed too has no words of its own; what led to it is the reason.
+  if (error instanceof SuppressedError) return messageOf(error.suppressed);
   return error instanceof Error ? error.message : String(error);
 }

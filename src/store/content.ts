@@ -4,7 +4,7 @@ import { type FileHandle, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type Digest, digestOf, hexOf, isDigest } from "../lib/digest.ts";
-import { InvalidParameter, NotFound, TooLarge } from "../lib/errors.ts";
+import { explainFullDisk, InvalidParameter, NotFound, TooLarge } from "../lib/errors.ts";
 import { GroupCommit } from "./group-commit.ts";
 import type { ContentStore, Ingest } from "./types.ts";
 
@@ -188,7 +188,11 @@ class FileIngest implements Ingest {
 
   async write(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; ) {
-      const { bytesWritten } = await this.file.write(chunk, at, chunk.length - at, this.#offset);
+      const { bytesWritten } = await this.file
+        .write(chunk, at, chunk.length - at, this.#offset)
+        .catch((error: unknown) => {
+          throw explainFullDisk(error, "cannot store content");
+        });
       // What a resume finds in the file is hashed again, so hash and file never part.
       this.hasher.update(chunk.subarray(at, at + bytesWritten));
       at += bytesWritten;

@@ -18,7 +18,7 @@ export { resolveInRoot } from "./resolve.ts";
  * Opens (creating) the store at `root`, and clears what a crash left half-done.
  * @throws Conflict when another process has it open
  */
-export const openStore: OpenStore = async (root) => {
+export const openStore: OpenStore = async (root, options = {}) => {
   mkdirSync(root, { recursive: true, mode: 0o711 });
   const lock = openSync(join(root, "lock"), "w", 0o600);
   if (!tryLock(lock)) {
@@ -33,7 +33,7 @@ export const openStore: OpenStore = async (root) => {
     workers.run("measure", { directory }),
   );
   snapshots.recover(isUnpackKey);
-  const layers = new WorkerLayers(content, snapshots, workers);
+  const layers = new WorkerLayers(content, snapshots, workers, options.limits);
   const images = new ImageStore(metadata, content, snapshots, layers);
   await images.recover();
   return {
@@ -43,6 +43,10 @@ export const openStore: OpenStore = async (root) => {
     snapshots,
     layers,
     images,
+    async verify(digest, signal) {
+      if (!content.has(digest)) return false;
+      return (await workers.run("digest", { path: content.path(digest) }, signal)) === digest;
+    },
     async [Symbol.asyncDispose]() {
       await snapshots.settle();
       await workers[Symbol.asyncDispose]();

@@ -1,6 +1,8 @@
 /** Documents in SQLite: one table each, a key, and columns computed from the document that must be unique. */
 import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
-import { Conflict } from "../lib/errors.ts";
+import { dirname, join } from "node:path";
+import { Conflict, explainFullDisk } from "../lib/errors.ts";
+import { Reserve } from "./reserve.ts";
 import type { Metadata, Table } from "./types.ts";
 
 const identifier = /^[a-z][a-z0-9_]*$/i;
@@ -10,8 +12,13 @@ type Columns<T> = Record<string, (value: T) => string | undefined>;
 export class SqliteMetadata implements Metadata {
   /** For the parts of the store that keep relations rather than documents. */
   readonly database: Database;
+  readonly reserve: Reserve;
+  /** Transactions that are open, one in another. */
+  #depth = 0;
 
   constructor(path: string) {
+    this.reserve = new Reserve(join(dirname(path), "reserve"));
+    this.reserve.keep();
     this.database = new Database(path, { create: true, strict: true });
     // In WAL mode, NORMAL loses nothing when the process dies; FULL would add an fsync to each transaction.
     this.database.run("PRAGMA journal_mode = WAL");
@@ -20,14 +27,35 @@ export class SqliteMetadata implements Metadata {
   }
 
   table<T>(name: string, unique: Columns<T> = {}): Table<T> {
-    return new DocumentTable<T>(this.database, name, unique);
+    return new DocumentTable<T>(this, name, unique);
   }
 
   transaction<R>(work: () => R): R {
-    return this.database.transaction(work).immediate();
+    return this.write(() => {
+      this.#depth++;
+      try {
+        return this.database.transaction(work).immediate();
+      } finally {
+        this.#depth--;
+      }
+    });
+  }
+
+  /** Runs a statement that changes something; on a full disk in the room that is kept for it. @throws NoSpace */
+  write<R>(work: () => R): R {
+    // Within a transaction a statement alone must not be tried again: the whole is undone by then.
+    if (this.#depth > 0) return work();
+    try {
+      return work();
+    } catch (error) {
+      const isFull = error instanceof SQLiteError && error.code === "SQLITE_FULL";
+      if (!isFull || !this.reserve.release()) throw explainFullDisk(error, "cannot write the database");
+    }
+    return this.write(work);
   }
 
   [Symbol.dispose](): void {
+    this.reserve[Symbol.dispose]();
     this.database.close();
   }
 }
@@ -41,10 +69,11 @@ class DocumentTable<T> implements Table<T> {
   readonly #by;
 
   constructor(
-    database: Database,
+    private readonly metadata: SqliteMetadata,
     private readonly name: string,
     unique: Columns<T>,
   ) {
+    const { database } = metadata;
     this.#columns = Object.entries(unique);
     for (const word of [name, ...Object.keys(unique)])
       if (!identifier.test(word)) throw new RangeError(`not a name for a table or column: ${word}`);
@@ -80,11 +109,8 @@ class DocumentTable<T> implements Table<T> {
 
   put(key: string, value: T): void {
     try {
-      this.#put.run(
-        key,
-        JSON.stringify(value),
-        ...this.#columns.map(([, compute]) => compute(value) ?? null),
-      );
+      const columns = this.#columns.map(([, compute]) => compute(value) ?? null);
+      this.metadata.write(() => this.#put.run(key, JSON.stringify(value), ...columns));
     } catch (error) {
       if (!(error instanceof SQLiteError) || error.code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
       throw new Conflict(`${this.name}: ${key} would take what another has: ${error.message}`, {
@@ -94,7 +120,7 @@ class DocumentTable<T> implements Table<T> {
   }
 
   delete(key: string): boolean {
-    return this.#delete.run(key).changes > 0;
+    return this.metadata.write(() => this.#delete.run(key)).changes > 0;
   }
 
   by(column: string, value: string): T | undefined {

@@ -83,6 +83,8 @@ export class OverlaySnapshots implements Snapshots {
     const below = parent === undefined ? undefined : this.#row(parent);
     if (below && below.kind !== "committed") throw new Conflict(`snapshot ${parent} is not committed`);
     if (this.#queries.byKey.get(key)) throw new Conflict(`snapshot ${key} already exists`);
+    // Whoever begins something that grows leaves room to clear it up.
+    this.metadata.reserve.keep();
     let directory: string | undefined;
     try {
       // The directory is there before the row is seen: a crash leaves at most a directory without a row.
@@ -141,7 +143,7 @@ export class OverlaySnapshots implements Snapshots {
   remove(key: string): void {
     const { id } = this.#row(key);
     if (this.#queries.child.get(id)) throw new Conflict(`snapshot ${key} has snapshots on it`);
-    this.#queries.remove.run(id);
+    this.metadata.write(() => this.#queries.remove.run(id));
     // The row's end is the snapshot's end; the files can go in their own time, or at the next opening.
     const removal = rm(join(this.root, String(id)), { recursive: true, force: true })
       .catch((error: unknown) => console.error(`cannot remove the directory of snapshot ${key}:`, error))

@@ -7,7 +7,7 @@ import type { Digest } from "../lib/digest.ts";
 import { digestOf } from "../lib/digest.ts";
 import { type ImageConfig, mediaTypes } from "../lib/oci.ts";
 import { openStore } from "./index.ts";
-import type { ImageRecord, Store } from "./types.ts";
+import type { ImageRecord, LayerLimits, Store } from "./types.ts";
 
 /** An entry as tar-stream's header takes it. */
 export interface Entry {
@@ -29,9 +29,9 @@ export class StoreLab implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "gs-"));
   store!: Store;
 
-  static async open(): Promise<StoreLab> {
+  static async open(limits?: LayerLimits): Promise<StoreLab> {
     const lab = new StoreLab();
-    lab.store = await openStore(join(lab.directory, "store"));
+    lab.store = await openStore(join(lab.directory, "store"), { limits });
     return lab;
   }
 

@@ -84,9 +84,11 @@ export interface Snapshots {
   unmount(target: string): void;
 }
 
+/** What an archive may unpack to before it is refused. */
 export interface LayerLimits {
-  /** Refuses a layer that unpacks to more bytes or entries than this. */
+  /** Bytes; when not given, 4 GiB or 100 times the archive's own size, whichever is more. */
   maxBytes?: number;
+  /** Files, directories and links; two million when not given. */
   maxEntries?: number;
 }
 
@@ -95,7 +97,8 @@ export interface Layers {
   /**
    * Unpacks a layer blob (gzip, zstd or plain, told by content) over `parent` as committed snapshot `chainId`;
    * a no-op when that snapshot is there. Checks the uncompressed digest. Paths and links never leave the root.
-   * @throws InvalidParameter wrong diffId, truncated or malformed archive, escaping path; nothing stays behind
+   * @throws InvalidParameter wrong diffId, truncated or malformed archive, escaping path; TooLarge over the store's
+   *   limits; NoSpace. Nothing stays behind
    */
   unpack(
     blob: Digest,
@@ -201,7 +204,9 @@ export interface Store extends AsyncDisposable {
   readonly snapshots: Snapshots;
   readonly layers: Layers;
   readonly images: Images;
+  /** Reads a blob and compares it with its digest. @returns false also when it is gone */
+  verify(digest: Digest, signal?: AbortSignal): Promise<boolean>;
 }
 
 /** Opens (creating) the store at `root`, and clears what a crash left half-done. Exported by store/index.ts. */
-export type OpenStore = (root: string) => Promise<Store>;
+export type OpenStore = (root: string, options?: { limits?: LayerLimits }) => Promise<Store>;

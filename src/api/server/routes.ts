@@ -26,7 +26,6 @@ export const routes: readonly Route[] = [
 const absent: [what: string, ...endpoints: string[]][] = [
   ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
-  ["asking a registry about an image", "GET /distribution/{name*}/json"],
   ["attestations of images", "GET /images/{name*}/attestations"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],

@@ -2,7 +2,7 @@
 import { release } from "node:os";
 import type { EngineEvent } from "../../engine/types.ts";
 import { InvalidParameter, Unauthorized } from "../../lib/errors.ts";
-import { authSchema, toCredentials } from "./auth.ts";
+import { authSchema, registryConfig, toCredentials } from "./auth.ts";
 import { summary } from "./encode-container.ts";
 import { imageSummary } from "./encode-image.ts";
 import { encodeInfo, version } from "./encode-info.ts";
@@ -78,6 +78,29 @@ export const systemRoutes: Route[] = [
       const output = x.open("application/json");
       for await (const event of events) await output.write(`${JSON.stringify(encodeEvent(event))}\n`);
       output.end();
+    },
+  },
+  {
+    // Gantry's own: Docker has nothing like it.
+    method: "POST",
+    path: "/gantry/check",
+    async handle(x) {
+      const report = await x.engine.check({
+        repair: x.flag("repair"),
+        auth: registryConfig(x),
+        signal: x.signal,
+      });
+      x.json({
+        Blobs: report.blobs,
+        Bytes: report.bytes,
+        Problems: report.problems.map(({ kind, what, images, mended, reason }) => ({
+          Kind: kind,
+          What: what,
+          Images: images,
+          Mended: mended,
+          Reason: reason ?? "",
+        })),
+      });
     },
   },
   {

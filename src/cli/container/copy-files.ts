@@ -4,6 +4,7 @@ import {
   chownSync,
   closeSync,
   constants,
+  ftruncateSync,
   lchownSync,
   linkSync,
   lstatSync,
@@ -183,14 +184,17 @@ class Target {
     // Devices and pipes stay behind.
   }
 
-  data(bytes: Uint8Array): void {
+  data(bytes: Uint8Array, offset: number): void {
     if (!this.#open) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#open.fd, bytes, at);
+    for (let at = 0; at < bytes.length; )
+      at += writeSync(this.#open.fd, bytes, at, bytes.length - at, offset + at);
   }
 
   end(): void {
     if (!this.#open) return;
-    const { path, entry } = this.#open;
+    const { fd, path, entry } = this.#open;
+    // A sparse file may end in a hole.
+    ftruncateSync(fd, entry.size);
     this.close();
     this.#attributes(path, entry);
   }

@@ -17,11 +17,15 @@ export interface DaemonConfig {
   engine: EngineOptions;
   listeners: Listener[];
   pidfile: string;
+  /** In place of the environment's; what is missing is taken from there. */
+  proxies: { http?: string; https?: string; no?: string };
 }
 
 const strings = v.optional(v.array(v.string()));
 const text = v.optional(v.string());
 const flag = v.optional(v.boolean());
+/** Bytes, or text such as `10g`. */
+const size = v.optional(v.union([v.string(), v.number()]));
 const fileSchema = v.strictObject({
   "allow-insecure-tcp": flag,
   bip: text,
@@ -30,12 +34,14 @@ const fileSchema = v.strictObject({
   "data-root": text,
   "default-address-pools": v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
   "default-runtime": text,
-  "default-shm-size": v.optional(v.union([v.string(), v.number()])),
+  "default-shm-size": size,
   "default-ulimits": v.optional(
     v.record(v.string(), v.object({ Name: v.string(), Soft: v.number(), Hard: v.number() })),
   ),
   dns: strings,
   "exec-root": text,
+  "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  "gantry-layer-max-size": size,
   group: text,
   hosts: strings,
   init: flag,
@@ -44,6 +50,7 @@ const fileSchema = v.strictObject({
   "log-driver": text,
   "log-opts": v.optional(v.record(v.string(), v.string())),
   pidfile: text,
+  proxies: v.optional(v.strictObject({ "http-proxy": text, "https-proxy": text, "no-proxy": text })),
   "registry-mirrors": strings,
   "require-token": strings,
   tls: flag,
@@ -97,17 +104,26 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       defaultUlimits: file["default-ulimits"]
         ? Object.values(file["default-ulimits"])
         : flags["default-ulimit"].map(parseUlimit),
-      defaultShmSize:
-        file["default-shm-size"] === undefined
-          ? flags["default-shm-size"]
-          : parseSize(String(file["default-shm-size"])),
+      defaultShmSize: bytesOf(file["default-shm-size"]) ?? flags["default-shm-size"],
       init: file.init ?? flags.init,
       buildGc: buildGcRules(file.builder, diskSizeAt(file["data-root"] ?? flags["data-root"])),
+      layerLimits: {
+        maxBytes: bytesOf(file["gantry-layer-max-size"]),
+        maxEntries: file["gantry-layer-max-entries"],
+      },
     },
     listeners: listenersOf(parsed, file),
+    proxies: {
+      http: file.proxies?.["http-proxy"],
+      https: file.proxies?.["https-proxy"],
+      no: file.proxies?.["no-proxy"],
+    },
     pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),
   };
 }
+
+const bytesOf = (size: string | number | undefined) =>
+  size === undefined ? undefined : parseSize(String(size));
 
 function readFile(path: string, mustExist: boolean): File {
   if (!existsSync(path)) {

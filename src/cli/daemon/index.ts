@@ -9,6 +9,7 @@ import { HelpRequested, parseFlags, UsageError } from "../args/parse.ts";
 import { stdoutFd, writeAll } from "../terminal.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { daemonFlags } from "./flags.ts";
+import { applyProxies } from "./proxies.ts";
 
 const usage = () => `Usage:  gantry daemon [OPTIONS]
 
@@ -51,8 +52,9 @@ export async function daemonCommand(args: string[]): Promise<number> {
   }
 }
 
-async function run({ engine: options, listeners, pidfile }: DaemonConfig): Promise<void> {
+async function run({ engine: options, listeners, pidfile, proxies }: DaemonConfig): Promise<void> {
   using _pidfile = takePidfile(pidfile);
+  applyProxies(proxies, process.env);
   // Asked for before anything is opened: an early signal must not cut the opening short.
   const stopped = stopSignal();
   process.on("unhandledRejection", (reason) => console.error("unhandled rejection:", reason));

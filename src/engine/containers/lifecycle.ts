@@ -216,7 +216,7 @@ export class Lifecycle {
         asked: undefined,
       });
       this.#follow(container, process);
-      this.table.save(container);
+      this.table.note(container);
       refreshLinkHosts(record, this.table);
       this.#event(container, "start");
     } catch (error) {
@@ -225,7 +225,7 @@ export class Lifecycle {
       record.state.exitCode = error instanceof StartFailure ? error.exitCode : 128;
       if (record.state.status === "restarting") transit(record, "give-up");
       await this.release(record);
-      this.table.save(container);
+      this.table.note(container);
       container.tellExit();
       if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
       throw error;
@@ -269,7 +269,7 @@ export class Lifecycle {
       });
       const again = this.#shouldRestart(record);
       if (again) transit(record, "await-restart");
-      this.table.save(container);
+      this.table.note(container);
       if (exit.oomKilled) this.#event(container, "oom");
       this.#event(container, "die", {
         exitCode: String(exit.exitCode),
@@ -277,7 +277,7 @@ export class Lifecycle {
       });
       container.tellExit();
       await this.release(record);
-      this.table.save(container);
+      this.table.note(container);
       if (again) this.#scheduleRestart(container, ran);
       else if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
     });

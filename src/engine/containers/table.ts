@@ -1,4 +1,4 @@
-import { Conflict, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter, messageOf, NoSpace, NotFound } from "../../lib/errors.ts";
 import { Mutex } from "../../lib/mutex.ts";
 import type { MonitoredProcess } from "../../runtime/types.ts";
 import type { Metadata, Table } from "../../store/types.ts";
@@ -72,6 +72,16 @@ export class ContainerTable {
   /** Writes the record; what it says is then acknowledged. */
   save(container: Container): void {
     this.#rows.put(container.record.id, container.record);
+  }
+
+  /** Writes what has happened already. On a full disk it is known to this daemon alone, which goes on. */
+  note(container: Container): void {
+    try {
+      this.save(container);
+    } catch (error) {
+      if (!(error instanceof NoSpace)) throw error;
+      console.error(`container ${container.record.name}: ${messageOf(error)}`);
+    }
   }
 
   rename(container: Container, name: string): void {

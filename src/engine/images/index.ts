@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, InvalidParameter } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
@@ -18,6 +18,7 @@ import type {
   OnProgress,
 } from "../types.ts";
 import { loadImages, saveImages } from "./archive.ts";
+import { inspectDistribution } from "./distribution.ts";
 import { importImage } from "./import.ts";
 import { findImage, fullName, namesOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
@@ -118,7 +119,7 @@ export class ImageService implements EngineImages {
     options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void> {
-    await pullImage(this.context, reference, options, onProgress);
+    await this.#orFree(pullImage(this.context, reference, options, onProgress));
   }
 
   push(
@@ -215,7 +216,7 @@ export class ImageService implements EngineImages {
   }
 
   load(archive: Readable, onProgress: OnProgress, signal: AbortSignal): Promise<void> {
-    return loadImages(this.context, archive, onProgress, signal);
+    return this.#orFree(loadImages(this.context, archive, onProgress, signal));
   }
 
   importTar(
@@ -226,8 +227,24 @@ export class ImageService implements EngineImages {
     return importImage(this.context, archive, options, signal);
   }
 
+  distribution(
+    ...[reference, options]: Parameters<EngineImages["distribution"]>
+  ): ReturnType<EngineImages["distribution"]> {
+    return inspectDistribution(this.context, reference, options);
+  }
+
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {
     return this.context.registry.login(domain, auth);
+  }
+
+  /** What was brought before the disk was full is in the way of everything else, so it goes. */
+  async #orFree(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (error instanceof NoSpace) await this.context.store.images.collect();
+      throw error;
+    }
   }
 
   #summary(record: ImageRecord): ImageSummary {

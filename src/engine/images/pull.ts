@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Digest } from "../../lib/digest.ts";
-import { GantryError, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { GantryError, InvalidParameter, NoSpace, NotFound } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import { type Descriptor, type Index, mediaTypes, type Platform } from "../../lib/oci.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
@@ -189,7 +189,7 @@ async function download(
       }
       await ingest.commit({ digest: blob.digest, size: blob.size });
     } catch (error) {
-      await ingest.close({ keep: !(error instanceof InvalidParameter) });
+      await ingest.close({ keep: !(error instanceof InvalidParameter || error instanceof NoSpace) });
       signal.throwIfAborted();
       // What the registry says clearly is not asked again; broken connections and corrupt bytes are.
       if (

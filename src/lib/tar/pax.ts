@@ -16,7 +16,13 @@ export function parsePax(bytes: Uint8Array): Map<ByteString, ByteString> {
     const equals = record.indexOf("=");
     if (at + length > text.length || !record.endsWith("\n") || equals < 1)
       throw new RangeError("malformed pax record");
-    records.set(record.slice(0, equals), record.slice(equals + 1, -1));
+    const key = record.slice(0, equals);
+    const value = record.slice(equals + 1, -1);
+    // Sparse format 0.0 says these again and again; together they are the map of format 0.1.
+    if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
+      const before = records.get("GNU.sparse.map");
+      records.set("GNU.sparse.map", before === undefined ? value : `${before},${value}`);
+    } else records.set(key, value);
     at += length;
   }
   return records;

@@ -1,22 +1,27 @@
 /**
- * Reads tar archives: v7, ustar, pax (POSIX.1-2017, pax "Interchange Format") and GNU's long names and binary
- * numbers. Push-driven and synchronous: bytes go in as they come, entries and contents come out at once.
+ * Reads tar archives: v7, ustar, pax (POSIX.1-2017, pax "Interchange Format") and GNU's long names, binary numbers
+ * and sparse files. Push-driven and synchronous: bytes go in as they come, entries and contents come out at once.
  */
 import { InvalidParameter } from "../errors.ts";
 import {
   type ByteString,
   blockSize,
   type EntryType,
+  paddingOf,
   readable,
   type TarEntry,
   toByteString,
 } from "./entry.ts";
 import { parsePax } from "./pax.ts";
+import { checkMap, type Extent, type MapBlocks, oldGnuMap, paxMap, paxMapBlocks } from "./sparse.ts";
 
 export interface TarHandler {
   entry(entry: TarEntry): void;
-  /** Part of the current file's content; valid during the call only. */
-  data(bytes: Uint8Array): void;
+  /**
+   * Part of the current file's content, `offset` bytes from its beginning; the bytes are valid during the call
+   * only. What a sparse file leaves out between and behind the parts is zeros.
+   */
+  data(bytes: Uint8Array, offset: number): void;
   /** The current entry is complete. */
   end(): void;
 }
@@ -34,11 +39,15 @@ const types: Record<string, EntryType> = {
   "4": "block",
   "5": "directory",
   "6": "fifo",
+  S: "file",
 };
 
 type State =
   | { at: "header" }
-  | { at: "content"; left: number }
+  /** Inside one extent of a file's data; `later` are those behind it, the last first. */
+  | { at: "content"; offset: number; left: number; later: Extent[] }
+  /** Blocks that tell where the data of a sparse file belong; `inside` when they count as its content. */
+  | { at: "map"; take: MapBlocks; entry: TarEntry; stored: number; inside: boolean }
   /** A pax header or GNU long name, gathered whole. */
   | { at: "extension"; flag: string; chunks: Uint8Array[]; left: number; padding: number }
   | { at: "padding"; left: number }
@@ -76,25 +85,16 @@ export class TarReader {
   #take(chunk: Uint8Array): number {
     const state = this.#state;
     switch (state.at) {
-      case "header": {
-        if (this.#filled === 0 && chunk.length >= blockSize) {
-          this.#header(Buffer.from(chunk.buffer, chunk.byteOffset, blockSize));
-          return blockSize;
-        }
-        const part = chunk.subarray(0, blockSize - this.#filled);
-        this.#block.set(part, this.#filled);
-        this.#filled += part.length;
-        if (this.#filled === blockSize) {
-          this.#filled = 0;
-          this.#header(this.#block);
-        }
-        return part.length;
-      }
+      case "header":
+        return this.#gather(chunk, (block) => this.#header(block));
+      case "map":
+        return this.#gather(chunk, (block) => this.#map(state, block));
       case "content": {
         const part = chunk.length > state.left ? chunk.subarray(0, state.left) : chunk;
-        this.handler.data(part);
+        this.handler.data(part, state.offset);
+        state.offset += part.length;
         state.left -= part.length;
-        if (state.left === 0) this.#endContent();
+        if (state.left === 0) this.#content(state.later);
         return part.length;
       }
       case "extension": {
@@ -118,11 +118,60 @@ export class TarReader {
     }
   }
 
+  /** Hands over whole blocks, wherever the chunks are cut. */
+  #gather(chunk: Uint8Array, use: (block: Buffer) => void): number {
+    if (this.#filled === 0 && chunk.length >= blockSize) {
+      use(Buffer.from(chunk.buffer, chunk.byteOffset, blockSize));
+      return blockSize;
+    }
+    const part = chunk.subarray(0, blockSize - this.#filled);
+    this.#block.set(part, this.#filled);
+    this.#filled += part.length;
+    if (this.#filled === blockSize) {
+      this.#filled = 0;
+      use(this.#block);
+    }
+    return part.length;
+  }
+
   #padding = 0;
 
-  #endContent(): void {
+  /** Goes on with the next extent, or ends the entry. */
+  #content(later: Extent[]): void {
+    const next = later.pop();
+    if (next) {
+      this.#state = { at: "content", offset: next.offset, left: next.length, later };
+      return;
+    }
     this.handler.end();
     this.#skip(this.#padding);
+  }
+
+  #map(state: State & { at: "map" }, block: Buffer): void {
+    const { take, entry, inside } = state;
+    if (inside) state.stored -= blockSize;
+    const extents = this.#mapped(entry.path, () => {
+      if (state.stored < 0) throw new RangeError("sparse map longer than the file's data");
+      return take(block);
+    });
+    if (extents) this.#begin(entry, state.stored, extents);
+  }
+
+  #mapped<T>(path: ByteString, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      return error instanceof RangeError ? this.#fail(`${readable(path)}: ${error.message}`) : raise(error);
+    }
+  }
+
+  /** @param stored bytes of data that the archive has; a sparse file is larger */
+  #begin(entry: TarEntry, stored: number, extents?: Extent[]): void {
+    const whole = stored > 0 ? [{ offset: 0, length: stored }] : [];
+    const parts = extents ? this.#mapped(entry.path, () => checkMap(extents, stored, entry.size)) : whole;
+    this.#padding = paddingOf(stored);
+    this.handler.entry(entry);
+    this.#content(parts.reverse());
   }
 
   #skip(bytes: number): void {
@@ -147,12 +196,27 @@ export class TarReader {
     const pax = this.#global.size > 0 ? new Map([...this.#global, ...this.#pax]) : this.#pax;
     this.#pax = new Map();
     const entry = this.#entry(block, flag, pax, ownSize);
-    this.#padding = (blockSize - (entry.size % blockSize)) % blockSize;
-    this.handler.entry(entry);
-    if (entry.size > 0) {
-      this.#state = { at: "content", left: entry.size };
+    const stored = entry.size;
+    if (flag === "S") {
+      entry.size = this.#number(block, 483, 12, "size");
+      const { extents, more } = this.#mapped(entry.path, () =>
+        oldGnuMap(block, (from, at) => this.#number(from, at, 12, "sparse map")),
+      );
+      if (more) this.#state = { at: "map", take: more, entry, stored, inside: false };
+      else this.#begin(entry, stored, extents);
+      return;
+    }
+    const sparseSize = this.#paxNumber(pax, "GNU.sparse.realsize", entry.path);
+    const map = pax.get("GNU.sparse.map");
+    if (pax.get("GNU.sparse.major") === "1" && sparseSize !== undefined) {
+      entry.size = sparseSize;
+      this.#state = { at: "map", take: paxMapBlocks(), entry, stored, inside: true };
+    } else if (map !== undefined) {
+      entry.size = this.#paxNumber(pax, "GNU.sparse.size", entry.path) ?? stored;
+      const extents = this.#mapped(entry.path, () => paxMap(map));
+      this.#begin(entry, stored, extents);
     } else {
-      this.#endContent();
+      this.#begin(entry, stored);
     }
   }
 
@@ -160,10 +224,10 @@ export class TarReader {
     const posix = block.toString("latin1", 257, 263) === "ustar\0";
     const prefix = posix ? text(block, 345, 155) : "";
     const name = text(block, 0, 100);
-    const path = pax.get("path") ?? (prefix ? `${prefix}/${name}` : name);
+    const path = pax.get("GNU.sparse.name") ?? pax.get("path") ?? (prefix ? `${prefix}/${name}` : name);
     let type = types[flag];
-    if (type === undefined || flag === "S") this.#unsupported(flag, path);
-    for (const key of pax.keys()) if (key.startsWith("GNU.sparse.")) this.#unsupported("sparse", path);
+    if (type === undefined)
+      throw new InvalidParameter(`${readable(path)}: entry type ${JSON.stringify(flag)} is not supported`);
     // v7 knew no directories but by name.
     if (type === "file" && path.endsWith("/")) type = "directory";
     const isLink = type === "link" || type === "symlink";
@@ -176,7 +240,7 @@ export class TarReader {
     if (size < 0) this.#fail(`negative size of ${readable(path)}`);
     return {
       path,
-      type: type!,
+      type,
       mode: this.#number(block, 100, 8, "mode") & 0o7777,
       uid: this.#owner(this.#paxNumber(pax, "uid", path) ?? this.#number(block, 108, 8, "uid"), path),
       gid: this.#owner(this.#paxNumber(pax, "gid", path) ?? this.#number(block, 116, 8, "gid"), path),
@@ -268,15 +332,13 @@ export class TarReader {
     return id;
   }
 
-  #unsupported(flag: string, path: ByteString): never {
-    const what =
-      flag === "S" || flag === "sparse" ? "sparse files are" : `entry type ${JSON.stringify(flag)} is`;
-    throw new InvalidParameter(`${readable(path)}: ${what} not supported`);
-  }
-
   #fail(what: string): never {
     throw new InvalidParameter(`invalid tar header near byte ${this.#position}: ${what}`);
   }
+}
+
+function raise(error: unknown): never {
+  throw error;
 }
 
 const xattrPrefix = "SCHILY.xattr.";

@@ -34,13 +34,13 @@ describe("HostPolicy", () => {
 describe("endpointsOf", () => {
   const policy = new HostPolicy([]);
   test("mirrors are for docker.io alone", async () => {
-    const mirrors = ["http://127.0.0.1:5001", "https://mirror.example/"];
+    const mirrors = ["http://127.0.0.1:5001", "https://mirror.example/hub/"];
     expect(await endpointsOf("docker.io", mirrors, policy)).toEqual({
       mirrors: [
-        { origins: ["http://127.0.0.1:5001"], mirror: true },
-        { origins: ["https://mirror.example"], mirror: true },
+        { origins: ["http://127.0.0.1:5001"], prefix: "", mirror: true },
+        { origins: ["https://mirror.example"], prefix: "/hub", mirror: true },
       ],
-      registry: { origins: ["https://registry-1.docker.io"], mirror: false },
+      registry: { origins: ["https://registry-1.docker.io"], prefix: "", mirror: false },
     });
     expect((await endpointsOf("reg.example", mirrors, policy)).mirrors).toEqual([]);
   });
@@ -50,7 +50,7 @@ describe("endpointsOf", () => {
     expect(registry.origins).toEqual(["https://127.0.0.1:5000", "http://127.0.0.1:5000"]);
   });
 
-  test.each(["mirror", "ftp://mirror.example", "http://mirror.example/path", "http://user:x@mirror.example"])(
+  test.each(["mirror", "ftp://mirror.example", "http://mirror.example/?x", "http://user:x@mirror.example"])(
     "the mirror %s is refused",
     async (mirror) => {
       await expect(endpointsOf("docker.io", [mirror], policy)).rejects.toThrow("invalid mirror");

@@ -11,6 +11,8 @@ const hubHost = "registry-1.docker.io";
 export interface Endpoint {
   /** Tried in order until one is spoken there: `https://reg.example:5000`, without a final slash. */
   origins: string[];
+  /** Path before `/v2/`, for mirrors behind one: `/hub`; empty otherwise. */
+  prefix: string;
   mirror: boolean;
 }
 
@@ -80,21 +82,16 @@ export async function endpointsOf(
   if (await policy.isInsecure(host)) origins.push(`http://${host}`);
   return {
     mirrors: domain === defaultDomain ? mirrors.map(mirrorEndpoint) : [],
-    registry: { origins, mirror: false },
+    registry: { origins, prefix: "", mirror: false },
   };
 }
 
 function mirrorEndpoint(text: string): Endpoint {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (
-    !url ||
-    !/^https?:$/.test(url.protocol) ||
-    url.pathname !== "/" ||
-    url.search ||
-    url.hash ||
-    url.username
-  ) {
-    throw new InvalidParameter(`invalid mirror: ${JSON.stringify(text)} is not a URL of scheme and host`);
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
+    throw new InvalidParameter(
+      `invalid mirror: ${JSON.stringify(text)} is not a URL of scheme, host and perhaps path`,
+    );
   }
-  return { origins: [url.origin], mirror: true };
+  return { origins: [url.origin], prefix: url.pathname.replace(/\/+$/, ""), mirror: true };
 }

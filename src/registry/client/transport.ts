@@ -17,7 +17,7 @@ const retriedCodes = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED", "Connection
 
 export interface RegistryRequest {
   method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Path below the endpoint, or a URL that the registry gave. */
+  /** Path below the endpoint's prefix, or a URL that the registry gave. */
   target: string | URL;
   headers?: Record<string, string>;
   /** What is sent; a function is called anew for every try. */
@@ -133,13 +133,17 @@ export class Transport {
     origin: string,
     authorization: string | undefined,
   ): Promise<Response> {
-    let url = new URL(request.target, origin);
+    const { target } = request;
+    let url = typeof target === "string" ? new URL(this.options.endpoint.prefix + target, origin) : target;
     const method: string = request.method;
-    // A URL that the registry gave may lie elsewhere, e.g. in a bucket that does not want to see the token.
+    // A URL that the registry gave may lie elsewhere, e.g. in a bucket that does not want to see the token. Who was
+    // sent elsewhere comes back without it: the way is no longer the registry's own.
+    let trusted = true;
     for (let redirects = 0; ; redirects++) {
       const headers = new Headers(request.headers);
       headers.set("user-agent", this.options.userAgent);
-      if (authorization && url.origin === origin) headers.set("authorization", authorization);
+      trusted &&= url.origin === origin;
+      if (authorization && trusted) headers.set("authorization", authorization);
       const body = typeof request.body === "function" ? streamOf(request.body()) : request.body;
       const response = await this.#fetch(url, { method, headers, body, signal: request.signal });
       const location = response.headers.get("location");

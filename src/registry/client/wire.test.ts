@@ -1,6 +1,7 @@
 /** The client against small servers that do what real ones do rarely: challenges, redirects, failures. */
 import { describe, expect, test } from "bun:test";
 import { mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { digestOf } from "../../lib/digest.ts";
 import { Forbidden, Internal, NotFound, Unauthorized, Unavailable } from "../../lib/errors.ts";
@@ -8,6 +9,8 @@ import { mediaTypes } from "../../lib/oci.ts";
 import { collect, layerOf, pattern, streamOf, tempDir } from "../fixture.ts";
 import type { Credentials } from "../types.ts";
 import { createRegistryClient } from "./client.ts";
+
+type TLSOptions = NonNullable<Bun.Serve.Options<undefined>["tls"]>;
 
 const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociManifest }));
 const ok = () => new Response(manifest, { headers: { "content-type": mediaTypes.ociManifest } });
@@ -23,7 +26,7 @@ interface Seen {
 type Handler = (seen: Seen, count: number) => Response | Promise<Response>;
 
 /** A server that remembers what it was asked. */
-function fake(handler: Handler, tls?: { cert: string; key: string }) {
+function fake(handler: Handler, tls?: TLSOptions) {
   const seen: Seen[] = [];
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -198,6 +201,34 @@ describe("redirects and retries", () => {
     expect(registry.seen.map((seen) => seen.headers.get("authorization"))).toEqual(["Bearer t", "Bearer t"]);
   });
 
+  test("nor to the same host over another scheme, nor back from elsewhere", async () => {
+    await using dir = await tempDir();
+    let again = "";
+    await using plain = fake(() => Response.redirect(again, 307));
+    await using registry = fake(
+      (seen) => (seen.path === "/back" ? new Response(blob) : Response.redirect(`${plain.url}/x`, 307)),
+      await makeCertificate(dir.path),
+    );
+    again = `${registry.url}/back`;
+    const repo = repository(registry.host, { registryToken: "t" });
+    await collect(await repo.blob(layerOf(blob)));
+    expect(plain.seen.map((seen) => seen.headers.get("authorization"))).toEqual([null]);
+    expect(registry.seen.map((seen) => [seen.path, seen.headers.get("authorization")])).toEqual([
+      [`/v2/a/b/blobs/${digestOf(blob)}`, "Bearer t"],
+      ["/back", null],
+    ]);
+  });
+
+  test("Retry-After is waited for", async () => {
+    const headers = { "retry-after": "1" };
+    await using registry = fake((_, count) =>
+      count === 1 ? new Response("", { status: 429, headers }) : ok(),
+    );
+    const from = performance.now();
+    await repository(registry.host).manifest("v1");
+    expect(performance.now() - from).toBeGreaterThan(700);
+  });
+
   test("redirects in a circle end", async () => {
     await using registry = fake((seen) => Response.redirect(`${seen.path}?again`, 302));
     await expect(repository(registry.host).manifest("v1")).rejects.toThrow("stopped after 10 redirects");
@@ -328,21 +359,22 @@ describe("uploads", () => {
   });
 });
 
-describe("TLS", () => {
-  async function makeCertificate(dir: string): Promise<{ cert: string; key: string }> {
-    const [cert, key] = [join(dir, "cert.pem"), join(dir, "key.pem")];
-    const child = Bun.spawn(
-      [
-        ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-        ...["-keyout", key, "-out", cert, "-subj", "/CN=gantry", "-days", "2"],
-        ...["-addext", "subjectAltName=IP:127.0.0.1"],
-      ],
-      { stdout: "ignore", stderr: "ignore" },
-    );
-    expect(await child.exited).toBe(0);
-    return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
-  }
+/** One for 127.0.0.1, which is its own authority; also a client's. */
+async function makeCertificate(dir: string): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [join(dir, "cert.pem"), join(dir, "key.pem")];
+  const child = Bun.spawn(
+    [
+      ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+      ...["-keyout", key, "-out", cert, "-subj", "/CN=gantry", "-days", "2"],
+      ...["-addext", "subjectAltName=IP:127.0.0.1"],
+    ],
+    { stdout: "ignore", stderr: "ignore" },
+  );
+  expect(await child.exited).toBe(0);
+  return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
+}
 
+describe("TLS", () => {
   test("an insecure host is spoken to by TLS when it speaks TLS", async () => {
     await using dir = await tempDir();
     await using registry = fake(ok, await makeCertificate(dir.path));
@@ -362,4 +394,117 @@ describe("TLS", () => {
     await hub.manifest("v1");
     expect(hub.endpoint).toBe(registry.url);
   });
+
+  test("a client's certificate from certs.d", async () => {
+    await using dir = await tempDir();
+    const server = await makeCertificate(dir.path);
+    const client = await makeCertificate(dir.path);
+    await using registry = fake(ok, {
+      ...server,
+      ca: client.cert,
+      requestCert: true,
+      rejectUnauthorized: true,
+    });
+    const certDirs = [join(dir.path, "certs.d")];
+    const manifestOf = () =>
+      createRegistryClient({ certDirs }).repository({ domain: registry.host, path: "a/b" }).manifest("v1");
+    await expect(manifestOf()).rejects.toBeInstanceOf(Unavailable);
+    const place = join(certDirs[0]!, registry.host);
+    await mkdir(place, { recursive: true });
+    await writeFile(join(place, "ca.crt"), server.cert);
+    await writeFile(join(place, "client.cert"), client.cert);
+    await writeFile(join(place, "client.key"), client.key);
+    await manifestOf();
+  });
+
+  test("a host that is not insecure must have a certificate that is trusted", async () => {
+    await using dir = await tempDir();
+    await using registry = fake(ok, await makeCertificate(dir.path));
+    // The mirror is named by an address that no rule makes insecure.
+    const port = new URL(registry.url).port;
+    const options = { mirrors: [`https://[::ffff:127.0.0.1]:${port}`], certDirs: [] };
+    const hub = createRegistryClient(options).repository({ domain: "registry.invalid", path: "a/b" });
+    await expect(hub.manifest("v1")).rejects.toBeInstanceOf(Unavailable);
+    expect(registry.seen).toEqual([]);
+  });
+});
+
+test("a mirror behind a path", async () => {
+  await using mirror = fake(ok);
+  const client = createRegistryClient({ mirrors: [`${mirror.url}/proxy/hub/`] });
+  const hub = client.repository({ domain: "docker.io", path: "library/x" });
+  await hub.manifest("v1");
+  expect(mirror.seen[0]!.path).toBe("/proxy/hub/v2/library/x/manifests/v1");
+});
+
+test("a token that ends in the middle of a push is renewed, and the push goes on", async () => {
+  let valid = 0;
+  await using auth = fake(() => Response.json({ token: `t${++valid}`, expires_in: 300 }));
+  let refused = 0;
+  await using registry = fake((seen) => {
+    // With the body of the upload on its way the first token is no longer good.
+    if (seen.method === "PUT" && valid === 1) valid = 1.5;
+    if (seen.headers.get("authorization") !== `Bearer t${valid}`) {
+      refused++;
+      if (valid === 1.5) valid = 1;
+      const challenge = `Bearer realm="${auth.url}/token",service="reg"`;
+      return new Response(null, { status: 401, headers: { "www-authenticate": challenge } });
+    }
+    if (seen.method === "HEAD") return new Response(null, { status: 404 });
+    if (seen.method === "POST")
+      return new Response(null, { status: 202, headers: { location: "/v2/a/b/blobs/uploads/1" } });
+    return new Response(null, { status: seen.body.equals(blob) ? 201 : 400 });
+  });
+  expect(await repository(registry.host).pushBlob(layerOf(blob), streamOf(blob))).toBe("pushed");
+  expect([auth.seen.length, refused]).toEqual([2, 2]);
+});
+
+test("requests go through the proxy of the environment, in the clear and by CONNECT", async () => {
+  await using dir = await tempDir();
+  await using plain = fake(ok);
+  await using secure = fake(ok, await makeCertificate(dir.path));
+  const asked: string[] = [];
+  // What it is asked for it answers itself, whatever the host is called.
+  const proxy = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (head) => {
+      const [method, target] = head.toString("latin1").split(" ");
+      asked.push(`${method} ${target}`);
+      const to = Bun.connect({
+        hostname: "127.0.0.1",
+        port: Number(new URL(method === "CONNECT" ? secure.url : plain.url).port),
+        socket: {
+          open(upstream) {
+            if (method === "CONNECT") socket.write("HTTP/1.1 200 OK\r\n\r\n");
+            else upstream.write(head.toString("latin1").replace(/http:\/\/[^/]+/, ""));
+            socket.on("data", (bytes) => upstream.write(bytes));
+          },
+          data: (_, bytes) => void socket.write(bytes),
+          close: () => void socket.end(),
+        },
+      });
+      to.catch(() => socket.destroy());
+    });
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const { port } = proxy.address() as { port: number };
+  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+  const before = names.map((name) => process.env[name]);
+  process.env.HTTP_PROXY = process.env.HTTPS_PROXY = `http://127.0.0.1:${port}`;
+  process.env.NO_PROXY = "127.0.0.1";
+  try {
+    const client = createRegistryClient({ insecure: ["reg.invalid:5000", "tls.invalid:5000"] });
+    const hub = createRegistryClient({ mirrors: ["http://reg.invalid:5000"] });
+    await hub.repository({ domain: "docker.io", path: "a/b" }).manifest("v1");
+    await client.repository({ domain: "tls.invalid:5000", path: "a/b" }).manifest("v1");
+    await repository(plain.host).manifest("direct");
+  } finally {
+    for (const [index, name] of names.entries()) {
+      if (before[index] === undefined) delete process.env[name];
+      else process.env[name] = before[index];
+    }
+    proxy.close();
+  }
+  expect(asked).toEqual(["GET http://reg.invalid:5000/v2/a/b/manifests/v1", "CONNECT tls.invalid:5000"]);
+  expect(plain.seen.map(({ path }) => path)).toEqual(["/v2/a/b/manifests/v1", "/v2/a/b/manifests/direct"]);
 });

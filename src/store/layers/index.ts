@@ -5,7 +5,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
-import type { Layers } from "../types.ts";
+import type { LayerLimits, Layers } from "../types.ts";
 import type { WorkerPool } from "./pool.ts";
 import { Credits } from "./streams.ts";
 
@@ -30,6 +30,7 @@ export class WorkerLayers implements Layers {
     private readonly content: FileContentStore,
     private readonly snapshots: OverlaySnapshots,
     private readonly workers: WorkerPool,
+    private readonly limits: LayerLimits = {},
   ) {}
 
   async unpack(...[blob, expect, signal]: Parameters<Layers["unpack"]>): Promise<void> {
@@ -51,7 +52,8 @@ export class WorkerLayers implements Layers {
     try {
       const directory = this.snapshots.upperDir(key);
       const lower = this.snapshots.lowerDirs(key);
-      const { size } = await this.workers.run("unpack", { blob: path, directory, lower, diffId }, signal);
+      const task = { blob: path, directory, lower, diffId, limits: this.limits };
+      const { size } = await this.workers.run("unpack", task, signal);
       await this.snapshots.commit(chainId, key, size);
     } catch (error) {
       this.snapshots.remove(key);
@@ -80,7 +82,8 @@ export class WorkerLayers implements Layers {
   async extract(...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>): Promise<void> {
     signal?.throwIfAborted();
     const credits = new Credits();
-    const job = this.workers.start("extract", { directory, ...options }, { onCredit: () => credits.add() });
+    const task = { directory, limits: this.limits, ...options };
+    const job = this.workers.start("extract", task, { onCredit: () => credits.add() });
     signal?.addEventListener("abort", job.abort);
     const feeding = feed(tar, credits, job.input).catch((error: unknown) => {
       job.abort();

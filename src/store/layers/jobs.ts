@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { createGzip, createZstdCompress, constants as zlib } from "node:zlib";
 import type { Digest } from "../../lib/digest.ts";
-import { InvalidParameter } from "../../lib/errors.ts";
+import { explainFullDisk, InvalidParameter } from "../../lib/errors.ts";
 import { endOfArchive, formatHeader, TarReader } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
 import { decompress } from "./decompress.ts";
@@ -27,16 +27,22 @@ export const jobs: {
   extract,
   pack,
   archive,
+  digest: async ({ path }, { signal }) => {
+    const hasher = new Bun.CryptoHasher("sha256");
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal }))
+      hasher.update(chunk as Uint8Array);
+    return `sha256:${hasher.digest("hex")}`;
+  },
   measure: ({ directory }, { signal }) => measureTree(directory, signal),
 };
 
 async function unpack(
-  { blob, directory, lower, diffId }: Jobs["unpack"]["task"],
+  { blob, directory, lower, diffId, limits }: Jobs["unpack"]["task"],
   { signal }: JobContext,
 ): Promise<Jobs["unpack"]["result"]> {
   const hasher = new Bun.CryptoHasher("sha256");
   const source = createReadStream(blob, { highWaterMark: 1 << 20 });
-  const size = await writeTree(source, directory, { layer: { lower } }, signal, hasher);
+  const size = await writeTree(source, directory, { layer: { lower }, limits }, signal, hasher);
   const found: Digest = `sha256:${hasher.digest("hex")}`;
   if (found !== diffId)
     throw new InvalidParameter(`uncompressed digest is ${found}, the image's config says ${diffId}`);
@@ -60,14 +66,28 @@ async function writeTree(
 ): Promise<number | undefined> {
   using unpacker = new Unpacker(directory, options);
   const reader = new TarReader(unpacker);
-  for await (const chunk of decompress(source)) {
-    signal.throwIfAborted();
-    hasher?.update(chunk);
-    reader.push(chunk);
+  try {
+    for await (const chunk of decompress(counted(source, (bytes) => unpacker.archiveBytes(bytes)))) {
+      signal.throwIfAborted();
+      hasher?.update(chunk);
+      reader.push(chunk);
+    }
+    reader.finish();
+    unpacker.finish();
+  } catch (error) {
+    throw explainFullDisk(error, "cannot unpack");
   }
-  reader.finish();
-  unpacker.finish();
   return unpacker.size;
+}
+
+async function* counted(
+  source: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
 }
 
 async function pack(task: Jobs["pack"]["task"], { signal }: JobContext): Promise<Jobs["pack"]["result"]> {
@@ -77,7 +97,9 @@ async function pack(task: Jobs["pack"]["task"], { signal }: JobContext): Promise
   await using file = await open(task.target, "wx", 0o600);
   using top = fs.Descriptor.directory(directory);
   const plain = hashed(blocks(walker.inside(top.fd, ""), signal), tarHasher);
-  const blob = await writeHashed(compress(plain, task), file);
+  const blob = await writeHashed(compress(plain, task), file).catch((error: unknown) => {
+    throw explainFullDisk(error, "cannot pack a layer");
+  });
   return { ...blob, diffId: `sha256:${tarHasher.digest("hex")}` };
 }
 

@@ -6,7 +6,7 @@ import type { LayerLimits } from "../types.ts";
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
   unpack: {
-    task: { blob: string; directory: string; lower: string[]; diffId: Digest };
+    task: { blob: string; directory: string; lower: string[]; diffId: Digest; limits: LayerLimits };
     result: { size: number };
   };
   extract: {
@@ -31,6 +31,7 @@ export interface Jobs {
     result: { digest: Digest; diffId: Digest; size: number };
   };
   archive: { task: { root: string; path: string; as?: string }; result: undefined };
+  digest: { task: { path: string }; result: Digest };
   measure: { task: { directory: string }; result: { bytes: number; inodes: number } };
 }
 

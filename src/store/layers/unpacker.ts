@@ -3,13 +3,14 @@
  * with the directory as root, so neither names nor links in the archive nor whoever changes the tree meanwhile
  * lead out of it.
  */
-import { closeSync, fchmodSync, fchownSync, writeSync } from "node:fs";
-import { InvalidParameter, TooLarge } from "../../lib/errors.ts";
+import { closeSync, fchmodSync, fchownSync, ftruncateSync, writeSync } from "node:fs";
+import { InvalidParameter } from "../../lib/errors.ts";
 import { type ByteString, readable, type TarEntry, type TarHandler, toBytes } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
 import { Errno } from "../../linux/libc.ts";
 import type { LayerLimits } from "../types.ts";
 import { removeTree } from "./remove-tree.ts";
+import { SizeGuard } from "./size-guard.ts";
 import { isOverlayXattr, opaqueMarker, opaqueXattr, whiteoutPrefix } from "./whiteout.ts";
 
 export interface UnpackOptions {
@@ -34,16 +35,22 @@ export class Unpacker implements TarHandler, Disposable {
   #parent: { path: ByteString; fd: number } | undefined;
   /** Set last, because every file made inside changes them. */
   readonly #directoryTimes = new Map<ByteString, bigint>();
-  #file: { fd: number; entry: TarEntry } | undefined;
+  #file: { fd: number; entry: TarEntry; end: number } | undefined;
+  readonly #guard: SizeGuard;
   #bytes = 0;
-  #entries = 0;
   #replaced = false;
 
   constructor(
     directory: string,
     private readonly options: UnpackOptions,
   ) {
+    this.#guard = new SizeGuard(options.limits);
     this.#root = fs.Descriptor.directory(directory);
+  }
+
+  /** So many more bytes of the archive, as it is stored, have come. */
+  archiveBytes(bytes: number): void {
+    this.#guard.archive(bytes);
   }
 
   /** Content bytes written; undefined when entries replaced others, so that only a look at the tree tells. */
@@ -52,12 +59,8 @@ export class Unpacker implements TarHandler, Disposable {
   }
 
   entry(entry: TarEntry): void {
-    const { limits = {} } = this.options;
-    if (++this.#entries > (limits.maxEntries ?? Number.POSITIVE_INFINITY))
-      throw new TooLarge(`more than ${limits.maxEntries} entries`);
+    this.#guard.entry(entry.size);
     this.#bytes += entry.size;
-    if (this.#bytes > (limits.maxBytes ?? Number.POSITIVE_INFINITY))
-      throw new TooLarge(`more than ${limits.maxBytes} bytes`);
     try {
       this.#place(cleanPath(entry.path), entry);
     } catch (error) {
@@ -65,16 +68,21 @@ export class Unpacker implements TarHandler, Disposable {
     }
   }
 
-  data(bytes: Uint8Array): void {
+  data(bytes: Uint8Array, offset: number): void {
     if (!this.#file) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file.fd, bytes, at, bytes.length - at);
+    this.#guard.data(bytes.length);
+    for (let at = 0; at < bytes.length; )
+      at += writeSync(this.#file.fd, bytes, at, bytes.length - at, offset + at);
+    this.#file.end = offset + bytes.length;
   }
 
   end(): void {
     if (!this.#file) return;
-    const { fd, entry } = this.#file;
+    const { fd, entry, end } = this.#file;
     this.#file = undefined;
     try {
+      // A sparse file may end in a hole.
+      if (end < entry.size) ftruncateSync(fd, entry.size);
       this.#describe(fd, entry);
       fs.setMtime(fd, entry.mtime);
     } catch (error) {
@@ -126,6 +134,7 @@ export class Unpacker implements TarHandler, Disposable {
         this.#file = {
           fd: this.#create(directory, name, entry, () => fs.openAt(directory, name, createFile, 0o600)),
           entry,
+          end: 0,
         };
         break;
       case "directory":
@@ -366,6 +375,8 @@ const archiveFaults = new Set([
   "EEXIST",
   "EMLINK",
   "EXDEV",
+  // A sparse file may claim more than the file system counts to.
+  "EFBIG",
 ]);
 
 function explain(error: unknown, entry: TarEntry): unknown {
