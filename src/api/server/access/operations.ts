@@ -40,6 +40,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "GET /info": look(free),
   "GET /events": look(listed),
   "GET /system/df": look(),
+  "POST /gantry/check": all,
   "POST /auth": change(),
 
   "GET /containers/json": look(listed),
@@ -66,7 +67,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "POST /containers/{id}/wait": change(container),
   "POST /containers/{id}/attach": change(container),
   "GET /containers/{id}/attach/ws": change(container),
-  "DELETE /containers/{id}": change(container),
+  "DELETE /containers/{id*}": change(container),
   "POST /containers/prune": change(listed),
   "GET /containers/{id}/checkpoints": look(container),
   "POST /containers/{id}/checkpoints": change(),
