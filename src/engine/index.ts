@@ -15,6 +15,7 @@ import { ContainerTable } from "./containers/table.ts";
 import type { Context } from "./context.ts";
 import { EventBus } from "./events.ts";
 import { ExecService } from "./execs.ts";
+import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
@@ -79,6 +80,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     probe: (container, command, timeoutMs) => execs.probe(container, command, timeoutMs),
     autoRemove: (container) => containers.removeStopped(container, true),
   };
+  if (options.imageGc) stack.use(new ImageCollector(context, images, options.imageGc));
   const builds = stack.use(new BuildService(context, networks));
   await reconcile({ context, table, networks, volumes, lifecycle, containers });
 

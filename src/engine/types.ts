@@ -68,6 +68,15 @@ export interface EngineOptions {
   init: boolean;
   /** Rules that the build cache is held to, applied in this order; none: it only grows. */
   buildGc: BuildGcRule[];
+  /** Missing: images stay until they are removed. */
+  imageGc?: ImageGc;
+}
+
+export interface ImageGc {
+  /** Of blobs and unpacked layers together. Bytes. */
+  maxUsedSpace: number;
+  /** Images that came less long ago stay. Milliseconds. */
+  keepRecent?: number;
 }
 
 /** A policy with an age (milliseconds) for the time it looks back to. */

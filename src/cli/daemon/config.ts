@@ -10,6 +10,7 @@ import { parseSize } from "../../lib/units.ts";
 import type { Parsed } from "../command.ts";
 import { builderSchema, buildGcRules, diskSizeAt } from "./build-gc.ts";
 import type { daemonFlags } from "./flags.ts";
+import { imageGcOf, imageGcSchema } from "./image-gc.ts";
 
 type DaemonFlags = Parsed<typeof daemonFlags>;
 
@@ -40,6 +41,7 @@ const fileSchema = v.strictObject({
   ),
   dns: strings,
   "exec-root": text,
+  "gantry-gc": imageGcSchema,
   "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   "gantry-layer-max-size": size,
   group: text,
@@ -106,6 +108,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
         : flags["default-ulimit"].map(parseUlimit),
       defaultShmSize: bytesOf(file["default-shm-size"]) ?? flags["default-shm-size"],
       init: file.init ?? flags.init,
+      imageGc: imageGcOf(file["gantry-gc"]),
       buildGc: buildGcRules(file.builder, diskSizeAt(file["data-root"] ?? flags["data-root"])),
       layerLimits: {
         maxBytes: bytesOf(file["gantry-layer-max-size"]),

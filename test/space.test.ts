@@ -1,0 +1,125 @@
+/** What `system df` says is so; prune and the automatic collection take what they should, and nothing in use. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run, TestDaemon, until } from "./support/daemon.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+const mib = 1 << 20;
+let daemon: TestDaemon;
+let registry: TestRegistry;
+let scratch: string;
+beforeAll(async () => {
+  scratch = mkdtempSync(join(tmpdir(), "gt-space-"));
+  registry = await TestRegistry.start();
+  daemon = await TestDaemon.start({
+    config: { "gantry-gc": { maxUsedSpace: "60m", keepRecent: "0s" } },
+  });
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  await registry?.[Symbol.asyncDispose]();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+/** An image on busybox with a layer of `size` random bytes. */
+async function build(tag: string, size: number, more = ""): Promise<void> {
+  const context = mkdtempSync(join(scratch, "c-"));
+  writeFileSync(join(context, "f"), crypto.getRandomValues(Buffer.alloc(size)));
+  writeFileSync(join(context, "Dockerfile"), `FROM busybox\nCOPY f /f\n${more}`);
+  await daemon.ok(["build", "-q", "-t", tag, context]);
+}
+
+/** Bytes of the files below a directory, by the real du. */
+async function du(directory: string): Promise<number> {
+  const { stdout } = await run(["du", "-s", "-B1", "--apparent-size", directory]);
+  return Number(stdout.split("\t")[0]);
+}
+
+const within = (got: number, want: number) => Math.abs(got - want) / want < 0.01;
+
+interface Usage {
+  LayersSize: number;
+  Images: { RepoTags: string[]; Size: number; SharedSize: number }[];
+  Containers: { SizeRw: number }[];
+  Volumes: { Name: string; UsageData: { Size: number } }[];
+}
+
+test("df agrees with du to one percent", async () => {
+  await build("one", 8 * mib);
+  await build("two", 6 * mib);
+  const write = "dd if=/dev/zero of=/written bs=1M count=9; dd if=/dev/zero of=/data/kept bs=1M count=7";
+  await daemon.ok([
+    "run",
+    "--name",
+    "writer",
+    "-v",
+    "kept:/data",
+    "--network",
+    "none",
+    "one",
+    "sh",
+    "-c",
+    write,
+  ]);
+  const usage = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const image = (tag: string) => usage.Images.find(({ RepoTags }) => RepoTags.includes(`${tag}:latest`))!;
+  const shared = image("busybox").Size;
+  expect([image("one").SharedSize, image("two").SharedSize]).toEqual([shared, shared]);
+  expect(image("one").Size - shared).toBe(8 * mib);
+  expect(image("two").Size - shared).toBe(6 * mib);
+  expect(usage.LayersSize).toBe(shared + 14 * mib);
+  expect(within(usage.Volumes[0]!.UsageData.Size, await du(join(daemon.dataRoot, "volumes/kept")))).toBe(
+    true,
+  );
+  expect(usage.Containers[0]!.SizeRw).toBe(9 * mib);
+  // All snapshots: the images' layers and what the container has written.
+  const total = usage.LayersSize + usage.Containers[0]!.SizeRw;
+  expect(within(total, await du(join(daemon.dataRoot, "snapshots")))).toBe(true);
+  await daemon.ok(["rm", "-v", "writer"]);
+  await daemon.ok(["volume", "rm", "kept"]);
+});
+
+test("prune by label and age", async () => {
+  await build("kept", 1000, "LABEL stage=keep\n");
+  await build("gone", 1000, "LABEL stage=test\n");
+  await daemon.ok(["image", "prune", "-af", "--filter", "label=stage=test", "--filter", "until=1h"]);
+  expect(await daemon.ok(["images", "-q", "gone"])).not.toBe("");
+  await daemon.ok(["image", "prune", "-af", "--filter", "label=stage=test"]);
+  expect(await daemon.ok(["images", "-q", "gone"])).toBe("");
+  expect(await daemon.ok(["images", "-q", "kept"])).not.toBe("");
+});
+
+test("what a pull in flight needs is not collected", async () => {
+  const image = `${registry.address}/flight:1`;
+  await build(image, 4 * mib);
+  await daemon.ok(["push", image]);
+  await daemon.ok(["rmi", image]);
+  let pulling = true;
+  const collecting = (async () => {
+    let rounds = 0;
+    for (; pulling; rounds++) await daemon.request("/images/prune?filters=%7B%7D", { method: "POST" });
+    return rounds;
+  })();
+  for (let round = 0; round < 4; round++) {
+    await daemon.ok(["pull", "-q", image]);
+    await daemon.ok(["run", "--rm", "--network", "none", image, "test", "-s", "/f"]);
+    await daemon.ok(["rmi", image]);
+  }
+  pulling = false;
+  expect(await collecting).toBeGreaterThan(4);
+  expect((await daemon.gantry(["system", "check"])).code).toBe(0);
+});
+
+test("over the limit the oldest images that nobody uses go by themselves", async () => {
+  await daemon.ok(["create", "--name", "user", "busybox"]);
+  for (const tag of ["old", "older", "new"]) await build(tag, 12 * mib);
+  mkdirSync(scratch, { recursive: true });
+  await daemon.ok(["builder", "prune", "-af"]);
+  await daemon.ok(["tag", "new", "newest"]);
+  await until(async () => (await daemon.ok(["images", "-q", "old"])) === "", "the oldest goes");
+  expect(await daemon.ok(["images", "-q", "busybox"])).not.toBe("");
+  expect(await daemon.ok(["run", "--rm", "--network", "none", "newest", "test", "-s", "/f"])).toBe("");
+  await daemon.ok(["rm", "user"]);
+});
