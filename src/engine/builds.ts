@@ -112,8 +112,10 @@ export class BuildService implements Builds, AsyncDisposable {
       cgroupParent: "/gantry",
       resolveImage: async (reference, options): Promise<BaseImage> => {
         const known = options.pull ? undefined : context.store.images.byName(fullName(reference));
-        if (known && (!options.platform || options.platform.architecture === known.platform.architecture))
+        if (known && (!options.platform || options.platform.architecture === known.platform.architecture)) {
+          context.signatures.check(reference, known);
           return known;
+        }
         return pullImage(
           context,
           reference,

@@ -4,6 +4,7 @@ import type { RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { EventBus } from "./events.ts";
+import type { SignaturePolicy } from "./images/signature-policy.ts";
 import type { EngineOptions } from "./types.ts";
 
 /** What every part of the engine stands on. */
@@ -14,6 +15,7 @@ export interface Context {
   readonly network: Network;
   readonly registry: RegistryClient;
   readonly events: EventBus;
+  readonly signatures: SignaturePolicy;
 }
 
 /** How many digits of an id name its directory below exec-root: socket paths end at 107 bytes. */

@@ -17,6 +17,7 @@ import { EventBus } from "./events.ts";
 import { ExecService } from "./execs.ts";
 import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
+import { SignaturePolicy } from "./images/signature-policy.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
@@ -43,7 +44,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     userAgent: "gantry/0.1",
   });
   const events = new EventBus();
-  const context: Context = { options, store, runtime, network, registry, events };
+  const signatures = new SignaturePolicy(store, options.signatures);
+  const context: Context = { options, store, runtime, network, registry, events, signatures };
 
   const table = new ContainerTable(store.metadata);
   const records = () => table.all().map((container) => container.record);

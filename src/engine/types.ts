@@ -70,6 +70,17 @@ export interface EngineOptions {
   buildGc: BuildGcRule[];
   /** Missing: images stay until they are removed. */
   imageGc?: ImageGc;
+  signatures: SignatureRule[];
+}
+
+/** Images of these repositories must be signed with the private half of a key. */
+export interface SignatureRule {
+  /** Domain, or domain and path, of repositories: `registry.example/team`. */
+  repositories: string;
+  /** PEM of the public key. */
+  key: string;
+  /** Where the key comes from, for messages. */
+  keyFile: string;
 }
 
 export interface ImageGc {

@@ -44,6 +44,7 @@ const fileSchema = v.strictObject({
   "gantry-gc": imageGcSchema,
   "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   "gantry-layer-max-size": size,
+  "gantry-signatures": v.optional(v.record(v.string(), v.string())),
   group: text,
   hosts: strings,
   init: flag,
@@ -108,6 +109,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
         : flags["default-ulimit"].map(parseUlimit),
       defaultShmSize: bytesOf(file["default-shm-size"]) ?? flags["default-shm-size"],
       init: file.init ?? flags.init,
+      signatures: Object.entries(file["gantry-signatures"] ?? {}).map(signatureRule),
       imageGc: imageGcOf(file["gantry-gc"]),
       buildGc: buildGcRules(file.builder, diskSizeAt(file["data-root"] ?? flags["data-root"])),
       layerLimits: {
@@ -127,6 +129,17 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
 
 const bytesOf = (size: string | number | undefined) =>
   size === undefined ? undefined : parseSize(String(size));
+
+/** A repository prefix and the file of its public key. @throws InvalidParameter */
+function signatureRule([repositories, keyFile]: [string, string]): EngineOptions["signatures"][number] {
+  try {
+    return { repositories: repositories.replace(/\/+$/, ""), keyFile, key: readFileSync(keyFile, "utf8") };
+  } catch (error) {
+    throw new InvalidParameter(`could not read ${keyFile} (gantry-signatures): ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
 
 function readFile(path: string, mustExist: boolean): File {
   if (!existsSync(path)) {

@@ -42,6 +42,7 @@ export async function createContainer(
   const name = chooseName(table, request.name);
   const warnings: string[] = [];
   const image = deps.findImage(request.config.Image);
+  deps.context.signatures.check(request.config.Image, image);
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
   config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);

@@ -32,7 +32,7 @@ export interface PullOptions {
 /**
  * Pulls an image: manifest, config and layers, each unpacked as soon as it and those below it are there. What an
  * interrupted pull left is gone on with.
- * @throws NotFound, Unauthorized, Unavailable
+ * @throws NotFound, Unauthorized, Unavailable, Forbidden when it is not signed as it must be
  */
 export async function pullImage(
   context: Context,
@@ -47,6 +47,7 @@ export async function pullImage(
   onProgress({ id: wanted, status: `Pulling from ${reference.path}` });
   using lease = images.lease();
   const top = await repository.manifest(wanted, options.signal);
+  await context.signatures.verify(reference, top.descriptor.digest, repository, options.signal);
   let { descriptor, bytes } = top;
   if (isIndex(descriptor.mediaType)) {
     descriptor = selectPlatform(parseIndex(bytes), options.platform ?? hostPlatform, familiar(reference));
