@@ -2,10 +2,9 @@ import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
-import { parseSize } from "../../lib/units.ts";
 import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
-import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
+import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
@@ -13,6 +12,7 @@ import { eventAttributes } from "./create.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
+import { logSpec } from "./log-config.ts";
 import { type Networking, sharedWith } from "./networking.ts";
 import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
@@ -196,7 +196,7 @@ export class Lifecycle {
         mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize);
       const process = await runtime.start(spec, {
         stateDir,
-        log: logSpec(record),
+        log: await logSpec(record),
         stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce },
         onAttachable: async (attachable) => {
           const waiting = container.waitingAttachers.splice(0);
@@ -351,17 +351,4 @@ function begin(record: ContainerRecord): void {
 function mountSharedMemory(path: string, size: number): void {
   mkdirSync(path, { mode: 0o700 });
   mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, `mode=1777,size=${size}`);
-}
-
-function logSpec(record: ContainerRecord): LogSpec {
-  const { Config } = record.hostConfig.LogConfig;
-  if (record.logPath === "") return { driver: "none", path: "" };
-  const maxSize =
-    Config["max-size"] && Config["max-size"] !== "-1" ? parseSize(Config["max-size"]) : undefined;
-  return {
-    driver: "json-file",
-    path: record.logPath,
-    maxSize,
-    maxFiles: Config["max-file"] ? Number(Config["max-file"]) : undefined,
-  };
 }
