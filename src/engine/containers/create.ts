@@ -67,9 +67,7 @@ export async function createContainer(
     platform: image.platform,
     config,
     hostConfig,
-    mounts: mounts.map(
-      ({ copyUp: _copyUp, tmpfsOptions: _options, recursive: _recursive, ...mount }) => mount,
-    ),
+    mounts: mounts.map(({ copyUp: _copyUp, tmpfsOptions: _options, ...mount }) => mount),
     endpoints,
     sandboxId: "",
     ports: {},

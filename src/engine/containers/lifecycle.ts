@@ -13,11 +13,11 @@ import { writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { logSpec } from "./log-config.ts";
+import { MountSources } from "./mount-sources.ts";
 import { type Networking, sharedWith } from "./networking.ts";
 import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
-import { Subpaths } from "./subpaths.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
@@ -187,8 +187,8 @@ export class Lifecycle {
           record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
         links: linkHosts(record, this.table),
       });
-      using subpaths = new Subpaths(join(options.execRoot, "f"), record.mounts);
-      const spec = await containerSpec(this.context, this.table, record, sandboxPath, subpaths);
+      using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
+      const spec = await containerSpec(this.context, this.table, record, sandboxPath, sources);
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });
