@@ -49,8 +49,8 @@ export class Lifecycle {
   ) {}
 
   /** @throws NotModified when it runs already, Conflict, StartFailure */
-  start(container: Container): Promise<void> {
-    return container.mutex.run(async () => {
+  async start(container: Container): Promise<void> {
+    const failure = await container.mutex.run(async () => {
       const { status } = container.record.state;
       if (status === "paused") throw new Conflict("cannot start a paused container, try unpause instead");
       if (status === "running") throw new NotModified(`container ${container.record.id} is already running`);
@@ -60,8 +60,15 @@ export class Lifecycle {
       container.record.hasBeenManuallyStopped = false;
       container.record.restartCount = 0;
       container.restartDelay = 100;
-      await this.#launch(container);
+      return this.#launch(container).then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
     });
+    if (!failure) return;
+    // Before the failure is told: who hears of it finds nothing left.
+    if (container.record.hostConfig.AutoRemove) await this.hooks.autoRemove(container);
+    throw failure.error;
   }
 
   /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
@@ -227,7 +234,6 @@ export class Lifecycle {
       await this.release(record);
       this.table.note(container);
       container.tellExit();
-      if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
       throw error;
     }
   }
