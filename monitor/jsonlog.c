@@ -1,6 +1,6 @@
 /*
- * The json-file log, in Docker's lines: {"log":"text\n","stream":"stdout","time":"2024-01-01T00:00:00.000000000Z"}.
- * A line longer than 16 KiB becomes several records, all but the last without "\n", all with the first's time.
+ * The json-file log, in Docker's lines: {"log":"text\n","stream":"stdout","time":"2024-01-01T00:00:00.000000000Z"},
+ * with "attrs" after the stream where the daemon has left a file of that name.
  */
 #include "monitor.h"
 
@@ -8,23 +8,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { LINE = 16 * 1024, BUFFER = 64 * 1024, WORST = 6 * LINE + 128 };
+enum { BUFFER = 64 * 1024, ATTRIBUTES = 64 * 1024, WORST = 6 * LOG_LINE + ATTRIBUTES + 128 };
 
 static int fd = -1;
 static const char *log_path;
 static uint64_t size, max_size;
 static unsigned max_files;
-
-static struct {
-    uint8_t bytes[LINE];
-    size_t length;
-    bool continued; /* a part of this line is in the log already, at `since` */
-    struct timespec since;
-} lines[STREAMS];
+static bool compress;
+static pid_t gzip; /* what compresses the file before; 0: nothing does */
+static char attributes[ATTRIBUTES]; /* `"attrs":{...},` or empty */
 
 static char buffer[BUFFER + WORST];
 static size_t buffered;
@@ -36,7 +33,7 @@ static void open_file(int flags) {
 }
 
 /* A full disk loses log lines; it never stops the container. */
-static void flush(void) {
+void json_flush(void) {
     size_t done = 0;
     while (done < buffered && fd >= 0) {
         ssize_t wrote = write(fd, buffer + done, buffered - done);
@@ -47,29 +44,56 @@ static void flush(void) {
     buffered = 0;
 }
 
+/* A rotated file takes the next number, compressed or not; what had that number is gone. */
+static void shift(const char *from, const char *to) {
+    char from_gz[4096], to_gz[4096];
+    snprintf(from_gz, sizeof from_gz, "%s.gz", from);
+    snprintf(to_gz, sizeof to_gz, "%s.gz", to);
+    if (rename(from_gz, to_gz) == 0) unlink(to);
+    else if (rename(from, to) == 0) unlink(to_gz);
+}
+
+/* By the program, beside us: the log goes on meanwhile. Without it the file stays as it is. */
+static void start_gzip(char *path) {
+    gzip = fork();
+    if (gzip != 0) return;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execlp("gzip", "gzip", "-f", "--", path, (char *)NULL);
+    _exit(127);
+}
+
 static void rotate(void) {
-    char from[4096], to[4096];
-    flush();
+    char from[4000], to[4000];
+    json_flush();
     close(fd);
     if (max_files < 2) {
         open_file(O_TRUNC);
         return;
     }
+    /* It works by name: its file must keep it until it is through. */
+    if (gzip > 0) waitpid(gzip, NULL, 0);
+    gzip = 0;
     for (unsigned i = max_files - 1; i > 0; i--) {
         if (i == 1) snprintf(from, sizeof from, "%s", log_path);
         else snprintf(from, sizeof from, "%s.%u", log_path, i - 1);
         snprintf(to, sizeof to, "%s.%u", log_path, i);
-        rename(from, to);
+        shift(from, to);
     }
+    if (compress) start_gzip(to);
     open_file(0);
 }
 
-void log_open(const char *path, uint64_t rotate_at, unsigned files) {
-    if (path == NULL) return;
-    log_path = path;
-    max_size = rotate_at;
-    max_files = files;
+bool json_open(const struct options *options) {
+    log_path = options->log_path;
+    if (log_path == NULL) return false;
+    max_size = options->log_max_size;
+    max_files = options->log_max_files;
+    compress = options->log_compress;
+    if (read_file("log-attrs", attributes, sizeof attributes) < 0) attributes[0] = 0;
     open_file(0);
+    return fd >= 0;
 }
 
 static void put(const char *text, size_t length) {
@@ -123,73 +147,26 @@ static void put_escaped(const uint8_t *text, size_t length) {
     }
 }
 
-/* RFC 3339 in UTC with nine digits. gmtime_r would read time zone files into memory; days are easy. */
-static size_t format_time(char *into, size_t room, const struct timespec *when) {
-    int64_t days = when->tv_sec / 86400, second = when->tv_sec % 86400;
-    /* Howard Hinnant's days-to-civil: an era has 146097 days, a year starts in March. */
-    int64_t shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
-    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
-    int64_t day = of_year - (153 * month + 2) / 5 + 1;
-    month = month < 10 ? month + 3 : month - 9;
-    return (size_t)snprintf(into, room, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ",
-                            (int)(year + era * 400 + (month <= 2)), (int)month, (int)day, (int)(second / 3600),
-                            (int)(second / 60 % 60), (int)(second % 60), when->tv_nsec);
-}
-
-static void record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when) {
-    static const char *const tails[STREAMS] = {"\",\"stream\":\"stdout\",\"time\":\"", "\",\"stream\":\"stderr\",\"time\":\""};
+void json_record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when) {
+    static const char *const streams[STREAMS] = {"\",\"stream\":\"stdout\",", "\",\"stream\":\"stderr\","};
     char stamp[48];
     if (fd < 0) return;
     if (max_size > 0 && size >= max_size) rotate();
-    if (buffered >= BUFFER) flush();
+    if (buffered >= BUFFER) json_flush();
     size_t before = buffered;
     put("{\"log\":\"", 8);
     put_escaped(text, length);
     if (whole) put("\\n", 2);
-    put(tails[stream], strlen(tails[stream]));
+    put(streams[stream], strlen(streams[stream]));
+    put(attributes, strlen(attributes));
+    put("\"time\":\"", 8);
     put(stamp, format_time(stamp, sizeof stamp, when));
     put("\"}\n", 3);
     size += buffered - before;
 }
 
-void log_write(int stream, const uint8_t *data, size_t length) {
-    if (fd < 0) return;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    while (length > 0) {
-        size_t room = LINE - lines[stream].length;
-        const uint8_t *end = memchr(data, '\n', length <= room ? length : room);
-        size_t take = end != NULL ? (size_t)(end - data) : length < room ? length : room;
-        const struct timespec *when = lines[stream].continued ? &lines[stream].since : &now;
-        if (end != NULL && lines[stream].length == 0) {
-            record(stream, data, take, true, when); /* the common case: no copy */
-            lines[stream].continued = false;
-        } else {
-            memcpy(lines[stream].bytes + lines[stream].length, data, take);
-            lines[stream].length += take;
-            if (end != NULL || lines[stream].length == LINE) {
-                record(stream, lines[stream].bytes, lines[stream].length, end != NULL, when);
-                lines[stream].length = 0;
-                if (end == NULL && !lines[stream].continued) lines[stream].since = now;
-                lines[stream].continued = end == NULL;
-            }
-        }
-        take += end != NULL;
-        data += take;
-        length -= take;
-    }
-    flush();
-}
-
-void log_close(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    for (int stream = 0; stream < STREAMS; stream++)
-        if (lines[stream].length > 0)
-            record(stream, lines[stream].bytes, lines[stream].length, false,
-                   lines[stream].continued ? &lines[stream].since : &now);
-    flush();
+void json_close(void) {
+    json_flush();
     if (fd >= 0) close(fd);
     fd = -1;
 }

@@ -11,18 +11,29 @@
 #include <unistd.h>
 
 static int usage(void) {
-    dprintf(1, "usage: gantry-monitor monitor [--log PATH [--log-max-size BYTES] [--log-max-files N]] [--oom PATH]\n"
-               "         [--tty [--width N --height N]] [--stdin [--stdin-once]] -- RUNTIME [ARGUMENT...]\n"
+    dprintf(1, "usage: gantry-monitor monitor [--log PATH [--log-max-size BYTES] [--log-max-files N] [--log-compress]]\n"
+               "         [--log-remote ADDRESS --log-format FORMAT [--log-facility N] [--log-tag TAG] [--log-host NAME] [--log-drop]]\n"
+               "         [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]] -- RUNTIME [ARGUMENT...]\n"
                "       gantry-monitor init [--] COMMAND [ARGUMENT...]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct options *options) {
-    enum { LOG, LOG_MAX_SIZE, LOG_MAX_FILES, OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE };
+    enum {
+        LOG, LOG_MAX_SIZE, LOG_MAX_FILES, LOG_COMPRESS, LOG_REMOTE, LOG_FORMAT, LOG_FACILITY, LOG_TAG, LOG_HOST, LOG_DROP,
+        OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE,
+    };
     static const struct option known[] = {
         {"log", required_argument, NULL, LOG},
         {"log-max-size", required_argument, NULL, LOG_MAX_SIZE},
         {"log-max-files", required_argument, NULL, LOG_MAX_FILES},
+        {"log-compress", no_argument, NULL, LOG_COMPRESS},
+        {"log-remote", required_argument, NULL, LOG_REMOTE},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
+        {"log-facility", required_argument, NULL, LOG_FACILITY},
+        {"log-tag", required_argument, NULL, LOG_TAG},
+        {"log-host", required_argument, NULL, LOG_HOST},
+        {"log-drop", no_argument, NULL, LOG_DROP},
         {"oom", required_argument, NULL, OOM},
         {"tty", no_argument, NULL, TTY},
         {"width", required_argument, NULL, WIDTH},
@@ -36,6 +47,13 @@ static bool parse(int argc, char **argv, struct options *options) {
         case LOG: options->log_path = optarg; break;
         case LOG_MAX_SIZE: options->log_max_size = strtoull(optarg, NULL, 10); break;
         case LOG_MAX_FILES: options->log_max_files = (unsigned)strtoul(optarg, NULL, 10); break;
+        case LOG_COMPRESS: options->log_compress = true; break;
+        case LOG_REMOTE: options->log_remote = optarg; break;
+        case LOG_FORMAT: options->log_format = optarg; break;
+        case LOG_FACILITY: options->log_facility = (int)strtol(optarg, NULL, 10); break;
+        case LOG_TAG: options->log_tag = optarg; break;
+        case LOG_HOST: options->log_host = optarg; break;
+        case LOG_DROP: options->log_drop = true; break;
         case OOM: options->oom_path = optarg; break;
         case TTY: options->tty = true; break;
         case WIDTH: options->width = (unsigned short)strtoul(optarg, NULL, 10); break;

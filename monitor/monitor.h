@@ -23,6 +23,12 @@ struct options {
     const char *log_path; /* NULL: no log */
     uint64_t log_max_size; /* 0: never rotate */
     unsigned log_max_files;
+    bool log_compress;
+    const char *log_remote; /* `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`; NULL: nobody is told */
+    const char *log_format; /* journal, unix, rfc3164, rfc5424, rfc5424micro */
+    int log_facility;
+    const char *log_tag, *log_host;
+    bool log_drop; /* a slow receiver loses lines, instead of slowing the process */
     const char *oom_path; /* memory.events (v2) or memory.oom_control (v1); NULL: don't look */
     bool tty, open_stdin, stdin_once;
     unsigned short width, height; /* first size of the terminal; 0: the kernel's */
@@ -39,11 +45,26 @@ bool oom_killed(const char *path);
 /* Field 22 of /proc/<pid>/stat: with the pid it names a process for ever. 0 when it's gone. */
 unsigned long long start_ticks(pid_t pid);
 
-/* jsonlog.c */
-void log_open(const char *path, uint64_t max_size, unsigned max_files);
+/* log.c */
+enum { LOG_LINE = 16 * 1024 };
+struct timespec;
+void log_open(const struct options *options);
 void log_write(int stream, const uint8_t *data, size_t length);
 /* Writes what is left of unfinished lines and closes. */
 void log_close(void);
+
+/* RFC 3339 in UTC with nine digits. */
+size_t format_time(char *into, size_t room, const struct timespec *when);
+
+/* The two kinds of log. `open` says whether it is wanted; `whole`: the text ends its line. */
+/* jsonlog.c */
+bool json_open(const struct options *options);
+void json_record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when);
+void json_flush(void);
+void json_close(void);
+/* remote.c */
+bool remote_open(const struct options *options);
+void remote_record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when);
 
 /* start.c */
 struct stdio {

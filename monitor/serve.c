@@ -187,7 +187,7 @@ int serve(const struct options *given) {
     signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     listener = listen_here();
     if (listener < 0 || signals < 0) return 1;
-    log_open(options->log_path, options->log_max_size, options->log_max_files);
+    log_open(options);
     /* Closing stdout tells the daemon that it can connect. */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; fd++) dup2(null, fd);

@@ -1,6 +1,7 @@
 /** Options of `run` that reach over one container: shared memory, links, devices, limits, and what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Result, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
@@ -262,4 +263,47 @@ test("an unhealthy container is restarted when that is asked for", async () => {
     (await daemon.ok(["inspect", "-f", "{{.State.Health.Status}}", "ill"])) === "healthy";
   await until(healthy, "its health");
   await daemon.ok(["rm", "-f", "-v", "ill"]);
+});
+
+test("a read-only mount is read-only in all that is mounted below it, unless asked otherwise", async () => {
+  const source = join(daemon.root, "tree");
+  mkdirSync(join(source, "inner"), { recursive: true });
+  expect(Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(source, "inner")]).exitCode).toBe(0);
+  try {
+    writeFileSync(join(source, "inner", "there"), "");
+    const script = "touch /m/x 2>/dev/null; touch /m/inner/x 2>/dev/null; ls /m /m/inner; rm -f /m/inner/x";
+    const seen = (...mount: string[]) =>
+      daemon.docker(["run", "--rm", ...mount, "busybox", "sh", "-c", script]).then(({ stdout }) => stdout);
+    const bind = `type=bind,src=${source},dst=/m,readonly`;
+    const sealed = "/m:\ninner\n\n/m/inner:\nthere\n";
+    expect(await seen("-v", `${source}:/m:ro`)).toBe(sealed);
+    expect(await seen("--mount", bind)).toBe(sealed);
+    expect(await seen("--mount", `${bind},bind-propagation=rprivate,bind-recursive=readonly`)).toBe(sealed);
+    expect(await seen("--mount", `${bind},bind-recursive=writable`)).toBe(
+      "/m:\ninner\n\n/m/inner:\nthere\nx\n",
+    );
+    expect(await seen("--mount", `${bind},bind-recursive=disabled`)).toBe("/m:\ninner\n\n/m/inner:\n");
+  } finally {
+    Bun.spawnSync(["umount", join(source, "inner")]);
+  }
+});
+
+test("a tmpfs takes options of its own, and nothing smuggled in", async () => {
+  const create = (options: string[][]) =>
+    daemon.request("/containers/create", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        Image: "busybox",
+        Cmd: ["grep", " /t ", "/proc/mounts"],
+        HostConfig: { Mounts: [{ Type: "tmpfs", Target: "/t", TmpfsOptions: { Options: options } }] },
+      }),
+    });
+  const { Id } = (await (await create([["exec"], ["nr_inodes", "77"]])).json()) as { Id: string };
+  const shown = await daemon.ok(["start", "-a", Id]);
+  expect(shown).toContain("nr_inodes=77");
+  expect(shown).not.toContain("noexec");
+  await daemon.ok(["rm", Id]);
+  for (const wrong of [[["size", "1m,uid=5"]], [["a b"]], [[]], [["a", "b", "c"]]])
+    expect((await create(wrong)).status).toBe(400);
 });

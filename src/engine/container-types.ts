@@ -59,6 +59,8 @@ export interface MountPoint {
   mode: string;
   rw: boolean;
   propagation: string;
+  /** How far it reaches into what is mounted below its source; undefined: all the way, read-only there too. */
+  recursion?: "none" | "writable";
 }
 
 /** One network attachment: what was asked and what was given (empty while not running). */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import { cdiDevices, cdiDirectories } from "../runtime/index.ts";
-import { logDrivers } from "./containers/host-config.ts";
+import { logDrivers } from "./containers/log-config.ts";
 import type { Context } from "./context.ts";
 import type { SystemInfo } from "./types.ts";
 

@@ -1,5 +1,5 @@
 /** mount(2) and umount2(2). */
-import { constants } from "node:os";
+import { constants, release } from "node:os";
 import { check, cstring, Errno, errno, libc } from "./libc.ts";
 
 const symbols = libc({
@@ -25,6 +25,14 @@ export const MS_RELATIME = 0x20_0000;
 export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
+
+/** mount_setattr(2) came with Linux 5.12; by it OCI runtimes make a whole tree of mounts read-only. */
+export const canMountReadOnlyRecursively = isAtLeast(release(), 5, 12);
+
+function isAtLeast(kernel: string, major: number, minor: number): boolean {
+  const [ownMajor = 0, ownMinor = 0] = kernel.split(/[.-]/, 2).map(Number);
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
+}
 
 /** Bytes that the kernel takes as `data`, the closing NUL included: one page. */
 export const mountDataLimit = 4096;

@@ -1,10 +1,10 @@
 /** The daemon's side of a monitor: starting one, talking to it, finding it again. Protocol: monitor/README.md. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
-import { Cancelled, Internal } from "../lib/errors.ts";
+import { Cancelled, Internal, InvalidParameter } from "../lib/errors.ts";
 import { type ProcessIdentity, signalProcess } from "../linux/process.ts";
 import { attachTo } from "./attach.ts";
-import type { ExitRecord, MonitoredProcess, StartOptions } from "./types.ts";
+import type { ExitRecord, MonitoredProcess, RemoteLog, StartOptions } from "./types.ts";
 
 const SIGKILL = 9;
 
@@ -33,6 +33,7 @@ export class RuntimeRefusal extends Error {
 export async function startMonitored(command: MonitorCommand, options: StartOptions): Promise<Monitored> {
   options.signal?.throwIfAborted();
   const { stateDir } = options;
+  writeLogFiles(stateDir, options.log);
   const child = Bun.spawn(
     [command.binary, "monitor", ...monitorArguments(command, options), "--", ...command.runtime],
     {
@@ -92,6 +93,8 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
   if (log?.driver === "json-file") args.push("--log", log.path);
   if (log?.maxSize)
     args.push("--log-max-size", String(log.maxSize), "--log-max-files", String(log.maxFiles ?? 1));
+  if (log?.compress) args.push("--log-compress");
+  if (log?.remote) args.push(...remoteArguments(log.remote));
   if (command.oomPath) args.push("--oom", command.oomPath);
   if (command.terminal) args.push("--tty");
   if (command.consoleSize)
@@ -99,6 +102,42 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
   if (stdio.openStdin) args.push("--stdin");
   if (stdio.stdinOnce) args.push("--stdin-once");
   return args;
+}
+
+function remoteArguments({ address, format, facility, tag, host, drop }: RemoteLog): string[] {
+  const args = ["--log-remote", address, "--log-format", format];
+  if (facility !== undefined) args.push("--log-facility", String(facility));
+  if (tag !== undefined) args.push("--log-tag", tag);
+  if (host !== undefined) args.push("--log-host", host);
+  if (drop) args.push("--log-drop");
+  return args;
+}
+
+/** What the monitor's files may hold (monitor/jsonlog.c, remote.c). */
+const longestAttributes = 60_000;
+
+/** By files, not arguments: labels and variables may hold what the list of processes should not show. */
+function writeLogFiles(stateDir: string, log: StartOptions["log"]): void {
+  const write = (name: string, content: string | Buffer) => {
+    if (Buffer.byteLength(content) > longestAttributes)
+      throw new InvalidParameter("the labels and variables of the log's options are too long");
+    writeFileSync(`${stateDir}/${name}`, content, { mode: 0o600 });
+  };
+  if (Object.keys(log?.attributes ?? {}).length > 0)
+    write("log-attrs", `"attrs":${JSON.stringify(log!.attributes)},`);
+  if (log?.remote?.fields) write("log-fields", journalFields(log.remote.fields));
+}
+
+/** The journal's form for values of any bytes: name, newline, length as 64 bits, value, newline. */
+function journalFields(fields: Record<string, string>): Buffer {
+  return Buffer.concat(
+    Object.entries(fields).map(([name, value]) => {
+      const bytes = Buffer.from(value);
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(bytes.length));
+      return Buffer.concat([Buffer.from(`${name}\n`), length, bytes, Buffer.from("\n")]);
+    }),
+  );
 }
 
 interface Started extends ProcessIdentity {

@@ -129,6 +129,27 @@ export interface LogSpec {
   /** Rotates at this many bytes, keeping `maxFiles` files. */
   maxSize?: number;
   maxFiles?: number;
+  /** Files that are full are compressed. */
+  compress?: boolean;
+  /** What each line tells of the container. */
+  attributes?: Record<string, string>;
+  /** Who gets the lines besides. */
+  remote?: RemoteLog;
+}
+
+/** A receiver of lines: the journal by its own protocol, or a syslog. */
+export interface RemoteLog {
+  /** `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`. */
+  address: string;
+  format: "journal" | "unix" | "rfc3164" | "rfc5424" | "rfc5424micro";
+  /** Of syslog: the facility's number, and the names of program and machine. */
+  facility?: number;
+  tag?: string;
+  host?: string;
+  /** Of the journal: what goes with each line. */
+  fields?: Record<string, string>;
+  /** A slow receiver loses lines, instead of slowing the process. */
+  drop: boolean;
 }
 
 export interface ExitRecord {

@@ -73,6 +73,8 @@ const mount = v.object({
       Propagation: maybeText,
       NonRecursive: field(v.boolean(), undefined),
       CreateMountpoint: field(v.boolean(), undefined),
+      ReadOnlyNonRecursive: field(v.boolean(), undefined),
+      ReadOnlyForceRecursive: field(v.boolean(), undefined),
     }),
     undefined,
   ),
@@ -85,7 +87,14 @@ const mount = v.object({
     }),
     undefined,
   ),
-  TmpfsOptions: field(v.object({ SizeBytes: maybeInteger, Mode: maybeInteger }), undefined),
+  TmpfsOptions: field(
+    v.object({
+      SizeBytes: maybeInteger,
+      Mode: maybeInteger,
+      Options: field(v.array(v.pipe(strings, v.minLength(1), v.maxLength(2))), undefined),
+    }),
+    undefined,
+  ),
 });
 
 const restartPolicy = v.object({

@@ -1,7 +1,7 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
 
 import type { ContainerRecord, StopOptions } from "../../engine/types.ts";
-import { InvalidParameter } from "../../lib/errors.ts";
+import { InvalidParameter, NotFound, NotImplemented } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
 import { ending } from "./encode-ending.ts";
@@ -64,6 +64,9 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/start",
     async handle(x) {
+      // To start afresh would not be what was asked.
+      if (x.text("checkpoint") !== "")
+        throw new NotImplemented("checkpoints are not supported by Gantry yet");
       await x.engine.containers.start(x.params.id!);
       x.empty(204);
     },
@@ -154,16 +157,17 @@ export const containerRoutes: Route[] = [
     },
   },
   {
-    // A link's name has a slash.
     method: "DELETE",
-    path: "/containers/{id*}",
+    path: "/containers/{id}",
+    handle: (x) => remove(x, x.params.id!),
+  },
+  {
+    // A link has the name of its container before its own.
+    method: "DELETE",
+    path: "/containers/{id}/{alias}",
     async handle(x) {
-      await x.engine.containers.remove(x.params.id!, {
-        force: x.flag("force"),
-        volumes: x.flag("v"),
-        link: x.flag("link"),
-      });
-      x.empty(204);
+      if (!x.flag("link")) throw new NotFound("page not found");
+      await remove(x, `${x.params.id}/${x.params.alias}`);
     },
   },
   {
@@ -228,6 +232,15 @@ export const containerRoutes: Route[] = [
 ];
 
 type Exchange = Parameters<Route["handle"]>[0];
+
+async function remove(x: Exchange, target: string): Promise<void> {
+  await x.engine.containers.remove(target, {
+    force: x.flag("force"),
+    volumes: x.flag("v"),
+    link: x.flag("link"),
+  });
+  x.empty(204);
+}
 
 function stopOptions(x: Exchange): StopOptions {
   // The parameter `signal` came with 1.42.

@@ -182,7 +182,8 @@ export function inspection(
     ResolvConfPath: record.resolvConfPath,
     HostnamePath: record.hostnamePath,
     HostsPath: record.hostsPath,
-    LogPath: record.logPath,
+    // As Docker: the files of other drivers are nobody's business.
+    LogPath: record.hostConfig.LogConfig.Type === "json-file" ? record.logPath : "",
     Name: `/${record.name}`,
     RestartCount: record.restartCount,
     Driver: "overlay2",

@@ -29,7 +29,12 @@ const absent: [what: string, ...endpoints: string[]][] = [
   ["attestations of images", "GET /images/{name*}/attestations"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],
-  ["checkpoints", "GET /containers/{id}/checkpoints", "POST /containers/{id}/checkpoints"],
+  [
+    "checkpoints",
+    "GET /containers/{id}/checkpoints",
+    "POST /containers/{id}/checkpoints",
+    "DELETE /containers/{id}/checkpoints/{checkpoint}",
+  ],
   [
     "plugins",
     "GET /plugins",

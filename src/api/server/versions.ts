@@ -88,7 +88,15 @@ const bodies = {
     ...from(41, "HostConfig.CgroupnsMode"),
     ...from(42, "HostConfig.ConsoleSize", "HostConfig.Mounts.*.BindOptions.CreateMountpoint"),
     ...from(43, "HostConfig.Annotations"),
-    ...from(44, "Healthcheck.StartInterval", "NetworkingConfig.EndpointsConfig.*.MacAddress"),
+    ...from(
+      44,
+      "Healthcheck.StartInterval",
+      ...["ReadOnlyNonRecursive", "ReadOnlyForceRecursive"].map(
+        (name) => `HostConfig.Mounts.*.BindOptions.${name}`,
+      ),
+    ),
+    ...from(46, "HostConfig.Mounts.*.TmpfsOptions.Options"),
+    ...from(44, "NetworkingConfig.EndpointsConfig.*.MacAddress"),
     ...from(45, "HostConfig.Mounts.*.VolumeOptions.Subpath"),
     ...from(48, "NetworkingConfig.EndpointsConfig.*.GwPriority"),
   ],

@@ -12,6 +12,7 @@ import type { Volumes } from "../volumes.ts";
 import { checkHostConfig } from "./host-config.ts";
 import { initLayer, initLayerKey } from "./init-layer.ts";
 import { checkLinks } from "./links.ts";
+import { keepsLog } from "./log-config.ts";
 import { mergeImageConfig } from "./merge.ts";
 import { type PlannedMount, planMounts } from "./mounts.ts";
 import { newEndpoint, sharedWith } from "./networking.ts";
@@ -67,19 +68,14 @@ export async function createContainer(
     platform: image.platform,
     config,
     hostConfig,
-    mounts: mounts.map(
-      ({ copyUp: _copyUp, tmpfsOptions: _options, recursive: _recursive, ...mount }) => mount,
-    ),
+    mounts: mounts.map(({ copyUp: _copyUp, tmpfsOptions: _options, ...mount }) => mount),
     endpoints,
     sandboxId: "",
     ports: {},
     restartCount: 0,
     hasBeenManuallyStopped: false,
     execIds: [],
-    logPath:
-      hostConfig.LogConfig.Type === "json-file" || hostConfig.LogConfig.Type === "local"
-        ? join(data, `${id}-json.log`)
-        : "",
+    logPath: keepsLog(hostConfig.LogConfig) ? join(data, `${id}-json.log`) : "",
     resolvConfPath: join(data, "resolv.conf"),
     hostnamePath: join(data, "hostname"),
     hostsPath: join(data, "hosts"),

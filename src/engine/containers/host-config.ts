@@ -4,10 +4,10 @@ import { containerCapabilities } from "../../runtime/index.ts";
 import type { HostConfig, RestartPolicy } from "../config.ts";
 import type { Context } from "../context.ts";
 import { checkLimits } from "./limits.ts";
+import { checkLogConfig } from "./log-config.ts";
 import { parsePort } from "./networking.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
-export const logDrivers = ["json-file", "local", "none"];
 
 /** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
 function checkDeviceRequests(host: HostConfig): void {
@@ -79,10 +79,7 @@ function logConfig({ LogConfig }: HostConfig, { options }: Context): HostConfig[
     LogConfig.Type === ""
       ? { Type: options.logDriver, Config: { ...options.logOptions, ...LogConfig.Config } }
       : LogConfig;
-  if (!logDrivers.includes(given.Type))
-    throw new InvalidParameter(
-      `logger: no log driver named '${given.Type}' is registered (Gantry has json-file, local and none)`,
-    );
+  checkLogConfig(given);
   return given;
 }
 

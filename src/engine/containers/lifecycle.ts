@@ -2,10 +2,9 @@ import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
-import { parseSize } from "../../lib/units.ts";
 import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
-import type { ExitRecord, LogSpec, MonitoredProcess } from "../../runtime/types.ts";
+import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
@@ -13,11 +12,12 @@ import { eventAttributes } from "./create.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
+import { logSpec } from "./log-config.ts";
+import { MountSources } from "./mount-sources.ts";
 import { type Networking, sharedWith } from "./networking.ts";
 import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
-import { Subpaths } from "./subpaths.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
@@ -49,8 +49,8 @@ export class Lifecycle {
   ) {}
 
   /** @throws NotModified when it runs already, Conflict, StartFailure */
-  start(container: Container): Promise<void> {
-    return container.mutex.run(async () => {
+  async start(container: Container): Promise<void> {
+    const failure = await container.mutex.run(async () => {
       const { status } = container.record.state;
       if (status === "paused") throw new Conflict("cannot start a paused container, try unpause instead");
       if (status === "running") throw new NotModified(`container ${container.record.id} is already running`);
@@ -60,8 +60,15 @@ export class Lifecycle {
       container.record.hasBeenManuallyStopped = false;
       container.record.restartCount = 0;
       container.restartDelay = 100;
-      await this.#launch(container);
+      return this.#launch(container).then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
     });
+    if (!failure) return;
+    // Before the failure is told: who hears of it finds nothing left.
+    if (container.record.hostConfig.AutoRemove) await this.hooks.autoRemove(container);
+    throw failure.error;
   }
 
   /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
@@ -187,8 +194,8 @@ export class Lifecycle {
           record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
         links: linkHosts(record, this.table),
       });
-      using subpaths = new Subpaths(join(options.execRoot, "f"), record.mounts);
-      const spec = await containerSpec(this.context, this.table, record, sandboxPath, subpaths);
+      using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
+      const spec = await containerSpec(this.context, this.table, record, sandboxPath, sources);
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });
@@ -196,7 +203,7 @@ export class Lifecycle {
         mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize);
       const process = await runtime.start(spec, {
         stateDir,
-        log: logSpec(record),
+        log: await logSpec(record),
         stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce },
         onAttachable: async (attachable) => {
           const waiting = container.waitingAttachers.splice(0);
@@ -227,7 +234,6 @@ export class Lifecycle {
       await this.release(record);
       this.table.note(container);
       container.tellExit();
-      if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
       throw error;
     }
   }
@@ -351,17 +357,4 @@ function begin(record: ContainerRecord): void {
 function mountSharedMemory(path: string, size: number): void {
   mkdirSync(path, { mode: 0o700 });
   mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, `mode=1777,size=${size}`);
-}
-
-function logSpec(record: ContainerRecord): LogSpec {
-  const { Config } = record.hostConfig.LogConfig;
-  if (record.logPath === "") return { driver: "none", path: "" };
-  const maxSize =
-    Config["max-size"] && Config["max-size"] !== "-1" ? parseSize(Config["max-size"]) : undefined;
-  return {
-    driver: "json-file",
-    path: record.logPath,
-    maxSize,
-    maxFiles: Config["max-file"] ? Number(Config["max-file"]) : undefined,
-  };
 }

@@ -1,5 +1,7 @@
-import { createReadStream, existsSync, statSync, watch } from "node:fs";
+import { createReadStream, existsSync, openSync, statSync, watch } from "node:fs";
 import { open } from "node:fs/promises";
+import { pipeline, type Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { InvalidParameter } from "../../lib/errors.ts";
 import type { LogEntry, LogQuery } from "../types.ts";
 import { isRunning } from "./state.ts";
@@ -71,12 +73,10 @@ class LogReader {
 
   async *existing(): AsyncGenerator<LogEntry> {
     let oldest = 0;
-    while (existsSync(`${this.path}.${oldest + 1}`)) oldest++;
-    for (let number = oldest; number > 0; number--) {
-      const buffer = new LineBuffer();
-      for await (const chunk of createReadStream(`${this.path}.${number}`))
-        yield* buffer.push(chunk as Buffer);
-    }
+    const has = (number: number) =>
+      existsSync(`${this.path}.${number}`) || existsSync(`${this.path}.${number}.gz`);
+    while (has(oldest + 1)) oldest++;
+    for (let number = oldest; number > 0; number--) yield* this.#readRotated(number, 0);
     yield* this.fresh();
   }
 
@@ -87,12 +87,24 @@ class LogReader {
       if (!stat) return;
       if (this.#inode !== undefined && stat.ino !== this.#inode) {
         // Rotated: what is left of the old file is now `.1`.
-        yield* this.#read(`${this.path}.1`);
+        yield* this.#readRotated(1, this.#offset);
         this.#offset = 0;
       }
       this.#inode = stat.ino;
       yield* this.#read(this.path);
       if (statSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode) return;
+    }
+  }
+
+  /** A file that grows no more, from a byte on. */
+  async *#readRotated(number: number, from: number): AsyncGenerator<LogEntry> {
+    const source = rotated(this.path, number);
+    if (!source) return;
+    const buffer = new LineBuffer();
+    let skip = from;
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      if (skip < chunk.length) yield* buffer.push(chunk.subarray(skip));
+      skip = Math.max(0, skip - chunk.length);
     }
   }
 
@@ -110,6 +122,28 @@ class LogReader {
         yield entry;
       }
     }
+  }
+}
+
+/** Opens the file before the present one by so many rotations, compressed or not; undefined: there is none. */
+function rotated(path: string, number: number): Readable | undefined {
+  const plain = openIfThere(`${path}.${number}`);
+  if (plain) return plain;
+  const compressed = openIfThere(`${path}.${number}.gz`);
+  if (!compressed) return undefined;
+  const text = createGunzip();
+  // An error reaches the reader through the stream that it reads.
+  pipeline(compressed, text, () => {});
+  return text;
+}
+
+/** At once: a file that is being compressed goes away when that is done. */
+function openIfThere(path: string): Readable | undefined {
+  try {
+    return createReadStream(path, { fd: openSync(path, "r") });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

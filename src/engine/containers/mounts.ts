@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { isAbsolute, normalize } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
 import type { ContainerConfig, HostConfig, MountConfig } from "../config.ts";
 import type { EngineVolumes, MountPoint } from "../types.ts";
 
@@ -24,7 +25,6 @@ export interface PlannedMount extends MountPoint {
   /** Fill an empty volume from the image's directory. */
   copyUp: boolean;
   tmpfsOptions?: string;
-  recursive: boolean;
 }
 
 interface Sources {
@@ -49,7 +49,7 @@ export async function planMounts(
     const [container, mode = ""] = spec.split(":");
     for (const mount of sources.mountsOf(container!)) {
       const rw = mode === "ro" ? false : mount.rw;
-      add({ ...mount, rw, copyUp: false, recursive: true });
+      add({ ...mount, rw, copyUp: false });
     }
   }
   const own = new Set<string>();
@@ -103,7 +103,6 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
       rw,
       propagation: "",
       copyUp: !words.includes("nocopy"),
-      recursive: true,
     };
   }
   // `-v` creates a missing host directory, as Docker always has; `--mount` refuses it.
@@ -116,7 +115,7 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
     rw,
     propagation: words.find((word) => propagations.includes(word)) ?? "rprivate",
     copyUp: false,
-    recursive: !words.includes("bind"),
+    ...(words.includes("bind") && { recursion: "none" as const }),
   };
 }
 
@@ -127,6 +126,7 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
     const words = rw ? [] : ["ro"];
     if (mount.TmpfsOptions?.SizeBytes) words.push(`size=${mount.TmpfsOptions.SizeBytes}`);
     if (mount.TmpfsOptions?.Mode) words.push(`mode=${mount.TmpfsOptions.Mode.toString(8)}`);
+    for (const [name = "", value] of mount.TmpfsOptions?.Options ?? []) words.push(tmpfsOption(name, value));
     return tmpfs(destination, words.join(","));
   }
   if (mount.Type === "volume") {
@@ -154,7 +154,6 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
       propagation: "",
       subpath,
       copyUp: !mount.VolumeOptions?.NoCopy && subpath === undefined,
-      recursive: true,
     };
   }
   const source = mount.Source ?? "";
@@ -181,8 +180,24 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
     rw,
     propagation,
     copyUp: false,
-    recursive: !mount.BindOptions?.NonRecursive,
+    recursion: recursionOf(mount),
   };
+}
+
+/** @throws InvalidParameter for wishes that contradict each other, or the kernel */
+function recursionOf({ ReadOnly, BindOptions = {} }: MountConfig): MountPoint["recursion"] {
+  const { NonRecursive, ReadOnlyNonRecursive, ReadOnlyForceRecursive } = BindOptions;
+  const refuse = (why: string): never => {
+    throw new InvalidParameter(`invalid mount config for type "bind": ${why}`);
+  };
+  if ((ReadOnlyNonRecursive || ReadOnlyForceRecursive) && !ReadOnly)
+    refuse("ReadOnlyNonRecursive and ReadOnlyForceRecursive are for read-only mounts");
+  if (ReadOnlyForceRecursive && (NonRecursive || ReadOnlyNonRecursive))
+    refuse("ReadOnlyForceRecursive conflicts with the other options of recursion");
+  if (ReadOnlyForceRecursive && !canMountReadOnlyRecursively)
+    refuse("recursively read-only mounts want Linux 5.12");
+  if (NonRecursive) return "none";
+  return ReadOnlyNonRecursive ? "writable" : undefined;
 }
 
 async function anonymousVolume(destination: string, volumes: EngineVolumes): Promise<PlannedMount> {
@@ -201,8 +216,15 @@ async function anonymousVolume(destination: string, volumes: EngineVolumes): Pro
     rw: true,
     propagation: "",
     copyUp: true,
-    recursive: true,
   };
+}
+
+/** @throws InvalidParameter for what could end the option and begin another */
+function tmpfsOption(name: string, value: string | undefined): string {
+  const word = value === undefined ? name : `${name}=${value}`;
+  if (!/^[\w.]+(=[\w.:%/-]*)?$/.test(word))
+    throw new InvalidParameter(`invalid mount config for type "tmpfs": invalid option: ${word}`);
+  return word;
 }
 
 function tmpfs(destination: string, options: string): PlannedMount {
@@ -215,6 +237,5 @@ function tmpfs(destination: string, options: string): PlannedMount {
     propagation: "",
     copyUp: false,
     tmpfsOptions: options,
-    recursive: false,
   };
 }

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
@@ -7,7 +8,7 @@ import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
 import { resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
-import type { Subpaths } from "./subpaths.ts";
+import type { MountSources } from "./mount-sources.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -21,7 +22,7 @@ export async function containerSpec(
   table: ContainerTable,
   record: ContainerRecord,
   sandboxPath: string | undefined,
-  subpaths: Subpaths,
+  sources: MountSources,
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
@@ -52,7 +53,7 @@ export async function containerSpec(
       rlimits: rlimits(context, host),
       oomScoreAdj: host.OomScoreAdj || undefined,
     },
-    mounts: [...mountSpecs(record, subpaths), ...sharedMemory(context, table, record)],
+    mounts: [...mountSpecs(record, sources), ...sharedMemory(context, table, record)],
     shmSize: host.IpcMode === "none" ? 0 : host.ShmSize || context.options.defaultShmSize,
     namespaces: namespaces(table, record, sandboxPath),
     devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
@@ -147,7 +148,7 @@ export function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimit
 }
 
 /** Binds, volumes and tmpfs of the record, and the three files that Docker puts into /etc. */
-function mountSpecs(record: ContainerRecord, subpaths: Subpaths): MountSpec[] {
+function mountSpecs(record: ContainerRecord, sources: MountSources): MountSpec[] {
   const specs: MountSpec[] = [];
   const etcAccess = record.hostConfig.ReadonlyRootfs ? "ro" : "rw";
   for (const [destination, source] of [
@@ -168,12 +169,17 @@ function mountSpecs(record: ContainerRecord, subpaths: Subpaths): MountSpec[] {
         options: ["nosuid", "nodev", ...(extra.includes("exec") ? [] : ["noexec"]), ...extra],
       });
     } else {
-      const recursive = !mount.mode.split(",").includes("bind");
+      // As Docker since 25: read-only is all that the container sees there.
+      const readOnly = mount.recursion === undefined && canMountReadOnlyRecursively ? "rro" : "ro";
       specs.push({
         destination: mount.destination,
         type: "bind",
-        source: subpaths.sourceOf(mount),
-        options: [recursive ? "rbind" : "bind", mount.propagation || "rprivate", mount.rw ? "rw" : "ro"],
+        source: sources.sourceOf(mount),
+        options: [
+          mount.recursion === "none" ? "bind" : "rbind",
+          mount.propagation || "rprivate",
+          mount.rw ? "rw" : readOnly,
+        ],
       });
     }
   }

@@ -1,4 +1,4 @@
-/** Parts of volumes as sources of mounts. */
+/** What the runtime mounts where a path alone does not say it. */
 import { mkdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
@@ -7,11 +7,12 @@ import { mount as bind, MNT_DETACH, MS_BIND, MS_REC, umount } from "../../linux/
 import type { MountPoint } from "../types.ts";
 
 /**
- * Gives the parts of volumes that a container mounts a path of their own while it starts. Whoever writes to the
+ * Gives parts of volumes, and directories without what is mounted in them, a path of their own while a container
+ * starts. Crun binds recursively whatever it is told; from such a path there is nothing to recurse into. Whoever writes to the
  * volume could turn a part into a link to elsewhere at any moment: what was opened below the volume's root and
  * mounted by its descriptor can't be led away.
  */
-export class Subpaths implements Disposable {
+export class MountSources implements Disposable {
   #places = new Map<string, { path: string; directory: boolean }>();
 
   /**
@@ -23,7 +24,10 @@ export class Subpaths implements Disposable {
     mounts: readonly MountPoint[],
   ) {
     try {
-      for (const mount of mounts) if (mount.subpath !== undefined) this.#open(mount, mount.subpath);
+      for (const mount of mounts) {
+        if (mount.subpath !== undefined) this.#openPart(mount, mount.subpath);
+        else if (mount.recursion === "none") this.#place(mount, mount.source, MS_BIND);
+      }
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -45,15 +49,18 @@ export class Subpaths implements Disposable {
     this.#places.clear();
   }
 
-  #open(mount: MountPoint, subpath: string): void {
+  #openPart(mount: MountPoint, subpath: string): void {
     using root = Descriptor.directory(mount.source);
     using part = this.#part(root, mount, subpath);
-    const opened = `/proc/self/fd/${part.fd}`;
-    const directory = statSync(opened).isDirectory();
+    this.#place(mount, `/proc/self/fd/${part.fd}`, MS_BIND | MS_REC);
+  }
+
+  #place(mount: MountPoint, source: string, flags: number): void {
+    const directory = statSync(source).isDirectory();
     const path = join(this.scratch, crypto.randomUUID());
     if (directory) mkdirSync(path, { mode: 0o700 });
     else writeFileSync(path, "", { mode: 0o600 });
-    bind(opened, path, "", MS_BIND | MS_REC, "");
+    bind(source, path, "", flags, "");
     this.#places.set(mount.destination, { path, directory });
   }
 
