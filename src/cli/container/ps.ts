@@ -69,6 +69,7 @@ export const containerHeaders = {
   Mounts: "MOUNTS",
   LocalVolumes: "LOCAL VOLUMES",
   Networks: "NETWORKS",
+  Platform: "PLATFORM",
 };
 
 /** A row of `ps`; a field is made when it's shown, which most aren't. */
@@ -117,6 +118,8 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
     get Networks() {
       return Object.keys(container.NetworkSettings?.Networks ?? {}).join(",");
     },
+    // Of images for several platforms, which a store of containerd's has.
+    Platform: null,
     Label: (name) => labels[String(name)] ?? "",
   };
 }
