@@ -72,7 +72,7 @@ const looking = [
   "ps -a --format json",
   "ps -a --format '{{.ID}} {{.Names}} {{.Ports}} {{.Labels}} {{.Mounts}} {{.Networks}} {{.LocalVolumes}}'",
   "ps -a --format 'table {{.Names}}\\t{{.State}}\\t{{.Label `a`}}\\t{{.RunningFor}}'",
-  "ps -a --format '{{upper .Names}} {{.Image | printf `%-10s|`}} {{json .Labels}}'",
+  "ps -a --format '{{upper .Names}} {{.Image | printf `%-10s|`}} {{json .Labels}} {{.Platform}}'",
   "ps -a --filter status=exited --format {{.Names}}",
   "ps -a --filter exited=3 --format {{.Names}}",
   "ps -a --filter label=a=1 --filter network=bridge --format {{.Names}}",

@@ -118,8 +118,16 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
     get Networks() {
       return Object.keys(container.NetworkSettings?.Networks ?? {}).join(",");
     },
-    // Of images for several platforms, which a store of containerd's has.
-    Platform: null,
+    get Platform() {
+      const platform = container.ImageManifestDescriptor?.platform;
+      if (!platform) return null;
+      const { architecture, os, variant } = platform;
+      // In the order of Go's fields.
+      return {
+        ...{ architecture, os, variant },
+        String: () => [os, architecture, variant].filter(Boolean).join("/"),
+      };
+    },
     Label: (name) => labels[String(name)] ?? "",
   };
 }
