@@ -22,6 +22,15 @@ beforeAll(async () => {
   await ok("create --name never busybox true");
   await ok("tag busybox app:1");
   mkdirSync(join(daemon.root, "docker-config"), { recursive: true });
+  mkdirSync(join(daemon.root, "formats"));
+  const formats = {
+    psFormat: "{{.Names}}: {{.Image}}",
+    imagesFormat: "{{.Repository}}",
+    networksFormat: "table {{.Name}}\t{{.Driver}}",
+    volumesFormat: "{{.Name}}",
+    statsFormat: "{{.Name}}",
+  };
+  writeFileSync(join(daemon.root, "formats/config.json"), JSON.stringify(formats));
   writeFileSync(join(daemon.root, "env"), "# comment\nA=1\nB\n");
 });
 afterAll(() => daemon?.[Symbol.asyncDispose]());
@@ -140,12 +149,21 @@ const looking = [
   "context show",
   "context inspect -f {{.Name}}",
   "wait ended",
+  "--config formats ps -a",
+  "--config formats ps -aq",
+  "--config formats ps --format table",
+  "--config formats images",
+  "--config formats network ls",
+  "--config formats volume ls",
+  "--config formats stats --no-stream web",
 ];
 
 const doing = [
   "run --rm busybox echo hi",
   "run --rm busybox sh -c 'echo out; echo err >&2; exit 5'",
   "run --rm -i busybox cat",
+  "run --rm busybox sh -c 'kill -9 0; exit 1'",
+  "run --rm --init busybox sh -c 'kill -TERM $$'",
   "run -d --name ME busybox true",
   "wait ME",
   "rename ME ME2",
