@@ -88,6 +88,19 @@ describe.each(programs)("%s", (name, program) => {
     expect(await daemon.ok(["inspect", "-f", "{{.State.Running}}", container])).toBe("true");
   });
 
+  test("a signal to the client reaches the container", async () => {
+    const loop = "trap 'echo got it; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    const command = [...program(), "run", "--rm", "busybox", "sh", "-c", loop];
+    const child = Bun.spawn(command, { stdout: "pipe", stderr: "ignore" });
+    let shown = "";
+    for await (const bytes of child.stdout) {
+      if (shown === "") child.kill("SIGTERM");
+      shown += Buffer.from(bytes).toString();
+    }
+    expect(shown).toBe("ready\ngot it\n");
+    expect(await child.exited).toBe(7);
+  });
+
   test("a terminal is asked for where there is none", async () => {
     const result = await run([...program(), "run", "--rm", "-it", "busybox", "true"]);
     expect(result.code).toBe(1);

@@ -16,6 +16,8 @@ export interface ContainerSummary {
   SizeRootFs?: number;
   Mounts?: { Type?: string; Name?: string; Source?: string; Driver?: string }[] | null;
   NetworkSettings?: { Networks?: Record<string, unknown> | null };
+  /** Of the image, since API 1.48. */
+  ImageManifestDescriptor?: { platform?: { architecture: string; os: string; variant?: string } } | null;
 }
 
 export interface ContainerDetails {

@@ -1,4 +1,5 @@
 /** Commands that do the same for each argument: one failure does not stop the rest. */
+import { NotFound } from "../lib/errors.ts";
 import { type CliContext, ExitStatus } from "./context.ts";
 import { describe } from "./errors.ts";
 
@@ -25,4 +26,19 @@ export async function forEach(
     }
   }
   if (failed) throw new ExitStatus(1);
+}
+
+/** Who forces something away wants it gone: that it isn't there is told, and no failure. @returns undefined then */
+export async function evenIfMissing<T>(
+  context: CliContext,
+  force: boolean,
+  remove: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await remove();
+  } catch (error) {
+    if (!force || !(error instanceof NotFound)) throw error;
+    context.err(`${describe(error)}\n`);
+    return undefined;
+  }
 }

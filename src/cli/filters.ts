@@ -1,13 +1,13 @@
-import { InvalidParameter } from "../lib/errors.ts";
+import { UsageError } from "./args/parse.ts";
 
-/** `--filter key=value` (repeated) as the API's filters. @throws InvalidParameter */
+/** `--filter key=value` (repeated) as the API's filters. @throws UsageError */
 export function parseFilters(values: readonly string[]): Record<string, string[]> | undefined {
   if (values.length === 0) return undefined;
   const filters: Record<string, string[]> = {};
   for (const value of values) {
     const equals = value.indexOf("=");
     if (equals < 0)
-      throw new InvalidParameter(
+      throw new UsageError(
         `invalid argument "${value}" for "-f, --filter" flag: bad format of filter (expected name=value)`,
       );
     const key = value.slice(0, equals).trim().toLowerCase();

@@ -66,8 +66,10 @@ async function runCommand(
     const wrong = arityError(command, spelling, parsed.args.length);
     if (wrong !== undefined) {
       const { usageLine } = await import("./args/help.ts");
+      // Docker's words for the two.
+      const look = command.arity.max === 0 ? "Run" : "See";
       context.err(
-        `${wrong}\n\n${usageLine(command, spelling)}\n\nSee '${program} ${spelling} --help' for more information\n`,
+        `${wrong}\n\n${usageLine(command, spelling)}\n\n${look} '${program} ${spelling} --help' for more information\n`,
       );
       return 1;
     }

@@ -44,8 +44,8 @@ export async function inspectEach(
   for (const promise of started) {
     try {
       const value = await promise;
-      found.push(value);
       if (template) context.line(template(value as Value));
+      found.push(value);
     } catch (error) {
       failures.push(describe(error));
     }
@@ -81,5 +81,5 @@ export async function findAny(context: CliContext, name: string, size: boolean):
       if (!(error instanceof NotFound) && !/invalid reference/.test(messageOf(error))) throw error;
     }
   }
-  throw new NotFound(`error: no such object: ${name}`);
+  throw new NotFound(`Error: No such object: ${name}`);
 }

@@ -11,11 +11,14 @@ beforeAll(async () => {
 });
 afterAll(() => daemon?.[Symbol.asyncDispose]());
 
-const call = (...args: string[]) =>
-  run(["/usr/bin/docker-compose", "--no-ansi", "-p", "dc", ...args], {
+let steps = 0;
+const call = (...args: string[]) => {
+  steps++;
+  return run(["/usr/bin/docker-compose", "--no-ansi", "-p", "dc", ...args], {
     cwd: directory,
     env: { DOCKER_HOST: daemon.host, COMPOSE_DOCKER_CLI_BUILD: "0", WHO: "them" },
   });
+};
 
 async function ok(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await call(...args);
@@ -85,4 +88,5 @@ test("a life from config to down, in the order of people", async () => {
   await ok("up", "-d", "db");
   await ok("down", "-v", "-t", "0", "--rmi", "local");
   expect(await daemon.ok(["volume", "ls", "-q"])).toBe("");
+  expect(steps).toBeGreaterThanOrEqual(25);
 });

@@ -133,22 +133,19 @@ export async function storeCredentials(
   return `WARNING! Your credentials are stored unencrypted in '${context.configDir}/config.json'.\nConfigure a credential helper to remove this warning.`;
 }
 
-/** Forgets a registry's credentials. @returns whether there were any */
-export async function eraseCredentials(context: CliContext, address: string): Promise<boolean> {
+/** Forgets a registry's credentials; that there are none is no failure. */
+export async function eraseCredentials(context: CliContext, address: string): Promise<void> {
   const helper = helperOf(context, address);
-  let known = false;
   if (helper) {
     try {
       await runHelper(helper, "erase", address);
-      known = true;
     } catch (error) {
       if (!(error instanceof NotFound)) throw error;
     }
   }
   const kept = Object.entries(context.config.auths ?? {}).filter(([name]) => !sameHost(name, address));
-  if (kept.length === Object.keys(context.config.auths ?? {}).length) return known;
+  if (kept.length === Object.keys(context.config.auths ?? {}).length) return;
   changeConfig(context, (config) => ({ ...config, auths: Object.fromEntries(kept) }));
-  return true;
 }
 
 function sameHost(a: string, b: string): boolean {

@@ -124,7 +124,7 @@ export const logout = defineCommand({
   async run(context, { args: [server] }) {
     const address = registryKey(server);
     context.line(`Removing login credentials for ${address}`);
-    if (!(await eraseCredentials(context, address))) context.line(`Not logged in to ${address}`);
+    await eraseCredentials(context, address);
     return 0;
   },
 });

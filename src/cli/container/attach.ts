@@ -23,10 +23,10 @@ export const command = defineCommand({
       `/containers/${encodeURIComponent(name)}/json`,
     );
     const { State, Config } = details;
-    if (!State.Running) throw new Conflict("cannot attach to a stopped container, start it first");
-    if (State.Paused) throw new Conflict("cannot attach to a paused container, unpause it first");
+    if (!State.Running) throw new Conflict("You cannot attach to a stopped container, start it first");
+    if (State.Paused) throw new Conflict("You cannot attach to a paused container, unpause it first");
     if (State.Restarting)
-      throw new Conflict("cannot attach to a restarting container, wait until it is running");
+      throw new Conflict("You cannot attach to a restarting container, wait until it is running");
     const stdin = !flags["no-stdin"] && Config.OpenStdin;
     if (stdin && Config.Tty && !isTerminal(stdinFd))
       throw new InvalidParameter("the input device is not a TTY");

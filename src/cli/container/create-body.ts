@@ -1,6 +1,7 @@
 /** From flags to the body of `POST /containers/create`. */
 import { InvalidParameter } from "../../lib/errors.ts";
 import { fs } from "../../lib/lazy-fs.ts";
+import { UsageError } from "../args/parse.ts";
 import { parseBytes } from "../args/values.ts";
 import type { Parsed } from "../command.ts";
 import { keyValues } from "../filters.ts";
@@ -119,7 +120,9 @@ function attachments(flags: CreateValues, detach: boolean) {
   const named = flags.attach.map((name) => name.toLowerCase());
   for (const name of named) {
     if (!["stdin", "stdout", "stderr"].includes(name)) {
-      throw new InvalidParameter("valid streams are STDIN, STDOUT and STDERR");
+      throw new UsageError(
+        `invalid argument ${JSON.stringify(name)} for "-a, --attach" flag: valid streams are STDIN, STDOUT and STDERR`,
+      );
     }
   }
   const all = named.length === 0 && !detach;

@@ -57,7 +57,7 @@ export const port = defineCommand({
     if (wanted !== undefined) {
       const key = wanted.includes("/") ? wanted : `${wanted}/tcp`;
       const bindings = ports[key];
-      if (!bindings) throw new ExitStatus(1, `no public port '${key}' published for ${name}`);
+      if (!bindings) throw new ExitStatus(1, `Error: No public port '${wanted}' published for ${name}`);
       for (const { HostIp, HostPort } of bindings) context.line(hostPort(HostIp, HostPort));
       return 0;
     }

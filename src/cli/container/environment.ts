@@ -20,8 +20,9 @@ export function readEnvironment(
   });
 }
 
+/** `key=value` of files; as with Docker a key alone is no label there. */
 export function readLabelFiles(files: readonly string[]): string[] {
-  return files.flatMap((file) => readLines(file, "label"));
+  return files.flatMap((file) => readLines(file, "label")).filter((line) => line.includes("="));
 }
 
 /** Lines of `key=value`; `#` begins a comment line. @throws InvalidParameter */

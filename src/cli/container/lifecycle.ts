@@ -2,7 +2,7 @@
 import { NotModified } from "../../lib/errors.ts";
 import { atLeast, defineCommand, exactly, type Flags } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { forEach } from "../each.ts";
+import { evenIfMissing, forEach } from "../each.ts";
 
 const path = (name: string, verb: string) => `/containers/${encodeURIComponent(name)}/${verb}`;
 
@@ -117,16 +117,18 @@ export const rm = defineCommand({
   arity: atLeast(1),
   examples: ["rm -f web", "rm -v $(gantry ps -aq)"],
   run: (context, { flags, args }) =>
-    forEach(context, args, async (name) => {
-      await context.client.call("DELETE", `/containers/${encodeURIComponent(name)}`, {
-        query: {
-          force: flags.force ? 1 : undefined,
-          v: flags.volumes ? 1 : undefined,
-          link: flags.link ? 1 : undefined,
-        },
-      });
-      return name;
-    }),
+    forEach(context, args, (name) =>
+      evenIfMissing(context, flags.force, async () => {
+        await context.client.call("DELETE", `/containers/${encodeURIComponent(name)}`, {
+          query: {
+            force: flags.force ? 1 : undefined,
+            v: flags.volumes ? 1 : undefined,
+            link: flags.link ? 1 : undefined,
+          },
+        });
+        return name;
+      }),
+    ),
 });
 
 export const rename = defineCommand({

@@ -69,6 +69,7 @@ export const containerHeaders = {
   Mounts: "MOUNTS",
   LocalVolumes: "LOCAL VOLUMES",
   Networks: "NETWORKS",
+  Platform: "PLATFORM",
 };
 
 /** A row of `ps`; a field is made when it's shown, which most aren't. */
@@ -116,6 +117,16 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
     },
     get Networks() {
       return Object.keys(container.NetworkSettings?.Networks ?? {}).join(",");
+    },
+    get Platform() {
+      const platform = container.ImageManifestDescriptor?.platform;
+      if (!platform) return null;
+      const { architecture, os, variant } = platform;
+      // In the order of Go's fields.
+      return {
+        ...{ architecture, os, variant },
+        String: () => [os, architecture, variant].filter(Boolean).join("/"),
+      };
     },
     Label: (name) => labels[String(name)] ?? "",
   };

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { contextName, describeEndpoint, endpointFromEnvironment, parseHost } from "../../api/client/index.ts";
-import { Conflict, InvalidParameter, messageOf } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
 import { parseBool, splitCsv } from "../args/values.ts";
 import { atLeast, defineCommand, exactly, type Flags, none } from "../command.ts";
 import { changeConfig } from "../config-file.ts";
@@ -236,7 +236,7 @@ export const rm = defineCommand({
     return forEach(context, args, async (name) => {
       if (name === "default") throw new InvalidParameter('context "default" cannot be removed');
       if (!store.has(name) && flags.force) return name;
-      store.get(name);
+      if (!store.has(name)) throw new NotFound(`context ${JSON.stringify(name)} does not exist`);
       if (current(context) === name) {
         if (!flags.force)
           throw new Conflict(`context ${JSON.stringify(name)} is in use, set -f flag to force remove`);

@@ -16,7 +16,7 @@ export interface Listing {
 
 /** @throws TemplateError */
 export async function renderListing({ format, columns, headers, rows }: Listing): Promise<string> {
-  if (format === "json") return rows.map((row) => `${sortedJson(row)}\n`).join("");
+  if (format === "json" || format === "{{json .}}") return rows.map((row) => `${sortedJson(row)}\n`).join("");
   // The shell hands over `\t` as two characters; Docker reads them as a tab.
   const source = (format || "table").trim().replaceAll("\\t", "\t").replaceAll("\\n", "\n");
   if (source === "table") return renderTable({ columns, headers, rows });
@@ -55,8 +55,12 @@ function withSortedJson(row: Row): Row {
   );
 }
 
+/** As Go marshals it, with what HTML would read escaped. */
 function sortedJson(row: Row): string {
-  return JSON.stringify(withSortedJson(row));
+  return JSON.stringify(withSortedJson(row)).replace(
+    /[<>&]/g,
+    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
+  );
 }
 
 /** Quiet output: an id a line. */

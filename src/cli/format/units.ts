@@ -57,8 +57,11 @@ export function ago(time: string | number, now: number): string {
   return `${humanDuration(now - then)} ago`;
 }
 
-/** `2006-01-02 15:04:05 +0000 UTC` in the local zone, as Go prints a time. */
-export function goTime(time: string | number): string {
+/**
+ * `2006-01-02 15:04:05 +0000 UTC` in the local zone, as Go prints a time.
+ * @param fraction with the parts of a second that an RFC 3339 text has
+ */
+export function goTime(time: string | number, fraction = false): string {
   const date = new Date(typeof time === "number" ? time * 1000 : time);
   const two = (value: number) => String(value).padStart(2, "0");
   const offset = -date.getTimezoneOffset();
@@ -70,5 +73,6 @@ export function goTime(time: string | number): string {
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   const clock = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
   const shift = `${sign}${two(Math.trunc(Math.abs(offset) / 60))}${two(Math.abs(offset) % 60)}`;
-  return `${day} ${clock} ${shift} ${zone || shift}`;
+  const parts = fraction ? (/\.\d*[1-9]/.exec(String(time))?.[0] ?? "") : "";
+  return `${day} ${clock}${parts} ${shift} ${zone || shift}`;
 }

@@ -116,7 +116,7 @@ function imageRow(
     CreatedAt: goTime(image.Created),
     Size: size,
     Containers: (image.Containers ?? -1) < 0 ? "N/A" : String(image.Containers),
-    VirtualSize: size,
+    VirtualSize: humanSize(image.Size),
     SharedSize: shared < 0 ? "N/A" : humanSize(shared),
     UniqueSize: shared < 0 ? "N/A" : humanSize(image.Size - shared),
     Label: (name) => labels[String(name)] ?? "",

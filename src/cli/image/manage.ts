@@ -2,7 +2,7 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import { parseReference } from "../../lib/reference.ts";
 import { atLeast, defineCommand, exactly } from "../command.ts";
-import { forEach } from "../each.ts";
+import { evenIfMissing, forEach } from "../each.ts";
 import { type Row, renderIds, renderListing } from "../format/listing.ts";
 import { ellipsis } from "../format/table.ts";
 import { ago, humanSize } from "../format/units.ts";
@@ -37,15 +37,14 @@ export const rmi = defineCommand({
   examples: ["rmi app:1.0", "rmi $(gantry images -qf dangling=true)"],
   run: (context, { flags, args }) =>
     forEach(context, args, async (name) => {
-      const removed = await context.client.call<{ Untagged?: string; Deleted?: string }[]>(
-        "DELETE",
-        `/images/${name}`,
-        {
-          query: { force: flags.force ? 1 : undefined, noprune: flags["no-prune"] ? 1 : undefined },
-        },
+      const query = { force: flags.force ? 1 : undefined, noprune: flags["no-prune"] ? 1 : undefined };
+      const removed = await evenIfMissing(context, flags.force, () =>
+        context.client.call<{ Untagged?: string; Deleted?: string }[]>("DELETE", `/images/${name}`, {
+          query,
+        }),
       );
       return removed
-        .map(({ Untagged, Deleted }) => (Deleted ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`))
+        ?.map(({ Untagged, Deleted }) => (Deleted ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`))
         .join("\n");
     }),
 });

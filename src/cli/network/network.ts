@@ -2,7 +2,6 @@ import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import type { NetworkSummary } from "../api.ts";
 import { atLeast, defineCommand, exactly, none } from "../command.ts";
 import { forEach } from "../each.ts";
-import { describe } from "../errors.ts";
 import { keyValues, parseFilters } from "../filters.ts";
 import { renderIds, renderListing } from "../format/listing.ts";
 import { goTime } from "../format/units.ts";
@@ -48,7 +47,7 @@ export const ls = defineCommand({
       Labels: Object.entries(Labels ?? {})
         .map(([key, value]) => `${key}=${value}`)
         .join(","),
-      CreatedAt: goTime(Created),
+      CreatedAt: goTime(Created, true),
       Label: (name: unknown) => Labels?.[String(name)] ?? "",
     }));
     const columns = ["ID", "Name", "Driver", "Scope"];
@@ -143,7 +142,6 @@ export const rm = defineCommand({
         await context.client.call("DELETE", `/networks/${encodeURIComponent(name)}`);
       } catch (error) {
         if (!flags.force || !(error instanceof NotFound)) throw error;
-        context.err(`${describe(error)}\n`);
         return undefined;
       }
       return name;

@@ -116,11 +116,17 @@ function share(bytes: number, total: number): string {
   return total > 0 ? `${humanSize(bytes)} (${Math.trunc((bytes * 100) / total)}%)` : humanSize(bytes);
 }
 
+const withFirstName = (image: ImageSummary): ImageSummary => ({
+  ...image,
+  RepoTags: image.RepoTags?.slice(0, 1) ?? null,
+});
+
 function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: number): string {
   const images = renderTable({
     columns: ["Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"],
     headers: imageHeaders,
-    rows: imageRows(Images ?? [], { truncate: true, digests: false, now }),
+    // An image is counted once, whatever its names.
+    rows: imageRows((Images ?? []).map(withFirstName), { truncate: true, digests: false, now }),
   });
   const containers = renderTable({
     columns: ["ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names"],

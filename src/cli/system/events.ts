@@ -44,7 +44,7 @@ export const command = defineCommand({
     });
     if (response.status >= 300) throw await errorOf(response);
     for await (const line of lines(response.body)) {
-      if (asJson) context.line(line);
+      if (asJson) context.line(sortedAttributes(line));
       else if (template) context.line(template(fieldsOf(line)));
       else context.line(eventLine(line));
     }
@@ -67,6 +67,14 @@ async function* lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
     yield* parts.filter((line) => line.trim() !== "");
   }
   if (pending.trim() !== "") yield pending;
+}
+
+/** The message as it came, with its attributes in the order in which Go writes a map. */
+function sortedAttributes(line: string): string {
+  return line.replace(/(?<="Attributes":)\{(?:"(?:[^"\\]|\\.)*"|[^"{}])*\}/, (attributes) => {
+    const fields = Object.entries(JSON.parse(attributes) as Record<string, string>);
+    return JSON.stringify(Object.fromEntries(fields.sort(([a], [b]) => (a < b ? -1 : 1))));
+  });
 }
 
 /** Nanoseconds since 1970, which are more than a JSON number of ours can hold. */

@@ -16,9 +16,13 @@ export const command = defineCommand({
   async run(context, { flags, args }) {
     const { type, size } = flags;
     if (type !== undefined && !Object.hasOwn(finders, type))
-      throw new InvalidParameter(`unknown type: ${JSON.stringify(type)}`);
+      throw new InvalidParameter(
+        `unknown type: ${JSON.stringify(type)}: must be one of ${Object.keys(finders)
+          .map((kind) => JSON.stringify(kind))
+          .join(", ")}`,
+      );
     if (size && type !== undefined && type !== "container")
-      throw new InvalidParameter(`--size is not supported for ${type}s`);
+      context.err(`WARNING: --size ignored for ${type}\n`);
     const find = type === undefined ? findAny : finders[type]!;
     return inspectEach(context, args, flags.format, (name) => find(context, name, size));
   },

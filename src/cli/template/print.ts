@@ -9,6 +9,8 @@ export function show(value: Value): string {
   if (value === null) return "<nil>";
   if (Array.isArray(value)) return `[${value.map(show).join(" ")}]`;
   if (typeof value === "object") {
+    // Go's fmt.Stringer: it shows itself.
+    if (typeof value.String === "function") return show(value.String());
     const keys = Object.keys(value).filter((key) => typeof value[key] !== "function");
     return `map[${keys
       .sort()

@@ -141,6 +141,6 @@ export const update = defineCommand({
   async run(context, { args: [name = ""] }) {
     // As with Docker: outside a swarm no volume is a cluster's, and nothing of the others can change.
     await finders.volume!(context, name, false);
-    throw new InvalidParameter("Can only update cluster volumes");
+    throw new InvalidParameter("can only update cluster volumes");
   },
 });
