@@ -15,16 +15,16 @@ const sources = [
 /** What each source may give, so that all kinds are there (bytes). */
 const share = imageSize / sources.length;
 
-/** An archive with one layer of 180 MB, `bench-large:1`. */
-export function largeImage(directory: string): string {
-  return archive(directory, "bench-large:1", [files(imageSize)]);
+/** An archive with one layer of 180 MB. Each name's image has layers of its own, and shares nothing with others. */
+export function largeImage(directory: string, name: string): string {
+  return archive(directory, name, [files(imageSize)]);
 }
 
-/** An archive with 40 layers of a megabyte each, `bench-layers:1`. */
-export function layeredImage(directory: string): string {
+/** An archive with 40 layers of a megabyte each. */
+export function layeredImage(directory: string, name: string): string {
   const all = files(40_000_000, 1_000_000);
   const layers = Array.from({ length: 40 }, (_, n) => all.filter((__, at) => at % 40 === n));
-  return archive(directory, "bench-layers:1", layers);
+  return archive(directory, name, layers);
 }
 
 /** An archive with many small images, `bench-many:1` and so on, on one layer. */
@@ -40,7 +40,9 @@ export function manyImages(directory: string, count: number): string {
 
 function archive(directory: string, name: string, contents: string[][]): string {
   const work = freshDirectory(directory, name.replace(":", "-"));
-  const packed = contents.map((paths, n) => packLayer(work, `layer-${n}.tar`, paths));
+  const own = join(work, "own");
+  writeFileSync(own, name);
+  const packed = contents.map((paths, n) => packLayer(work, `layer-${n}.tar`, [own, ...paths]));
   const config = describe(
     work,
     "config.json",
@@ -88,7 +90,7 @@ function describe(work: string, file: string, diffIds: string[], layers: string[
 
 function close(work: string, manifest: object[]): string {
   writeFileSync(join(work, "manifest.json"), JSON.stringify(manifest));
-  const names = readdirSync(work).filter((name) => name !== "list");
+  const names = readdirSync(work).filter((name) => name !== "list" && name !== "own");
   must(["tar", "-C", work, "-cf", `${work}.tar`, ...names]);
   must(["rm", "-rf", work]);
   return `${work}.tar`;
