@@ -54,8 +54,12 @@ async function put(container: string, path: string, tar: Uint8Array, query = "")
 const get = (container: string, path: string, method = "GET") =>
   daemon.request(`/containers/${container}/archive?path=${encodeURIComponent(path)}`, { method });
 
-const start = (name: string, script: string, ...flags: string[]) =>
-  daemon.ok(["run", "-d", "--name", name, ...flags, "busybox", "sh", "-c", `${script}; sleep 100000`]);
+/** Returns when the script has run, whose end its first line of output tells. */
+const start = async (name: string, script: string, ...flags: string[]) => {
+  const command = ["sh", "-c", `${script}; echo ready; exec sleep 100000`];
+  await daemon.ok(["run", "-d", "--name", name, ...flags, "busybox", ...command]);
+  while ((await daemon.ok(["logs", name])) === "") await Bun.sleep(10);
+};
 
 test("links to places of the host lead to places of the container", async () => {
   await start(

@@ -89,6 +89,16 @@ export class FileContentStore implements ContentStore {
     }
   }
 
+  async take(path: string, expected: Expected = {}): Promise<Digest> {
+    await using file = await open(path);
+    const hasher = new Bun.CryptoHasher("sha256");
+    const size = await hashFile(file, hasher);
+    const digest = verified(hasher, size, expected);
+    await file.chmod(0o600);
+    await this.adopt(path, digest);
+    return digest;
+  }
+
   async put(bytes: Uint8Array | string): Promise<Digest> {
     const digest = digestOf(bytes);
     if (this.has(digest)) return digest;
@@ -157,6 +167,23 @@ export class FileContentStore implements ContentStore {
   }
 }
 
+interface Expected {
+  digest?: Digest;
+  size?: number;
+}
+
+/** The digest of what was hashed. @throws InvalidParameter when it or the size is not what is expected */
+function verified(hasher: Bun.CryptoHasher, size: number, expected: Expected): Digest {
+  if (expected.size !== undefined && expected.size !== size)
+    throw new InvalidParameter(
+      `content ${expected.digest ?? ""}: expected ${expected.size} bytes, got ${size}`.replace("  ", " "),
+    );
+  const digest: Digest = `sha256:${hasher.digest("hex")}`;
+  if (expected.digest !== undefined && expected.digest !== digest)
+    throw new InvalidParameter(`content digest mismatch: expected ${expected.digest}, got ${digest}`);
+  return digest;
+}
+
 async function hashFile(file: FileHandle, hasher: Bun.CryptoHasher): Promise<number> {
   const buffer = Buffer.allocUnsafe(readSize);
   for (let offset = 0; ; ) {
@@ -200,17 +227,11 @@ class FileIngest implements Ingest {
     }
   }
 
-  async commit(expected: { digest?: Digest; size?: number } = {}): Promise<{ digest: Digest; size: number }> {
+  async commit(expected: Expected = {}): Promise<{ digest: Digest; size: number }> {
     if (!this.#open) throw new InvalidParameter("the ingest is closed");
     const size = this.#offset;
     try {
-      if (expected.size !== undefined && expected.size !== size)
-        throw new InvalidParameter(
-          `content ${expected.digest ?? ""}: expected ${expected.size} bytes, got ${size}`.replace("  ", " "),
-        );
-      const digest: Digest = `sha256:${this.hasher.digest("hex")}`;
-      if (expected.digest !== undefined && expected.digest !== digest)
-        throw new InvalidParameter(`content digest mismatch: expected ${expected.digest}, got ${digest}`);
+      const digest = verified(this.hasher, size, expected);
       await this.store.adopt(this.path, digest);
       return { digest, size };
     } finally {

@@ -54,6 +54,19 @@ describe("content", () => {
     expect(await second.commit({ digest: digestOf("first second") })).toMatchObject({ size: 12 });
   });
 
+  test("a file is taken as it is, unless it's not what is expected", async () => {
+    const { content } = lab.store;
+    const path = join(lab.store.root, "given");
+    writeFileSync(path, "given text");
+    for (const expected of [{ digest: digestOf("other") }, { size: 3 }])
+      await expect(content.take(path, expected)).rejects.toThrow(InvalidParameter);
+    const digest = digestOf("given text");
+    expect(content.has(digest)).toBe(false);
+    expect(await content.take(path, { digest, size: 10 })).toBe(digest);
+    expect(existsSync(path)).toBe(false);
+    expect(Buffer.from(await content.bytes(digest)).toString()).toBe("given text");
+  });
+
   test("a wrong digest and a wrong size are refused, and nothing stays", async () => {
     for (const expected of [{ digest: digestOf("other") }, { size: 3 }]) {
       const ingest = await lab.store.content.ingest("wrong");

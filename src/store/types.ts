@@ -22,6 +22,11 @@ export interface ContentStore {
    * each other. `resume: true` keeps what an interrupted ingest left: `offset` says how much.
    */
   ingest(ref: string, options?: { resume?: boolean }): Promise<Ingest>;
+  /**
+   * Takes a file that nobody writes any more, on the store's filesystem, as a blob: it is hashed, verified, synced and
+   * moved in, not copied. @throws InvalidParameter when digest or size differ from what is expected
+   */
+  take(path: string, expected?: { digest?: Digest; size?: number }): Promise<Digest>;
   /** Stores bytes already in memory. */
   put(bytes: Uint8Array | string): Promise<Digest>;
   remove(digest: Digest): void;

@@ -10,13 +10,15 @@ export interface Engine {
   command(args: readonly string[]): string[];
   /** The command line that kills and removes containers at once. */
   remove(names: readonly string[]): string[];
+  /** The command line that runs a program in the engine's network. */
+  inNetwork(command: readonly string[]): string[];
   /** Resident memory in kB of the processes that stand beside containers, and of the engine itself. */
   memory(): { perContainer: number[]; engine: number };
   stop(): Promise<void>;
 }
 
 const top = join(import.meta.dir, "../../..");
-const gantry = join(top, "dist/gantry");
+export const gantry = join(top, "dist/gantry");
 
 /** Runs a command that must succeed. */
 export function must(command: string[]): string {
@@ -73,6 +75,10 @@ abstract class Daemon implements Engine {
 
   remove(names: readonly string[]): string[] {
     return this.command(["rm", "-f", ...names]);
+  }
+
+  inNetwork(command: readonly string[]): string[] {
+    return [...command];
   }
 
   get pid(): number {
@@ -167,6 +173,7 @@ export class GantryByDocker implements Engine {
   stop = async () => {};
   command = (args: readonly string[]) => ["docker", "-H", this.gantry.host, ...args];
   remove = (names: readonly string[]) => this.command(["rm", "-f", ...names]);
+  inNetwork = (command: readonly string[]) => this.gantry.inNetwork(command);
   memory = () => this.gantry.memory();
 }
 
@@ -186,6 +193,10 @@ export class Dockerd extends Daemon {
     return ["docker", "-H", `unix://${join(this.root, "s")}`, ...args];
   }
 
+  override inNetwork(command: readonly string[]): string[] {
+    return ["nsenter", `--net=/run/netns/${this.#namespace}`, ...command];
+  }
+
   protected override prepare(): void {
     must(["ip", "netns", "add", this.#namespace]);
     must(["ip", "-n", this.#namespace, "link", "set", "lo", "up"]);
@@ -195,7 +206,7 @@ export class Dockerd extends Daemon {
   protected daemon(): string[] {
     const path = (name: string) => join(this.root, name);
     return [
-      ...["nsenter", `--net=/run/netns/${this.#namespace}`, "dockerd", "-H", `unix://${path("s")}`],
+      ...this.inNetwork(["dockerd", "-H", `unix://${path("s")}`]),
       ...["--data-root", path("d"), "--exec-root", path("x"), "--pidfile", path("pid")],
       ...["--config-file", path("daemon.json"), "--bip", "10.254.2.1/24", "--log-level", "warn"],
     ];
@@ -235,18 +246,12 @@ export class Podman implements Engine {
   }
 
   command(args: readonly string[]): string[] {
-    return [
-      "nsenter",
-      `--net=/run/netns/${this.#namespace}`,
-      "podman",
-      "--root",
-      join(this.root, "d"),
-      "--runroot",
-      join(this.root, "x"),
-      "--cgroup-manager",
-      "cgroupfs",
-      ...args,
-    ];
+    const roots = ["--root", join(this.root, "d"), "--runroot", join(this.root, "x")];
+    return this.inNetwork(["podman", ...roots, "--cgroup-manager", "cgroupfs", ...args]);
+  }
+
+  inNetwork(command: readonly string[]): string[] {
+    return ["nsenter", `--net=/run/netns/${this.#namespace}`, ...command];
   }
 
   remove(names: readonly string[]): string[] {

@@ -4,8 +4,10 @@ import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { busyboxArchive } from "../../../test/support/busybox.ts";
 import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman } from "./engine.ts";
+import { imageRowsIn } from "./image-rows.ts";
 import { measure, type Timing } from "./measure.ts";
 import { crowd, endCrowd, rowsIn, startCrowd } from "./rows.ts";
+import { streamRows } from "./stream-rows.ts";
 
 const { values } = parseArgs({
   options: {
@@ -37,7 +39,8 @@ async function stopAll(): Promise<void> {
     await engine.stop().catch((error: unknown) => console.error(`${engine.name}: ${String(error)}`));
   rmSync(directory, { recursive: true, force: true });
 }
-process.once("SIGINT", () => void stopAll().finally(() => process.exit(130)));
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void stopAll().finally(() => process.exit(130)));
 
 const versions = {
   date: new Date().toISOString().slice(0, 10),
@@ -54,9 +57,10 @@ try {
   }
   const wanted = values.only?.split(",");
   const isWanted = (name: string) => wanted === undefined || wanted.includes(name);
-  for (const row of rowsIn(directory).filter(({ name }) => isWanted(name))) {
+  const rows = [...rowsIn(directory), ...streamRows, ...imageRowsIn(directory)];
+  for (const row of rows.filter(({ name }) => isWanted(name))) {
     console.error(`measuring ${row.title}`);
-    const timings = measure(row, engines, Number(values.rounds));
+    const timings = await measure(row, engines, Number(values.rounds));
     lines.push({
       row: row.name,
       title: row.title,

@@ -13,20 +13,27 @@ const warmUps = 2;
 /** Between two measurements, in milliseconds. */
 const pause = 50;
 
-export function measure(row: Row, engines: readonly Engine[], rounds: number): Map<Engine, Timing> {
+export async function measure(
+  row: Row,
+  all: readonly Engine[],
+  wanted: number,
+): Promise<Map<Engine, Timing>> {
+  const engines = all.filter((engine) => row.takesPart?.(engine) ?? true);
+  const rounds = Math.min(wanted, row.rounds ?? wanted);
+  const before = row.rounds === undefined ? warmUps : 1;
   const samples = new Map<Engine, number[]>(engines.map((engine) => [engine, []]));
   try {
-    for (const engine of engines) row.prepare?.(engine);
-    for (let round = -warmUps; round < rounds; round++) {
+    for (const engine of engines) await row.prepare?.(engine);
+    for (let round = -before; round < rounds; round++) {
       for (const engine of shuffled(engines)) {
-        const time = once(row, engine);
+        const time = await once(row, engine);
         // What one leaves to the kernel to clean up is not the next one's cost.
         Bun.sleepSync(pause);
         if (round >= 0) samples.get(engine)!.push(time);
       }
     }
   } finally {
-    for (const engine of engines) row.finish?.(engine);
+    for (const engine of engines) await row.finish?.(engine);
   }
   return new Map([...samples].map(([engine, times]) => [engine, summary(times)]));
 }
@@ -41,8 +48,9 @@ function shuffled<T>(items: readonly T[]): T[] {
   return order;
 }
 
-function once(row: Row, engine: Engine): number {
-  row.before?.(engine);
+async function once(row: Row, engine: Engine): Promise<number> {
+  await row.before?.(engine);
+  if (row.sample) return row.sample(engine);
   const command = row.command(engine);
   const env = { ...process.env, DOCKER_BUILDKIT: "0", BUILDAH_LAYERS: "true" };
   const start = performance.now();

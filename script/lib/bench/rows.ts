@@ -8,19 +8,25 @@ export interface Row {
   title: string;
   /** The ratio to dockerd that is aimed at. */
   target?: number;
-  prepare?(engine: Engine): void;
+  /** At most as many rounds, for what takes long. */
+  rounds?: number;
+  /** Whether an engine is measured here; all are when it's left out. */
+  takesPart?(engine: Engine): boolean;
+  prepare?(engine: Engine): void | Promise<void>;
   /** Before each round, not measured. */
-  before?(engine: Engine): void;
+  before?(engine: Engine): void | Promise<void>;
   command(engine: Engine): string[];
+  /** Milliseconds that it finds itself, in the place of the command's. */
+  sample?(engine: Engine): Promise<number>;
   /** After each round, not measured. */
   after?(engine: Engine): void;
-  finish?(engine: Engine): void;
+  finish?(engine: Engine): void | Promise<void>;
 }
 
 /** Containers that run while `ps` and memory are looked at. */
 export const crowd = 20;
 
-const nameFor = (engine: Engine, suffix: string) =>
+export const nameFor = (engine: Engine, suffix: string) =>
   `bench-${engine.name.toLowerCase().replace(/\W+/g, "-")}-${suffix}`;
 const sleeper = (engine: Engine, name: string) =>
   engine.command(["run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "10000"]);

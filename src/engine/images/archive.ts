@@ -1,4 +1,3 @@
-import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough, type Readable } from "node:stream";
@@ -11,7 +10,7 @@ import { type Descriptor, type Index, mediaTypes } from "../../lib/oci.ts";
 import { parseImageConfig, parseIndex } from "../../lib/oci-schema.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import { resolveInRoot } from "../../store/index.ts";
-import type { ImageRecord, Lease } from "../../store/types.ts";
+import type { ContentStore, ImageRecord, Lease } from "../../store/types.ts";
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { findImage, fullName, namesOf } from "./names.ts";
@@ -200,16 +199,9 @@ async function ingest(
   const { content } = context.store;
   if (expect) lease.addBlob(expect.digest);
   if (expect && content.has(expect.digest)) return expect.digest;
-  const target = await content.ingest(`load/${crypto.randomUUID()}`);
-  try {
-    for await (const chunk of createReadStream(await file.path(path), { highWaterMark: 1 << 20 }))
-      await target.write(chunk as Uint8Array);
-    const { digest } = await target.commit(expect && { digest: expect.digest, size: expect.size });
-    lease.addBlob(digest);
-    return digest;
-  } finally {
-    await target.close();
-  }
+  const digest = await file.give(content, path, expect && { digest: expect.digest, size: expect.size });
+  lease.addBlob(digest);
+  return digest;
 }
 
 async function layerType(path: string): Promise<string> {
@@ -222,7 +214,26 @@ async function layerType(path: string): Promise<string> {
 
 /** The files of an unpacked archive; names in it never lead out of it. */
 class Files {
+  /** Files that were given away, which an archive may name more than once. */
+  readonly #given = new Map<string, Descriptor["digest"]>();
+
   constructor(private readonly root: string) {}
+
+  /** Moves a file into the content store. @throws InvalidParameter when it is not what is expected */
+  async give(
+    content: ContentStore,
+    name: string,
+    expected?: { digest: Descriptor["digest"]; size: number },
+  ): Promise<Descriptor["digest"]> {
+    const known = this.#given.get(resolveInRoot(this.root, name));
+    if (known && expected && known !== expected.digest)
+      throw new InvalidParameter(`invalid archive: ${name} is ${known}`);
+    if (known) return known;
+    const path = await this.path(name);
+    const digest = await content.take(path, expected);
+    this.#given.set(path, digest);
+    return digest;
+  }
 
   async path(name: string): Promise<string> {
     const path = resolveInRoot(this.root, name);
