@@ -49,7 +49,8 @@ export class RateLimit {
     const headers = {
       "RateLimit-Limit": `${this.rate.count};w=${seconds}`,
       "RateLimit-Remaining": `${remaining};w=${seconds}`,
-      "Docker-RateLimit-Source": client,
+      // A name that somebody else's token gives may have any characters.
+      "Docker-RateLimit-Source": client.replace(/[^\x21-\x7e]/g, "?"),
     };
     if (window.count <= this.rate.count) return headers;
     const retryAfter = String(Math.ceil((window.endsAt - now) / 1000));
