@@ -149,6 +149,52 @@ describe("tokens of ours", () => {
     expect((await stat(join(root, "token-key.pem"))).mode & 0o777).toBe(0o600);
   });
 
+  test("list what their user may pull", async () => {
+    await using server = await serve({
+      token: true,
+      access: [...access, { prefix: "own", users: { bob: ["pull"] } }],
+    });
+    await pushImage(repository(server, "team/app", "alice"), "v1");
+    await pushImage(repository(server, "other", "alice"), "v1");
+    await using hidden = await serve({
+      token: true,
+      access: [{ prefix: "", users: { alice: ["pull", "push"] } }],
+    });
+    await pushImage(repository(hidden, "app", "alice"), "v1");
+    const list = async (from: RegistryServer, user: string) => {
+      const path = "/token?service=gantry-registry&scope=registry:catalog:*";
+      const bearer = { authorization: `Bearer ${await tokenOf(await get(from, path, basic(user)))}` };
+      return ((await (await get(from, "/v2/_catalog", bearer)).json()) as { repositories: string[] })
+        .repositories;
+    };
+    expect(await list(server, "bob")).toEqual(["other", "team/app"]);
+    expect(await list(hidden, "alice")).toEqual(["app"]);
+    expect(await list(hidden, "bob")).toEqual([]);
+  });
+
+  test("are what docker's CLI asks for", async () => {
+    await using server = await serve({ token: true });
+    await pushImage(repository(server, "team/app", "alice"), "v1");
+    const config = join(dir.path, "docker");
+    const auths = { [server.address]: { auth: btoa("alice:alice-pw") } };
+    await Bun.write(join(config, "config.json"), JSON.stringify({ auths }));
+    const inspect = async (DOCKER_CONFIG: string) => {
+      const image = `${server.address}/team/app:v1`;
+      const child = Bun.spawn(["docker", "manifest", "inspect", "--insecure", image], {
+        env: { ...process.env, DOCKER_CONFIG },
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [out, error] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      return (await child.exited) === 0 ? JSON.parse(out).schemaVersion : error;
+    };
+    expect(await inspect(config)).toBe(2);
+    expect(await inspect(join(dir.path, "nobody"))).toContain("unauthorized");
+  });
+
   test("come by OAuth2's password grant too", async () => {
     await using server = await serve({ token: true });
     const ask = (form: Record<string, string>) =>
