@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import fc from "fast-check";
 import { exportJWK, SignJWT } from "jose";
 import { digestOf } from "../../lib/digest.ts";
 import { createRegistryClient } from "../client/client.ts";
@@ -94,6 +95,44 @@ describe.each([
     // Where no rule is, users may do all.
     await pushImage(repository(server, "teams/app", "bob"), "v1");
   });
+});
+
+describe.each([
+  ["htpasswd", false],
+  ["tokens", true],
+])("hostile credentials with %s", (_name, token) => {
+  const text = fc.stringMatching(/^[ -~]{0,40}$/);
+  const base64 = fc.string().map((string) => Buffer.from(string).toString("base64"));
+  const pair = fc.tuple(fc.constantFrom("alice", "eve", ""), fc.constantFrom("", "x", "\0", "ü".repeat(100)));
+  const header = fc.oneof(
+    text,
+    fc
+      .tuple(fc.constantFrom("Basic", "basic ", "Bearer"), fc.oneof(text, base64))
+      .map((parts) => parts.join(" ")),
+    pair.map(([user, password]) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`),
+    base64.map((part) => `Bearer ${part}.${part}.${part}`),
+  );
+
+  test("are refused, and make no error", async () => {
+    await using server = await serve({ token });
+    const path = fc.constantFrom(
+      "/v2/",
+      "/v2/a/manifests/x",
+      "/v2/_catalog",
+      ...["", "&scope=repository:a:pull", "&scope=::", "&scope=repository:%00:*"].map(
+        (scope) => `/token?service=gantry-registry${scope}`,
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(path, header, async (path, authorization) => {
+        const response = await get(server, path, { authorization });
+        const isNobodysToken = path.startsWith("/token") && response.status === 200;
+        expect([401, 404].includes(response.status) || isNobodysToken).toBe(true);
+        await response.arrayBuffer();
+      }),
+      { numRuns: 150 },
+    );
+  }, 30_000);
 });
 
 test("what a user may not pull can't be mounted", async () => {
