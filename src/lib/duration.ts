@@ -1,3 +1,5 @@
+import { InvalidParameter } from "./errors.ts";
+
 /** Nanoseconds. */
 const units: Record<string, number> = {
   ns: 1,
@@ -26,4 +28,12 @@ export function parseDuration(text: string, { days = false } = {}): number | und
   for (const [, number, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)/g))
     total += Number(number) * units[unit!]!;
   return Math.round(text.startsWith("-") ? -total : total);
+}
+
+/** Milliseconds of a duration in an option: `90s`, `1h30m`, `7d`. @throws InvalidParameter */
+export function parseMilliseconds(text: string): number {
+  const nanoseconds = parseDuration(text, { days: true });
+  if (nanoseconds === undefined)
+    throw new InvalidParameter(`invalid duration ${JSON.stringify(text)}: as in 90s, 1h30m or 7d`);
+  return nanoseconds / 1e6;
 }

@@ -14,10 +14,15 @@ const server = await serveRegistry(JSON.parse(process.argv[1]));
 console.log("listening on " + server.address);
 `;
 
-export async function childRegistry(settings: RegistrySettings): Promise<ChildRegistry> {
+/** @param env what is added to the environment */
+export async function childRegistry(
+  settings: RegistrySettings,
+  env: Record<string, string> = {},
+): Promise<ChildRegistry> {
   const child = Bun.spawn([process.execPath, "-e", program, JSON.stringify(settings)], {
     stdout: "pipe",
     stderr: "inherit",
+    env: { ...process.env, ...env },
   });
   const kill = async () => {
     child.kill("SIGKILL");

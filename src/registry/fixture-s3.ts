@@ -6,6 +6,8 @@ import { tempDir } from "./fixture.ts";
 export interface S3Server extends AsyncDisposable {
   bucket: string;
   options: S3Options;
+  /** The same as a process takes it. */
+  env: Record<string, string>;
 }
 
 const script = join(import.meta.dir, "../../node_modules/s3rver/bin/s3rver.js");
@@ -23,8 +25,14 @@ export async function s3Server(): Promise<S3Server> {
     await child.exited;
     await dir[Symbol.asyncDispose]();
   };
-  const first = await child.stdout.getReader().read();
-  const port = /listening on \S+?:(\d+)/.exec(Buffer.from(first.value ?? []).toString())?.[1];
+  let port: string | undefined;
+  const output = child.stdout.getReader();
+  for (let text = ""; port === undefined; ) {
+    const { done, value } = await output.read();
+    if (done) break;
+    text += Buffer.from(value).toString();
+    port = /listening on \S+?:(\d+)\n/.exec(text)?.[1];
+  }
   if (port === undefined) {
     await stop();
     throw new Error("s3rver did not start");
@@ -35,5 +43,11 @@ export async function s3Server(): Promise<S3Server> {
     accessKeyId: "S3RVER",
     secretAccessKey: "S3RVER",
   };
-  return { bucket, options, [Symbol.asyncDispose]: stop };
+  const env = {
+    AWS_ENDPOINT: options.endpoint,
+    AWS_REGION: options.region,
+    AWS_ACCESS_KEY_ID: options.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: options.secretAccessKey,
+  };
+  return { bucket, options, env, [Symbol.asyncDispose]: stop };
 }

@@ -2,7 +2,7 @@
 import { statfsSync } from "node:fs";
 import * as v from "valibot";
 import type { BuildGcRule } from "../../engine/types.ts";
-import { parseDuration } from "../../lib/duration.ts";
+import { parseMilliseconds } from "../../lib/duration.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { parseSize } from "../../lib/units.ts";
 
@@ -72,7 +72,7 @@ function ruleOf({ all = false, keepDuration, filter = [], ...limits }: Policy): 
   return {
     all,
     filters: others,
-    unusedFor: age === undefined ? undefined : milliseconds(age),
+    unusedFor: age === undefined ? undefined : parseMilliseconds(age),
     reservedSpace: bytes(limits.reservedSpace ?? limits.keepStorage),
     maxUsedSpace: bytes(limits.maxUsedSpace),
     minFreeSpace: bytes(limits.minFreeSpace),
@@ -81,13 +81,6 @@ function ruleOf({ all = false, keepDuration, filter = [], ...limits }: Policy): 
 
 function bytes(value: string | number | undefined): number | undefined {
   return value === undefined ? undefined : parseSize(String(value));
-}
-
-function milliseconds(text: string): number {
-  const nanoseconds = parseDuration(text);
-  if (nanoseconds === undefined)
-    throw new InvalidParameter(`builder.gc.policy: invalid duration ${text}: as in 48h or 1h30m`);
-  return nanoseconds / 1e6;
 }
 
 /** Bytes of the disk that a path is on, or will be. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import fc from "fast-check";
 import { exportJWK, SignJWT } from "jose";
 import { digestOf } from "../../lib/digest.ts";
 import { createRegistryClient } from "../client/client.ts";
@@ -96,6 +97,44 @@ describe.each([
   });
 });
 
+describe.each([
+  ["htpasswd", false],
+  ["tokens", true],
+])("hostile credentials with %s", (_name, token) => {
+  const text = fc.stringMatching(/^[ -~]{0,40}$/);
+  const base64 = fc.string().map((string) => Buffer.from(string).toString("base64"));
+  const pair = fc.tuple(fc.constantFrom("alice", "eve", ""), fc.constantFrom("", "x", "\0", "ü".repeat(100)));
+  const header = fc.oneof(
+    text,
+    fc
+      .tuple(fc.constantFrom("Basic", "basic ", "Bearer"), fc.oneof(text, base64))
+      .map((parts) => parts.join(" ")),
+    pair.map(([user, password]) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`),
+    base64.map((part) => `Bearer ${part}.${part}.${part}`),
+  );
+
+  test("are refused, and make no error", async () => {
+    await using server = await serve({ token });
+    const path = fc.constantFrom(
+      "/v2/",
+      "/v2/a/manifests/x",
+      "/v2/_catalog",
+      ...["", "&scope=repository:a:pull", "&scope=::", "&scope=repository:%00:*"].map(
+        (scope) => `/token?service=gantry-registry${scope}`,
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(path, header, async (path, authorization) => {
+        const response = await get(server, path, { authorization });
+        const isNobodysToken = path.startsWith("/token") && response.status === 200;
+        expect([401, 404].includes(response.status) || isNobodysToken).toBe(true);
+        await response.arrayBuffer();
+      }),
+      { numRuns: 150 },
+    );
+  }, 30_000);
+});
+
 test("what a user may not pull can't be mounted", async () => {
   const secret = pattern(2000, 5);
   await using server = await serve({
@@ -147,6 +186,52 @@ describe("tokens of ours", () => {
     expect((await get(server, "/token?service=other", basic("alice"))).status).toBe(400);
     const root = join(dir.path, `root${roots - 1}`);
     expect((await stat(join(root, "token-key.pem"))).mode & 0o777).toBe(0o600);
+  });
+
+  test("list what their user may pull", async () => {
+    await using server = await serve({
+      token: true,
+      access: [...access, { prefix: "own", users: { bob: ["pull"] } }],
+    });
+    await pushImage(repository(server, "team/app", "alice"), "v1");
+    await pushImage(repository(server, "other", "alice"), "v1");
+    await using hidden = await serve({
+      token: true,
+      access: [{ prefix: "", users: { alice: ["pull", "push"] } }],
+    });
+    await pushImage(repository(hidden, "app", "alice"), "v1");
+    const list = async (from: RegistryServer, user: string) => {
+      const path = "/token?service=gantry-registry&scope=registry:catalog:*";
+      const bearer = { authorization: `Bearer ${await tokenOf(await get(from, path, basic(user)))}` };
+      return ((await (await get(from, "/v2/_catalog", bearer)).json()) as { repositories: string[] })
+        .repositories;
+    };
+    expect(await list(server, "bob")).toEqual(["other", "team/app"]);
+    expect(await list(hidden, "alice")).toEqual(["app"]);
+    expect(await list(hidden, "bob")).toEqual([]);
+  });
+
+  test("are what docker's CLI asks for", async () => {
+    await using server = await serve({ token: true });
+    await pushImage(repository(server, "team/app", "alice"), "v1");
+    const config = join(dir.path, "docker");
+    const auths = { [server.address]: { auth: btoa("alice:alice-pw") } };
+    await Bun.write(join(config, "config.json"), JSON.stringify({ auths }));
+    const inspect = async (DOCKER_CONFIG: string) => {
+      const image = `${server.address}/team/app:v1`;
+      const child = Bun.spawn(["docker", "manifest", "inspect", "--insecure", image], {
+        env: { ...process.env, DOCKER_CONFIG },
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [out, error] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      return (await child.exited) === 0 ? JSON.parse(out).schemaVersion : error;
+    };
+    expect(await inspect(config)).toBe(2);
+    expect(await inspect(join(dir.path, "nobody"))).toContain("unauthorized");
   });
 
   test("come by OAuth2's password grant too", async () => {

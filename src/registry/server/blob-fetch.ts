@@ -40,12 +40,11 @@ export class BlobFetch implements OpenBlob {
     return new ReadableStream({
       pull: async (controller) => {
         const bytes = await this.#next(at, end);
-        controller.enqueue(bytes);
         at += bytes.length;
-        if (at < end) return;
-        // The last byte counts when the whole was checked.
-        await this.done;
-        controller.close();
+        // The last byte is given when the whole was checked.
+        if (at === this.size) await this.done;
+        controller.enqueue(bytes);
+        if (at === end) controller.close();
       },
     });
   };

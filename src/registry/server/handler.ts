@@ -47,7 +47,8 @@ export class Handler {
     }
     const { headers } = response;
     headers.set("Docker-Distribution-Api-Version", "registry/2.0");
-    for (const name in limitHeaders) headers.set(name, limitHeaders[name]!);
+    // A refusal tells of its own limit.
+    for (const name in limitHeaders) if (!headers.has(name)) headers.set(name, limitHeaders[name]!);
     if (this.parts.warning !== undefined) headers.set("Warning", `299 - "${this.parts.warning}"`);
     this.parts.metrics.request(request.method, kind, response.status, (performance.now() - startedAt) / 1000);
     return response;
@@ -126,7 +127,7 @@ async function dispatch(
       if (method === "GET") return Response.json({});
       break;
     case "catalog":
-      if (method === "GET") return await manifests.listRepositories(registry, request, mayPull);
+      if (method === "GET") return await manifests.listRepositories(registry, request, principal.sees);
       break;
     case "tags":
       if (method === "GET") return await manifests.listTags(registry, request, route.name);

@@ -83,17 +83,17 @@ export async function listTags(registry: Registry, request: Request, name: strin
   return Response.json({ name, tags: page.items }, { headers: page.headers });
 }
 
-/** @param mayPull whether the client may know of a repository */
+/** @param sees whether the client may know of a repository */
 export async function listRepositories(
   registry: Registry,
   request: Request,
-  mayPull: (repository: string) => boolean,
+  sees: (repository: string) => boolean,
 ): Promise<Response> {
   const page = await readPage(request, "/v2/_catalog", async (after, limit) => {
     const visible: string[] = [];
     for (let last: string | undefined = after; last !== undefined && visible.length < limit; ) {
       const names = await registry.metadata.repositories(last, limit);
-      visible.push(...names.filter(mayPull));
+      visible.push(...names.filter(sees));
       last = names.length < limit ? undefined : names.at(-1);
     }
     return visible.slice(0, limit);

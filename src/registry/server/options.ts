@@ -1,9 +1,8 @@
 /** What `gantry registry serve` can be told, as flags and in its configuration file. */
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
-import { parse } from "yaml";
+import { parseMilliseconds } from "../../lib/duration.ts";
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
-import { parseDuration } from "./duration.ts";
 import { parseRate } from "./rate-limit.ts";
 
 /** A checked text that a function of ours turns into a value. */
@@ -19,7 +18,7 @@ const parsed = <T>(read: (text: string) => T) =>
       }
     }),
   );
-const duration = parsed(parseDuration);
+const duration = parsed(parseMilliseconds);
 const rate = parsed(parseRate);
 const text = v.pipe(v.string(), v.minLength(1));
 const actions = v.array(v.picklist(["pull", "push", "delete"]));
@@ -90,6 +89,8 @@ export function parseOptions(settings: RegistrySettings): RegistryOptions {
  */
 export async function readSettings(flags: RegistrySettings, path?: string): Promise<RegistrySettings> {
   if (path === undefined) return flags;
+  // The engine loads this layer too, and never reads such a file.
+  const { parse } = await import("yaml");
   let content: unknown;
   try {
     content = parse(await readFile(path, "utf8"));

@@ -1,6 +1,6 @@
 /** Limits on what one client may do in a while, told in Docker Hub's headers. */
+import { parseMilliseconds } from "../../lib/duration.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
-import { parseDuration } from "./duration.ts";
 import { DistributionError } from "./errors.ts";
 
 export interface Rate {
@@ -14,7 +14,7 @@ const maxClients = 100_000;
 /** `100/6h`: a hundred in six hours. @throws InvalidParameter */
 export function parseRate(text: string): Rate {
   const match = /^([1-9]\d{0,8})\/(.+)$/.exec(text);
-  const windowMs = match ? parseDuration(match[2]!) : 0;
+  const windowMs = match ? parseMilliseconds(match[2]!) : 0;
   if (!match || windowMs < 1000)
     throw new InvalidParameter(`invalid rate ${JSON.stringify(text)}: use 100/6h`);
   return { count: Number(match[1]), windowMs };
@@ -49,7 +49,8 @@ export class RateLimit {
     const headers = {
       "RateLimit-Limit": `${this.rate.count};w=${seconds}`,
       "RateLimit-Remaining": `${remaining};w=${seconds}`,
-      "Docker-RateLimit-Source": client,
+      // A name that somebody else's token gives may have any characters.
+      "Docker-RateLimit-Source": client.replace(/[^\x21-\x7e]/g, "?"),
     };
     if (window.count <= this.rate.count) return headers;
     const retryAfter = String(Math.ceil((window.endsAt - now) / 1000));

@@ -23,9 +23,11 @@ export class Access {
   }
 
   principal(user: string | undefined): Principal {
+    const allows = (repository: string, action: Action) => this.#allowed(user, repository).includes(action);
     return {
       user,
-      allows: (repository, action) => this.#allowed(user, repository).includes(action),
+      allows,
+      sees: (repository) => allows(repository, "pull"),
       mayList: user !== undefined,
       isToken: false,
     };

@@ -52,12 +52,18 @@ export async function createAuthenticator(
     if (realm === undefined || issuer === undefined || htpasswd !== undefined) {
       throw new InvalidParameter("tokens of another issuer need its realm and issuer, and no htpasswd");
     }
-    return new TokenAuth(await publicKeys(token.keys), { realm, service, issuer }, nobody);
+    return new TokenAuth(await publicKeys(token.keys), { realm, service, issuer }, nobody, () => true);
   }
   if (htpasswd === undefined) throw new InvalidParameter("token authentication needs htpasswd or keys");
   const { TokenIssuer, signingKey } = await import("./issuer.ts");
   const full = { realm: token.realm, service, issuer: token.issuer ?? service };
   const key = await signingKey(token.signingKey ?? join(root, "token-key.pem"));
   const issuer = new TokenIssuer(key.secret, full, await Htpasswd.open(htpasswd), access);
-  return new TokenAuth(key.open, full, nobody, (request) => issuer.issue(request));
+  return new TokenAuth(
+    key.open,
+    full,
+    nobody,
+    (user, repository) => access.principal(user).sees(repository),
+    (request) => issuer.issue(request),
+  );
 }

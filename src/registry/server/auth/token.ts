@@ -37,11 +37,15 @@ export class TokenAuth implements Authenticator {
   readonly hasScopes = true;
   readonly #remembered = new Map<string, { principal: Principal; until: number }>();
 
-  /** `nobody`: what a request without a token may do. */
+  /**
+   * @param nobody what a request without a token may do
+   * @param sees whether a user who may list repositories sees this one
+   */
   constructor(
     private readonly key: JWTVerifyGetKey | KeyObject,
     private readonly options: TokenOptions,
     private readonly nobody: Principal,
+    private readonly sees: (user: string | undefined, repository: string) => boolean,
     readonly issueToken?: (request: Request) => Promise<Response>,
   ) {}
 
@@ -71,7 +75,9 @@ export class TokenAuth implements Authenticator {
     const payload = await this.#payload(token);
     const access = v.safeParse(accessClaim, payload?.access);
     if (!payload || !access.success) return undefined;
-    const principal = principalOf(payload.sub, access.output);
+    const user = payload.sub === "" ? undefined : payload.sub;
+    const sees = (repository: string) => this.sees(user, repository);
+    const principal = { ...rightsOf(access.output), user, sees, isToken: true };
     if (this.#remembered.size >= maxRemembered) this.#remembered.clear();
     this.#remembered.set(token, { principal, until: (payload.exp ?? 0) * 1000 });
     return principal;
@@ -94,7 +100,7 @@ export class TokenAuth implements Authenticator {
   }
 }
 
-function principalOf(user: string | undefined, access: Grant[]): Principal {
+function rightsOf(access: Grant[]): Pick<Principal, "allows" | "mayList"> {
   const granted = new Map<string, Set<Action>>();
   for (const grant of access) {
     if (grant.type !== "repository") continue;
@@ -103,10 +109,8 @@ function principalOf(user: string | undefined, access: Grant[]): Principal {
     granted.set(grant.name, all);
   }
   return {
-    user: user === "" ? undefined : user,
     allows: (repository, action) => granted.get(repository)?.has(action) ?? false,
     mayList: access.some(isCatalog),
-    isToken: true,
   };
 }
 

@@ -8,14 +8,22 @@ export interface Principal {
   /** Undefined: nobody has signed in. */
   readonly user: string | undefined;
   allows(repository: string, action: Action): boolean;
-  /** Whether the names of repositories may be listed; each is then shown when `allows` its pull. */
+  /** Whether the names of repositories may be listed. */
   readonly mayList: boolean;
+  /** Whether this one is in the list. */
+  sees(repository: string): boolean;
   /** Whether a token was shown, be it nobody's. */
   readonly isToken: boolean;
 }
 
 /** Where there is no authentication. */
-export const everybody: Principal = { user: undefined, allows: () => true, mayList: true, isToken: false };
+export const everybody: Principal = {
+  user: undefined,
+  allows: () => true,
+  mayList: true,
+  sees: () => true,
+  isToken: false,
+};
 
 export interface Authenticator {
   /**
