@@ -56,7 +56,7 @@ const get = (container: string, path: string, method = "GET") =>
 
 /** Returns when the script has run, whose end its first line of output tells. */
 const start = async (name: string, script: string, ...flags: string[]) => {
-  const command = ["sh", "-c", `${script}; echo ready; exec sleep 100000`];
+  const command = ["sh", "-c", `${script}\necho ready; exec sleep 100000`];
   await daemon.ok(["run", "-d", "--name", name, ...flags, "busybox", ...command]);
   while ((await daemon.ok(["logs", name])) === "") await Bun.sleep(10);
 };
@@ -111,7 +111,7 @@ test("links in what is uploaded lead nowhere either", async () => {
 
 test("a directory that turns into a link while it is copied", async () => {
   const flip = `mkdir -p /flip/real; ln -s ${canary} /flip/link; cp -a /flip/real /flip/now
-    while :; do mv -T /flip/now /flip/other; mv -T /flip/link /flip/now; mv -T /flip/now /flip/link; mv -T /flip/other /flip/now; done`;
+    while :; do mv -T /flip/now /flip/other; mv -T /flip/link /flip/now; mv -T /flip/now /flip/link; mv -T /flip/other /flip/now; done &`;
   await start("race", flip);
   const payload = await tarOf((directory) => writeFileSync(join(directory, "secret"), "overwritten"));
   let written = 0;

@@ -168,6 +168,9 @@ describe.each(["crun", "runc"])("%s", (binary) => {
       'OCI runtime exec failed: exec failed: unable to start container process: exec: "nofoo": executable file not found in $PATH: unknown',
     );
     expect((await failureOf(box.exec(id, ["/plain"]))).exitCode).toBe(126);
+    // crun is told of the failure by its child, which may still be on its way out.
+    for (let waited = 0; waited < 1000 && box.runtime.pids(spec.cgroupPath).length > 1; waited += 10)
+      await Bun.sleep(10);
     expect(box.runtime.pids(spec.cgroupPath)).toHaveLength(1);
   });
 

@@ -60,19 +60,19 @@ export function rowsIn(directory: string): Row[] {
     {
       name: "run-bridge",
       title: "run --rm busybox true",
-      target: 0.35,
+      target: 0.25,
       command: (engine) => engine.command(["run", "--rm", "busybox", "true"]),
     },
     {
       name: "run-none",
       title: "run --rm --network none busybox true",
-      target: 0.35,
+      target: 0.25,
       command: (engine) => engine.command(["run", "--rm", "--network", "none", "busybox", "true"]),
     },
     {
       name: "exec",
       title: "exec CONTAINER true",
-      target: 0.5,
+      target: 0.35,
       prepare: (engine) => void must(sleeper(engine, nameFor(engine, "exec"))),
       command: (engine) => engine.command(["exec", nameFor(engine, "exec"), "true"]),
       finish: (engine) => quietly(engine.remove([nameFor(engine, "exec")])),
@@ -80,7 +80,7 @@ export function rowsIn(directory: string): Row[] {
     {
       name: "ps",
       title: `ps with ${crowd} running containers`,
-      target: 0.6,
+      target: 0.5,
       prepare: startCrowd,
       command: (engine) => engine.command(["ps"]),
       finish: endCrowd,
@@ -88,7 +88,7 @@ export function rowsIn(directory: string): Row[] {
     {
       name: "build-cached",
       title: "build, every step cached",
-      target: 0.6,
+      target: 0.4,
       prepare: (engine) => void must(build(engine)),
       command: build,
     },
