@@ -21,26 +21,54 @@ export type OnProgress = (message: ProgressMessage) => void;
 
 export interface ImageSummary {
   record: ImageRecord;
+  /** The manifest or index that its names stand for. */
+  descriptor: Descriptor;
   repoTags: string[];
   repoDigests: string[];
   containers: number;
+  /** Bytes in layers that other images have too; -1 when it was not asked for. */
   sharedSize: number;
+  /** Each manifest of the target, when asked for. */
+  manifests?: ManifestSummary[];
+}
+
+/** A manifest of an image's target, here or not. Sizes in bytes. */
+export interface ManifestSummary {
+  descriptor: Descriptor;
+  available: boolean;
+  kind: "image" | "attestation" | "unknown";
+  /** What of it is in the content store. */
+  contentSize: number;
+  image?: { platform: Platform; containers: string[]; unpackedSize: number };
+  attestedFor?: Digest;
+}
+
+/** A statement about an image (in-toto), as BuildKit stores it. */
+export interface Attestation {
+  descriptor: Descriptor;
+  predicateType: string;
+  statement?: unknown;
 }
 
 /** What an inspection of an image tells besides. */
 export interface ImageDetails {
-  manifest: Descriptor;
   /** The directories of its tree, by overlay2's names for them. */
   layers: Record<string, string>;
 }
 
 export interface EngineImages {
-  list(options: { all: boolean; filters: Filters }): ImageSummary[];
+  list(options: {
+    all: boolean;
+    filters: Filters;
+    manifests?: boolean;
+    sharedSize?: boolean;
+  }): ImageSummary[];
   /** By id, prefix or reference. @throws NotFound "No such image: x" */
-  get(target: string): ImageSummary;
+  get(target: string, options?: { platform?: Platform; manifests?: boolean }): ImageSummary;
   details(record: ImageRecord): ImageDetails;
   history(
     target: string,
+    platform?: Platform,
   ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[];
   pull(
     reference: string,
@@ -50,20 +78,25 @@ export interface EngineImages {
   /** All tags of a repository when `tag` is missing and `all`. */
   push(
     reference: string,
-    options: { tag?: string; auth?: Credentials; signal: AbortSignal },
+    options: { tag?: string; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void>;
   tag(target: string, repository: string, tag: string): void;
   remove(
     target: string,
-    options: { force: boolean; noPrune: boolean },
+    options: { force: boolean; noPrune: boolean; platforms?: Platform[] },
   ): Promise<({ untagged: string } | { deleted: string })[]>;
   prune(
     filters: Filters,
   ): Promise<{ deleted: ({ untagged: string } | { deleted: string })[]; bytes: number }>;
   /** Docker archive that is an OCI layout too. */
-  save(targets: string[], signal: AbortSignal): Promise<Readable>;
-  load(tar: Readable, onProgress: OnProgress, signal: AbortSignal): Promise<void>;
+  save(targets: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>;
+  load(tar: Readable, platforms: Platform[], onProgress: OnProgress, signal: AbortSignal): Promise<void>;
+  /** What BuildKit and others have stated about an image; `types` chooses by predicate. */
+  attestations(
+    target: string,
+    options: { platform?: Platform; types: string[]; statement: boolean },
+  ): Promise<Attestation[]>;
   importTar(
     tar: Readable,
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
