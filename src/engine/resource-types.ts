@@ -4,7 +4,7 @@ import type { BuildEvent, BuildRequest, BuildResult, CacheEntry, CachePolicy } f
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { Credentials } from "../registry/types.ts";
-import type { ImageRecord } from "../store/types.ts";
+import type { ImageRecord, LayerWeight, Weights } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
 import type { ContainerRecord, Filters } from "./container-types.ts";
 
@@ -56,6 +56,12 @@ export interface ImageDetails {
   layers: Record<string, string>;
 }
 
+/** What makes an image big; sizes in bytes. */
+export interface ImageWeight extends Weights {
+  id: Digest;
+  layers: (LayerWeight & { digest: Digest; compressed: number; createdBy: string })[];
+}
+
 export interface EngineImages {
   list(options: {
     all: boolean;
@@ -92,6 +98,11 @@ export interface EngineImages {
   /** Docker archive that is an OCI layout too. */
   save(targets: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>;
   load(tar: Readable, platforms: Platform[], onProgress: OnProgress, signal: AbortSignal): Promise<void>;
+  weigh(
+    target: string,
+    options: { platform?: Platform; limit: number },
+    signal: AbortSignal,
+  ): Promise<ImageWeight>;
   /** What BuildKit and others have stated about an image; `types` chooses by predicate. */
   attestations(
     target: string,

@@ -97,6 +97,33 @@ export interface LayerLimits {
   maxEntries?: number;
 }
 
+/** Bytes are of files' contents, uncompressed. */
+export interface LayerWeight {
+  bytes: number;
+  files: number;
+  /** Of `bytes`, what later layers overwrite or delete. */
+  wasted: number;
+}
+
+export interface WeighedFile {
+  path: string;
+  size: number;
+  /** Index of the layer that has it. */
+  layer: number;
+}
+
+export interface WeighedWaste extends WeighedFile {
+  /** Index of the layer that made it useless. */
+  by: number;
+  how: "overwritten" | "deleted";
+}
+
+export interface Weights {
+  layers: LayerWeight[];
+  files: WeighedFile[];
+  waste: WeighedWaste[];
+}
+
 /** Layer tars to trees and back; runs in workers, so the daemon's thread stays free. */
 export interface Layers {
   /**
@@ -128,6 +155,11 @@ export interface Layers {
   ): Promise<void>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
+  /**
+   * What each of an image's layer blobs (base first) adds, the `limit` biggest files, and the biggest of what later
+   * layers overwrite or delete. @throws NotFound a blob, InvalidParameter malformed archive
+   */
+  weigh(blobs: Digest[], limit: number, signal?: AbortSignal): Promise<Weights>;
   /** A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename). */
   archive(root: string, path: string, options?: { as?: string }): Readable;
 }

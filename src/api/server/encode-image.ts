@@ -1,5 +1,5 @@
 /** Images as the Engine API shows them (definitions "ImageSummary", "ImageInspect"). */
-import type { ImageDetails, ImageSummary, ManifestSummary } from "../../engine/types.ts";
+import type { ImageDetails, ImageSummary, ImageWeight, ManifestSummary } from "../../engine/types.ts";
 import { never, rfc3339 } from "./times.ts";
 
 export function imageSummary(image: ImageSummary, version: number) {
@@ -68,6 +68,29 @@ export function imageInspection(image: ImageSummary, { layers }: ImageDetails, v
     RootFS: { Type: "layers", Layers: record.layers.map((layer) => layer.diffId) },
     Metadata: { LastTagTime: rfc3339(undefined) },
     ...(manifests && { Manifests: manifests.map(manifestSummary) }),
+  };
+}
+
+/** Gantry's own answer to `GET /images/{name}/why-big`. */
+export function imageWeight({ id, layers, files, waste }: ImageWeight) {
+  return {
+    Id: id,
+    Layers: layers.map((layer) => ({
+      Digest: layer.digest,
+      CreatedBy: layer.createdBy,
+      Compressed: layer.compressed,
+      Bytes: layer.bytes,
+      Files: layer.files,
+      Wasted: layer.wasted,
+    })),
+    Files: files.map(({ path, size, layer }) => ({ Path: path, Size: size, Layer: layer })),
+    Waste: waste.map(({ path, size, layer, by, how }) => ({
+      Path: path,
+      Size: size,
+      Layer: layer,
+      By: by,
+      How: how,
+    })),
   };
 }
 

@@ -2,11 +2,14 @@
 import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
 import { registryAuth } from "./auth.ts";
-import { imageInspection, imageSummary } from "./encode-image.ts";
+import { imageInspection, imageSummary, imageWeight } from "./encode-image.ts";
 import type { Exchange } from "./exchange.ts";
 import { parsePlatform, parsePlatforms } from "./fields.ts";
 import type { Route } from "./router.ts";
 
+/** How many files `why-big` tells of. */
+const defaultBiggest = 10;
+const maxBiggest = 1000;
 const tarType = "application/x-tar";
 
 export const imageRoutes: Route[] = [
@@ -112,6 +115,18 @@ export const imageRoutes: Route[] = [
           ...(statement !== undefined && { Statement: statement }),
         })),
       );
+    },
+  },
+  {
+    // Gantry's own: what `gantry image why-big` shows.
+    method: "GET",
+    path: "/images/{name*}/why-big",
+    async handle(x) {
+      const limit = x.integer("limit") ?? defaultBiggest;
+      if (limit < 1 || limit > maxBiggest)
+        throw new InvalidParameter(`limit is a number from 1 to ${maxBiggest}`);
+      const options = { platform: onePlatform(x), limit };
+      x.json(imageWeight(await x.engine.images.weigh(x.params.name!, options, x.signal)));
     },
   },
   {

@@ -15,6 +15,7 @@ import type {
   Filters,
   ImageDetails,
   ImageSummary,
+  ImageWeight,
   OnProgress,
 } from "../types.ts";
 import { inspectDistribution } from "./distribution.ts";
@@ -27,6 +28,7 @@ import { pushImage } from "./push.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
 import { sharedSizes } from "./shared-sizes.ts";
+import { weighImage } from "./why-big.ts";
 
 /** All operations on images; what each means is in the files beside. */
 export class ImageService implements EngineImages {
@@ -192,6 +194,14 @@ export class ImageService implements EngineImages {
 
   load(archive: Readable, platforms: Platform[], onProgress: OnProgress, signal: AbortSignal): Promise<void> {
     return this.#orFree(loadImages(this.context, archive, platforms, onProgress, signal));
+  }
+
+  weigh(
+    target: string,
+    options: { platform?: Platform; limit: number },
+    signal: AbortSignal,
+  ): Promise<ImageWeight> {
+    return weighImage(this.context, target, options, signal);
   }
 
   attestations(
