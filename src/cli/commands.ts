@@ -75,6 +75,13 @@ const modules: readonly Module[] = [
     inspect: "image inspect",
     history: "image history, history",
   }),
+  from(() => import("./manifest/manifest.ts"), {
+    create: "manifest create",
+    annotate: "manifest annotate",
+    inspect: "manifest inspect",
+    push: "manifest push",
+    rm: "manifest rm",
+  }),
   from(() => import("./network/network.ts"), {
     ls: "network ls, network list",
     create: "network create",
@@ -139,6 +146,7 @@ export const groups: Readonly<Record<string, string>> = {
   context: "Manage contexts",
   image: "Manage images",
   install: "Put parts of Gantry in place on this machine",
+  manifest: "Manage image manifests and manifest lists",
   network: "Manage networks",
   system: "Manage Gantry",
   token: "Manage tokens of the API",

@@ -56,6 +56,14 @@ export interface ImageDetails {
   layers: Record<string, string>;
 }
 
+/** A manifest or index in a registry. */
+export interface RemoteManifest {
+  /** With the platform, when it is an image's. */
+  descriptor: Descriptor;
+  bytes: Uint8Array;
+  platforms: Platform[];
+}
+
 /** What makes an image big; sizes in bytes. */
 export interface ImageWeight extends Weights {
   id: Digest;
@@ -113,11 +121,17 @@ export interface EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest>;
-  /** What the registry has under a name, without pulling it. */
-  distribution(
+  /** Asks the registry. @throws NotFound, Unauthorized, Unavailable */
+  remoteManifest(
     reference: string,
     options: { auth?: Credentials; signal: AbortSignal },
-  ): Promise<{ descriptor: Descriptor; platforms: Platform[] }>;
+  ): Promise<RemoteManifest>;
+  /** Writes a list under a tag, and brings over manifests of other repositories (`sources`) that it names. */
+  pushManifestList(
+    reference: string,
+    list: { mediaType: string; bytes: Uint8Array; sources: string[] },
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<{ digest: string; brought: string[] }>;
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
 }
 

@@ -91,6 +91,8 @@ export function attestedBy({ annotations }: Descriptor): Digest | undefined {
   return digest !== undefined && isDigest(digest) ? digest : undefined;
 }
 
-const isImage = ({ config, artifactType }: Manifest) =>
-  !artifactType &&
-  (config.mediaType === mediaTypes.ociConfig || config.mediaType === mediaTypes.dockerConfig);
+/** Whether a media type is that of an image's configuration, and not of an artifact's. */
+export const isImageConfig = (mediaType: string) =>
+  mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig;
+
+const isImage = ({ config, artifactType }: Manifest) => !artifactType && isImageConfig(config.mediaType);

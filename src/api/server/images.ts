@@ -31,18 +31,6 @@ export const imageRoutes: Route[] = [
   },
   { method: "POST", path: "/images/create", handle: pullOrImport },
   {
-    method: "GET",
-    path: "/distribution/{name*}/json",
-    async handle(x) {
-      const { descriptor, platforms } = await x.engine.images.distribution(x.params.name!, {
-        auth: registryAuth(x),
-        signal: x.signal,
-      });
-      const { mediaType, digest, size } = descriptor;
-      x.json({ Descriptor: { mediaType, digest, size }, Platforms: platforms });
-    },
-  },
-  {
     method: "POST",
     path: "/images/load",
     async handle(x) {

@@ -3,6 +3,7 @@ import { NotImplemented } from "../../lib/errors.ts";
 import { buildRoutes } from "./build.ts";
 import { containerStreamRoutes } from "./container-streams.ts";
 import { containerRoutes } from "./containers.ts";
+import { distributionRoutes } from "./distribution.ts";
 import { execRoutes } from "./exec.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
@@ -17,6 +18,7 @@ export const routes: readonly Route[] = [
   ...containerStreamRoutes,
   ...execRoutes,
   ...imageRoutes,
+  ...distributionRoutes,
   ...buildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
@@ -26,7 +28,6 @@ export const routes: readonly Route[] = [
 const absent: [what: string, ...endpoints: string[]][] = [
   ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
-  ["attestations of images", "GET /images/{name*}/attestations"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],
   [

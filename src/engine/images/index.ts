@@ -17,14 +17,15 @@ import type {
   ImageSummary,
   ImageWeight,
   OnProgress,
+  RemoteManifest,
 } from "../types.ts";
-import { inspectDistribution } from "./distribution.ts";
 import { importImage } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
 import { findImage, findTarget, fullName, namesOf, targetOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
+import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
 import { sharedSizes } from "./shared-sizes.ts";
@@ -219,10 +220,19 @@ export class ImageService implements EngineImages {
     return importImage(this.context, archive, options, signal);
   }
 
-  distribution(
-    ...[reference, options]: Parameters<EngineImages["distribution"]>
-  ): ReturnType<EngineImages["distribution"]> {
-    return inspectDistribution(this.context, reference, options);
+  remoteManifest(
+    reference: string,
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<RemoteManifest> {
+    return remoteManifest(this.context, reference, options);
+  }
+
+  pushManifestList(
+    reference: string,
+    list: { mediaType: string; bytes: Uint8Array; sources: string[] },
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<{ digest: string; brought: string[] }> {
+    return pushManifestList(this.context, reference, list, options);
   }
 
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {
