@@ -66,6 +66,10 @@ const modules: readonly Module[] = [
     system: "system prune",
   }),
   from(() => import("./image/ls.ts"), { command: "image ls, image list, images" }),
+  from(() => import("./image/mount.ts"), {
+    mount: "image mount",
+    unmount: "image unmount, image umount",
+  }),
   from(() => import("./image/why-big.ts"), { command: "image why-big" }),
   from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),

@@ -84,7 +84,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   if (options.imageGc) stack.use(new ImageCollector(context, images, options.imageGc));
   const builds = stack.use(new BuildService(context, networks));
-  await reconcile({ context, table, networks, volumes, lifecycle, containers });
+  await reconcile({
+    context,
+    table,
+    networks,
+    volumes,
+    lifecycle,
+    containers,
+    keepImageMounts: (mounted) => images.keepMounts(mounted),
+  });
 
   const identity = store.metadata.table<string>("identity");
   const id = identity.get("id") ?? newId();

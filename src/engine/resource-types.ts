@@ -121,6 +121,11 @@ export interface EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest>;
+  /** Mounts an image read-only, unless it is. @returns the path @throws NotFound, InvalidParameter no layers */
+  mount(target: string, platform?: Platform): string;
+  /** @throws NotFound when it is not mounted */
+  unmount(target: string, platform?: Platform): void;
+  mounts(): { id: Digest; path: string }[];
   /** Asks the registry. @throws NotFound, Unauthorized, Unavailable */
   remoteManifest(
     reference: string,

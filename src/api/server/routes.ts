@@ -5,6 +5,7 @@ import { containerStreamRoutes } from "./container-streams.ts";
 import { containerRoutes } from "./containers.ts";
 import { distributionRoutes } from "./distribution.ts";
 import { execRoutes } from "./exec.ts";
+import { imageMountRoutes } from "./image-mounts.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import type { Route } from "./router.ts";
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...execRoutes,
   ...imageRoutes,
   ...distributionRoutes,
+  ...imageMountRoutes,
   ...buildRoutes,
   ...networkRoutes,
   ...volumeRoutes,

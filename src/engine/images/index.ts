@@ -22,6 +22,7 @@ import type {
 import { importImage } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
+import { ImageMounts } from "./mounts.ts";
 import { findImage, findTarget, fullName, namesOf, targetOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
@@ -33,10 +34,14 @@ import { weighImage } from "./why-big.ts";
 
 /** All operations on images; what each means is in the files beside. */
 export class ImageService implements EngineImages {
+  readonly #mounts: ImageMounts;
+
   constructor(
     private readonly context: Context,
     private readonly containers: () => ContainerRecord[],
-  ) {}
+  ) {
+    this.#mounts = new ImageMounts(context);
+  }
 
   list(options: {
     all: boolean;
@@ -164,7 +169,7 @@ export class ImageService implements EngineImages {
     target: string,
     options: { force: boolean; noPrune: boolean; platforms?: Platform[] },
   ): Promise<Removed[]> {
-    const removal = new Removal(this.context, this.containers);
+    const removal = new Removal(this.context, this.containers, this.#mounts);
     if (options.platforms?.length) await removal.platforms(target, options.platforms, options.force);
     else await removal.image(target, options.force);
     return removal.removed;
@@ -174,7 +179,7 @@ export class ImageService implements EngineImages {
     checkFilters(filters, ["dangling", "label", "label!", "until"]);
     const danglingOnly = booleanFilter(filters, "dangling") ?? true;
     const until = untilFilter(filters);
-    const removal = new Removal(this.context, this.containers);
+    const removal = new Removal(this.context, this.containers, this.#mounts);
     for (const { record, repoTags } of this.list({ all: true, filters: {} })) {
       if ((danglingOnly && repoTags.length > 0) || removal.isUsed(record.id)) continue;
       if (
@@ -218,6 +223,23 @@ export class ImageService implements EngineImages {
     signal: AbortSignal,
   ): Promise<Digest> {
     return importImage(this.context, archive, options, signal);
+  }
+
+  mount(target: string, platform?: Platform): string {
+    return this.#mounts.mount(this.find(target, platform));
+  }
+
+  unmount(target: string, platform?: Platform): void {
+    this.#mounts.unmount(this.find(target, platform));
+  }
+
+  mounts(): { id: Digest; path: string }[] {
+    return this.#mounts.list();
+  }
+
+  /** @returns of the mounts that the kernel has below exec-root, those of images */
+  keepMounts(mounted: readonly string[]): string[] {
+    return this.#mounts.settle(mounted);
   }
 
   remoteManifest(

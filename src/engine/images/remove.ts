@@ -8,6 +8,7 @@ import { isIndex } from "../../store/index.ts";
 import type { ImageName, ImageRecord } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
+import type { ImageMounts } from "./mounts.ts";
 import { findTarget } from "./names.ts";
 
 export type Removed = { untagged: string } | { deleted: string };
@@ -19,6 +20,7 @@ export class Removal {
   constructor(
     private readonly context: Context,
     private readonly containers: () => ContainerRecord[],
+    private readonly mounts: ImageMounts,
   ) {}
 
   /** By a name: that name; the image too with its last one. By an id: all. @throws NotFound, Conflict in use */
@@ -88,7 +90,9 @@ export class Removal {
   }
 
   isUsed(image: Digest): boolean {
-    return this.containers().some(({ imageId }) => imageId === image);
+    return (
+      this.mounts.pathOf(image) !== undefined || this.containers().some(({ imageId }) => imageId === image)
+    );
   }
 
   #delete(record: ImageRecord): void {
@@ -123,6 +127,11 @@ export class Removal {
   }
 
   #checkUnused(record: ImageRecord, target: string, force: boolean, by: "name" | "id"): void {
+    const path = this.mounts.pathOf(record.id);
+    if (path !== undefined && !(by === "name" && force))
+      throw new Conflict(
+        `conflict: unable to delete ${shortId(record.id)} (cannot be forced) - image is mounted at ${path}`,
+      );
     for (const container of this.containers()) {
       if (container.imageId !== record.id) continue;
       const who = shortId(container.id);
