@@ -70,6 +70,7 @@ const modules: readonly Module[] = [
     mount: "image mount",
     unmount: "image unmount, image umount",
   }),
+  from(() => import("./image/search.ts"), { command: "search" }),
   from(() => import("./image/why-big.ts"), { command: "image why-big" }),
   from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import type { BuildEvent, BuildRequest, BuildResult, CacheEntry, CachePolicy } from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
-import type { Credentials } from "../registry/types.ts";
+import type { Credentials, FoundRepository } from "../registry/types.ts";
 import type { ImageRecord, LayerWeight, Weights } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
 import type { ContainerRecord, Filters } from "./container-types.ts";
@@ -121,6 +121,11 @@ export interface EngineImages {
     options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
     signal: AbortSignal,
   ): Promise<Digest>;
+  /** @throws NotImplemented when the registry can't be searched, InvalidParameter filters */
+  search(
+    term: string,
+    options: { limit: number; filters: Filters; auth?: Credentials; signal: AbortSignal },
+  ): Promise<FoundRepository[]>;
   /** Mounts an image read-only, unless it is. @returns the path @throws NotFound, InvalidParameter no layers */
   mount(target: string, platform?: Platform): string;
   /** @throws NotFound when it is not mounted */

@@ -49,6 +49,25 @@ export const imageRoutes: Route[] = [
   },
   {
     method: "GET",
+    path: "/images/search",
+    async handle(x) {
+      const limit = x.integer("limit") ?? 0;
+      const auth = registryAuth(x);
+      const options = { limit, filters: x.filters, auth, signal: x.signal };
+      const found = await x.engine.images.search(x.text("term"), options);
+      x.json(
+        found.map(({ name, description, stars, official, automated }) => ({
+          star_count: stars,
+          is_official: official,
+          name,
+          is_automated: automated,
+          description,
+        })),
+      );
+    },
+  },
+  {
+    method: "GET",
     path: "/images/get",
     async handle(x) {
       const names = x.query.getAll("names").flatMap((name) => name.split(","));

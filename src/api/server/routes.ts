@@ -28,7 +28,6 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],

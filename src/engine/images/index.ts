@@ -3,7 +3,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
-import type { Credentials } from "../../registry/types.ts";
+import type { Credentials, FoundRepository } from "../../registry/types.ts";
 import type { ImageRecord, Target } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "../filters.ts";
@@ -29,6 +29,7 @@ import { pushImage } from "./push.ts";
 import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
+import { searchImages } from "./search.ts";
 import { sharedSizes } from "./shared-sizes.ts";
 import { weighImage } from "./why-big.ts";
 
@@ -223,6 +224,13 @@ export class ImageService implements EngineImages {
     signal: AbortSignal,
   ): Promise<Digest> {
     return importImage(this.context, archive, options, signal);
+  }
+
+  search(
+    term: string,
+    options: { limit: number; filters: Filters; auth?: Credentials; signal: AbortSignal },
+  ): Promise<FoundRepository[]> {
+    return searchImages(this.context, term, options);
   }
 
   mount(target: string, platform?: Platform): string {
