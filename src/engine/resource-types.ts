@@ -79,6 +79,8 @@ export interface EngineImages {
   }): ImageSummary[];
   /** By id, prefix or reference. @throws NotFound "No such image: x" */
   get(target: string, options?: { platform?: Platform; manifests?: boolean }): ImageSummary;
+  /** The image of each platform that a name stands for and that is here. @throws NotFound */
+  platforms(target: string): ImageRecord[];
   details(record: ImageRecord): ImageDetails;
   history(
     target: string,

@@ -23,7 +23,7 @@ import { importImage } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
 import { ImageMounts } from "./mounts.ts";
-import { findImage, findTarget, fullName, namesOf, targetOf } from "./names.ts";
+import { findImage, findTarget, fullName, imagesOf, namesOf, targetOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { pushManifestList, remoteManifest } from "./remote.ts";
@@ -90,6 +90,11 @@ export class ImageService implements EngineImages {
       ...this.#summary(found.record, containers, found.target),
       ...(options.manifests && { manifests: manifestsOf(this.context, found.target, containers) }),
     };
+  }
+
+  platforms(target: string): ImageRecord[] {
+    const { record, target: found } = findTarget(this.context.store.images, target);
+    return [record, ...imagesOf(this.context.store.images, found)];
   }
 
   details(record: ImageRecord): ImageDetails {

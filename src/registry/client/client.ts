@@ -51,7 +51,7 @@ class Client implements RegistryClient {
   ): Promise<FoundRepository[]> {
     const { limit, auth = {}, signal } = options;
     if (domain === defaultDomain) {
-      const index = this.#transport({ origins: [`https://${indexHost}`], mirror: false }, auth);
+      const index = this.#transport({ origins: [`https://${indexHost}`], prefix: "", mirror: false }, auth);
       return searchIndex(index, term, limit, signal);
     }
     const { registry } = await endpointsOf(domain, [], this.#policy);

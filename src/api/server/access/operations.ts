@@ -85,6 +85,8 @@ export const operations: Readonly<Record<string, Operation>> = {
   "GET /images/{name*}/history": look(image),
   "GET /images/{name*}/attestations": look(image),
   "GET /distribution/{name*}/json": look(),
+  "GET /distribution/{name*}/manifest": look(),
+  "PUT /distribution/{name*}/manifest": change(),
   "GET /images/{name*}/why-big": take(image),
   "GET /images/get": take(images),
   "GET /images/{name*}/get": take(image),
