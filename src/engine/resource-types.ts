@@ -14,6 +14,7 @@ export interface ProgressMessage {
   status: string;
   /** Text to print as it is, instead of a status (load). */
   stream?: string;
+  /** There, if empty, on every message of a layer: by it the docker CLI knows the lines that it writes anew. */
   progressDetail?: { current?: number; total?: number };
   aux?: object;
 }

@@ -154,16 +154,16 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
     const id = shortId(layer.digest);
     if (snapshots.stat(chains[index]!) && context.store.content.has(layer.digest)) {
       lease.addBlob(layer.digest);
-      onProgress({ id, status: "Already exists" });
+      onProgress({ id, status: "Already exists", progressDetail: {} });
       return Promise.resolve();
     }
-    onProgress({ id, status: "Pulling fs layer" });
+    onProgress({ id, status: "Pulling fs layer", progressDetail: {} });
     const here = slots.run(async () => {
       const report = throttle((current) =>
         onProgress({ id, status: "Downloading", progressDetail: { current, total: layer.size } }),
       );
       await download(context, repository, layer, lease, both, report);
-      onProgress({ id, status: "Download complete" });
+      onProgress({ id, status: "Download complete", progressDetail: {} });
     });
     const parent = below;
     below = Promise.all([here, parent]).then(async () => {
@@ -173,7 +173,7 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
         { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1] },
         both,
       );
-      onProgress({ id, status: "Pull complete" });
+      onProgress({ id, status: "Pull complete", progressDetail: {} });
     });
     return below;
   });

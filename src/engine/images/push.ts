@@ -162,7 +162,7 @@ class Push {
     await Promise.all(
       layers.map((layer) => {
         const id = shortId(this.#shownAs.get(layer.digest) ?? layer.digest);
-        if (kind === "image") this.onProgress({ id, status: "Preparing" });
+        if (kind === "image") this.onProgress({ id, status: "Preparing", progressDetail: {} });
         return this.#slots.run(() => this.#pushLayer(layer, id, mountFrom));
       }),
     );
@@ -184,7 +184,7 @@ class Push {
       },
     );
     const status = { pushed: "Pushed", exists: "Layer already exists", mounted: "Mounted" }[outcome];
-    this.onProgress({ id, status });
+    this.onProgress({ id, status, progressDetail: {} });
   }
 
   async #pushManifest(reference: string, descriptor: Descriptor): Promise<void> {
