@@ -15,6 +15,7 @@ export class ImageStore implements Images {
   readonly #targets: Targets;
   /** The tables' content: every `run` and `ps` asks for images, so that answers come from memory. */
   readonly #records: Map<Digest, ImageRecord>;
+  readonly #byManifest: Map<Digest, ImageRecord>;
   readonly #names: Map<string, ImageName>;
   readonly #namesOf = new Map<Digest, Map<string, ImageName>>();
   readonly #leases = new Set<HeldLease>();
@@ -30,6 +31,7 @@ export class ImageStore implements Images {
     this.#nameTable = metadata.table<ImageName>("image_names");
     this.#targets = new Targets(metadata);
     this.#records = new Map(this.#recordTable.list().map((record) => [record.id, record]));
+    this.#byManifest = new Map(this.list().map((record) => [record.manifest, record]));
     this.#names = new Map(this.#nameTable.list().map((name) => [name.reference, name]));
     for (const name of this.#names.values()) this.#addName(name);
   }
@@ -109,8 +111,10 @@ export class ImageStore implements Images {
   }
 
   #putRecord(record: ImageRecord): void {
+    this.#forgetRecord(record.id);
     this.#recordTable.put(record.id, record);
     this.#records.set(record.id, record);
+    this.#byManifest.set(record.manifest, record);
   }
 
   async #unpack(
@@ -153,8 +157,9 @@ export class ImageStore implements Images {
   target(digest: Digest): Target | undefined {
     const known = this.#targets.get(digest);
     if (known) return known;
-    const own = this.list().find(({ manifest }) => manifest === digest);
-    return own && ownTarget(own, this.content.size(own.manifest));
+    const own = this.#byManifest.get(digest);
+    // A manifest that the disk has lost is still what the names stand for: a pull brings it back.
+    return own && ownTarget(own, this.content.has(digest) ? this.content.size(digest) : 0);
   }
 
   members(): Set<Digest> {
@@ -213,7 +218,7 @@ export class ImageStore implements Images {
   remove(id: Digest): void {
     for (const { reference } of this.namesOf(id)) this.untag(reference);
     this.#recordTable.delete(id);
-    this.#records.delete(id);
+    this.#forgetRecord(id);
     // An index that keeps its other images goes on without this one.
     for (const target of this.#targets.list()) {
       if (!imagesIn(target).includes(id)) continue;
@@ -222,6 +227,12 @@ export class ImageStore implements Images {
       );
       this.#targets.put({ ...target, manifests });
     }
+  }
+
+  #forgetRecord(id: Digest): void {
+    const record = this.#records.get(id);
+    if (record) this.#byManifest.delete(record.manifest);
+    this.#records.delete(id);
   }
 
   async collect(): Promise<{ removed: Digest[]; bytes: number }> {
