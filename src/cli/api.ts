@@ -1,4 +1,5 @@
 /** The parts of the API's answers that the client shows. */
+import type { Platform } from "../lib/oci.ts";
 import type { PortSummary } from "./container/ports.ts";
 
 export interface ContainerSummary {
@@ -38,6 +39,17 @@ export interface ImageSummary {
   SharedSize?: number;
   Containers?: number;
   Labels?: Record<string, string> | null;
+  Manifests?: ManifestSummary[];
+}
+
+/** A manifest of an image's index. */
+export interface ManifestSummary {
+  ID: string;
+  Descriptor: { platform?: Platform };
+  Available: boolean;
+  Size: { Content: number; Total: number };
+  Kind: string;
+  ImageData?: { Platform: Platform; Containers?: string[] | null };
 }
 
 export interface NetworkSummary {

@@ -66,6 +66,12 @@ const modules: readonly Module[] = [
     system: "system prune",
   }),
   from(() => import("./image/ls.ts"), { command: "image ls, image list, images" }),
+  from(() => import("./image/mount.ts"), {
+    mount: "image mount",
+    unmount: "image unmount, image umount",
+  }),
+  from(() => import("./image/search.ts"), { command: "search" }),
+  from(() => import("./image/why-big.ts"), { command: "image why-big" }),
   from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),
   from(() => import("./image/manage.ts"), {
@@ -73,6 +79,13 @@ const modules: readonly Module[] = [
     rmi: "image rm, image remove, rmi",
     inspect: "image inspect",
     history: "image history, history",
+  }),
+  from(() => import("./manifest/manifest.ts"), {
+    create: "manifest create",
+    annotate: "manifest annotate",
+    inspect: "manifest inspect",
+    push: "manifest push",
+    rm: "manifest rm",
   }),
   from(() => import("./network/network.ts"), {
     ls: "network ls, network list",
@@ -138,6 +151,7 @@ export const groups: Readonly<Record<string, string>> = {
   context: "Manage contexts",
   image: "Manage images",
   install: "Put parts of Gantry in place on this machine",
+  manifest: "Manage image manifests and manifest lists",
   network: "Manage networks",
   system: "Manage Gantry",
   token: "Manage tokens of the API",

@@ -18,7 +18,10 @@ const optional = new Set(
   ),
 );
 
-const missingField: MissingField = (_, name, path) => {
+const missingField: MissingField = (object, name, path) => {
+  // OCI's documents have lower-case names in JSON, and Go's field names in Docker's templates.
+  const lower = name.charAt(0).toLowerCase() + name.slice(1);
+  if (lower in object) return object[lower];
   const owner = path.at(-1);
   if (owner !== undefined && maps.has(owner) && !(owner === "Config" && path.length === 1)) return undefined;
   if (optional.has(name)) return null;

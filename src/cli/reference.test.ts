@@ -23,7 +23,6 @@ const absentCommands: Record<string, string> = {
   "checkpoint list": "the engine answers 501: no CRIU",
   "checkpoint rm": "the engine answers 501: no CRIU",
   "checkpoint remove": "the engine answers 501: no CRIU",
-  search: "the engine asks no registry for a search",
 };
 const windows = "Docker refuses it too where the engine is not on Windows";
 const swarm = "of cluster volumes, which only a swarm has";

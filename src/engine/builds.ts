@@ -21,7 +21,7 @@ import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-file
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
-import { fullName } from "./images/names.ts";
+import { fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
 import type { Builds } from "./types.ts";
@@ -111,8 +111,10 @@ export class BuildService implements Builds, AsyncDisposable {
       execDir: join(context.options.execRoot, "b"),
       cgroupParent: "/gantry",
       resolveImage: async (reference, options): Promise<BaseImage> => {
-        const known = options.pull ? undefined : context.store.images.byName(fullName(reference));
-        if (known && (!options.platform || options.platform.architecture === known.platform.architecture)) {
+        const known = options.pull
+          ? undefined
+          : knownImage(context.store.images, reference, options.platform);
+        if (known) {
           context.signatures.check(reference, known);
           return known;
         }

@@ -32,6 +32,7 @@ export const paths = {
   shm: (options: EngineOptions, id: string) => join(paths.stateDir(options, id), "shm"),
   /** A network namespace's mount (net/types.ts: NetworkOptions). */
   sandbox: (options: EngineOptions, id: string) => join(options.execRoot, "netns", id),
+  imageMounts: (options: EngineOptions) => join(options.execRoot, "i"),
   volumes: (options: EngineOptions) => join(options.dataRoot, "volumes"),
   tmp: (options: EngineOptions) => join(options.dataRoot, "tmp"),
 };

@@ -74,7 +74,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     networking,
     volumes,
     lifecycle,
-    findImage: (reference) => images.find(reference),
+    findImage: (reference, platform) => images.find(reference, platform),
     isAncestor: (reference, record) => images.isAncestor(reference, record),
   });
   const execs = new ExecService(context, table);
@@ -84,7 +84,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   if (options.imageGc) stack.use(new ImageCollector(context, images, options.imageGc));
   const builds = stack.use(new BuildService(context, networks));
-  await reconcile({ context, table, networks, volumes, lifecycle, containers });
+  await reconcile({
+    context,
+    table,
+    networks,
+    volumes,
+    lifecycle,
+    containers,
+    keepImageMounts: (mounted) => images.keepMounts(mounted),
+  });
 
   const identity = store.metadata.table<string>("identity");
   const id = identity.get("id") ?? newId();
@@ -131,8 +139,8 @@ async function diskUsage(parts: {
   const images = parts.images.list({ all: true, filters: {} });
   /** How many images each layer is part of. */
   const uses = new Map<string, number>();
-  for (const { record } of images)
-    for (const { chainId } of record.layers) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
+  for (const { layers } of parts.context.store.images.list())
+    for (const { chainId } of layers) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
   const sizeOf = (chains: Iterable<string>) =>
     [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0);
   const sharedOf = ({ record }: (typeof images)[number]) =>

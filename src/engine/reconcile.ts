@@ -16,6 +16,8 @@ export interface Reconciled {
   volumes: Volumes;
   lifecycle: Lifecycle;
   containers: ContainerService;
+  /** Of the mounts that the kernel has, those of images that somebody looks into. */
+  keepImageMounts(mounted: readonly string[]): string[];
 }
 
 /**
@@ -83,7 +85,7 @@ function shouldStart({ record }: Container): boolean {
 }
 
 /** What belongs to no container: kernel objects, directories and snapshots of work that a crash cut short. */
-function dropStrays({ context, table, networks }: Reconciled): void {
+function dropStrays({ context, table, networks, keepImageMounts }: Reconciled): void {
   const { options, network, store } = context;
   const records = table.all().map((container) => container.record);
   network.reconcile({
@@ -99,6 +101,7 @@ function dropStrays({ context, table, networks }: Reconciled): void {
   const live = new Set(
     records.filter(isRunning).flatMap(({ id }) => [paths.rootfs(options, id), paths.shm(options, id)]),
   );
+  for (const path of keepImageMounts(mountsBelow(options.execRoot))) live.add(path);
   for (const mount of [...mountsBelow(options.execRoot), ...mountsBelow(paths.tmp(options))])
     if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
   // Places of mounts are empty when nothing is mounted there; one that isn't is left, and shows a mistake.

@@ -20,6 +20,7 @@ const platform = v.object({
   architecture: v.string(),
   variant: v.optional(v.string()),
   "os.version": v.optional(v.string()),
+  "os.features": absent(strings),
 });
 const descriptor = v.object({
   mediaType: v.pipe(v.string(), v.minLength(1)),

@@ -6,6 +6,7 @@ export interface Platform {
   architecture: string;
   variant?: string;
   "os.version"?: string;
+  "os.features"?: string[];
 }
 
 export interface Descriptor {

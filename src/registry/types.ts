@@ -50,9 +50,27 @@ export interface RepositoryClient {
   ): Promise<Digest>;
 }
 
+/** A repository that a search has found. */
+export interface FoundRepository {
+  name: string;
+  description: string;
+  stars: number;
+  official: boolean;
+  automated: boolean;
+}
+
 export interface RegistryClient {
   /** `domain/path` as lib/reference gives it. */
   repository(name: { domain: string; path: string }, auth?: Credentials): RepositoryClient;
+  /**
+   * Repositories that fit `term`: of Docker Hub, or of another registry's catalog.
+   * @throws NotImplemented when the registry can't be searched
+   */
+  search(
+    domain: string,
+    term: string,
+    options: { limit: number; auth?: Credentials; signal?: AbortSignal },
+  ): Promise<FoundRepository[]>;
   /** Checks credentials (POST /auth). @throws Unauthorized */
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }>;
 }

@@ -2,24 +2,22 @@
 import { type Digest, isDigest } from "../lib/digest.ts";
 import { InvalidParameter, NotFound } from "../lib/errors.ts";
 import type { Descriptor } from "../lib/oci.ts";
-import { parseImageConfig, parseManifest } from "../lib/oci-schema.ts";
+import { parseImageConfig, parseIndex, parseManifest } from "../lib/oci-schema.ts";
 import { chainIds } from "./chain.ts";
 import type { FileContentStore } from "./content.ts";
 import type { OverlaySnapshots } from "./snapshots.ts";
-import type { ImageRecord, Images, Layers, Lease, Metadata, Table } from "./types.ts";
-
-/** What a name stands for; a document, so that it may grow. */
-interface Name {
-  reference: string;
-  id: Digest;
-}
+import { imageTarget, lookAt, ownTarget, principal, Targets } from "./targets.ts";
+import type { ImageName, ImageRecord, Images, Layers, Lease, Metadata, Table, Target } from "./types.ts";
 
 export class ImageStore implements Images {
   readonly #recordTable: Table<ImageRecord>;
-  readonly #nameTable: Table<Name>;
+  readonly #nameTable: Table<ImageName>;
+  readonly #targets: Targets;
   /** The tables' content: every `run` and `ps` asks for images, so that answers come from memory. */
   readonly #records: Map<Digest, ImageRecord>;
-  readonly #names: Map<string, Digest>;
+  readonly #byManifest: Map<Digest, ImageRecord>;
+  readonly #names: Map<string, ImageName>;
+  readonly #namesOf = new Map<Digest, Map<string, ImageName>>();
   readonly #leases = new Set<HeldLease>();
   readonly #roots: (() => Iterable<string>)[] = [];
 
@@ -30,9 +28,12 @@ export class ImageStore implements Images {
     private readonly layers: Layers,
   ) {
     this.#recordTable = metadata.table<ImageRecord>("images");
-    this.#nameTable = metadata.table<Name>("image_names");
+    this.#nameTable = metadata.table<ImageName>("image_names");
+    this.#targets = new Targets(metadata);
     this.#records = new Map(this.#recordTable.list().map((record) => [record.id, record]));
-    this.#names = new Map(this.#nameTable.list().map(({ reference, id }) => [reference, id]));
+    this.#byManifest = new Map(this.list().map((record) => [record.manifest, record]));
+    this.#names = new Map(this.#nameTable.list().map((name) => [name.reference, name]));
+    for (const name of this.#names.values()) this.#addName(name);
   }
 
   /** Unpacks again what a crash has taken from images whose blobs are there. */
@@ -68,12 +69,52 @@ export class ImageStore implements Images {
       size: layers.reduce((sum, { chainId }) => sum + (this.snapshots.stat(chainId)?.size ?? 0), 0),
       createdAt: Date.now(),
     };
-    // The same image under another manifest keeps its own: its names by digest speak of that one.
     const known = this.#records.get(record.id);
-    if (known && this.content.has(known.manifest)) return known;
+    if (known && this.content.has(known.manifest)) {
+      // The same image under another manifest, e.g. compressed otherwise: a target of its own, which names may mean.
+      if (known.manifest !== descriptor.digest)
+        this.#targets.put(
+          imageTarget(descriptor, record.id, [record.id, ...layers.map((layer) => layer.descriptor.digest)]),
+        );
+      return known;
+    }
+    this.#putRecord(record);
+    for (const name of this.namesOf(record.id))
+      if (name.target === known?.manifest) this.tag(name.reference, record.id);
+    return record;
+  }
+
+  async registerIndex(
+    ...[descriptor, options = {}]: Parameters<Images["registerIndex"]>
+  ): Promise<{ target: Target; image: ImageRecord }> {
+    using lease = this.lease();
+    lease.addBlob(descriptor.digest);
+    const index = parseIndex(await this.content.bytes(descriptor.digest));
+    const target: Target = { descriptor, manifests: [] };
+    for (const child of index.manifests) {
+      lease.addBlob(child.digest);
+      const found = await lookAt(this.content, child);
+      for (const blob of found.blobs ?? []) lease.addBlob(blob);
+      const image = found.kind === "image" && found.blobs ? await this.register(child, options) : undefined;
+      target.manifests.push({ ...found, ...(image && { image: image.id }) });
+    }
+    const image = principal(target, this.#records);
+    if (!image) throw new NotFound(`no image of index ${descriptor.digest} is here`);
+    this.#targets.put(target);
+    for (const id of imagesIn(target)) {
+      const record = this.#records.get(id)!;
+      if (record.beside !== (id !== image.id)) this.#putRecord({ ...record, beside: id !== image.id });
+    }
+    for (const { reference, target } of this.names())
+      if (target === descriptor.digest) this.tag(reference, image.id, target);
+    return { target, image: this.#records.get(image.id)! };
+  }
+
+  #putRecord(record: ImageRecord): void {
+    this.#forgetRecord(record.id);
     this.#recordTable.put(record.id, record);
     this.#records.set(record.id, record);
-    return record;
+    this.#byManifest.set(record.manifest, record);
   }
 
   async #unpack(
@@ -96,13 +137,45 @@ export class ImageStore implements Images {
     return [...this.#records.values()];
   }
 
-  names(): Name[] {
-    return Array.from(this.#names, ([reference, id]) => ({ reference, id }));
+  names(): ImageName[] {
+    return [...this.#names.values()];
+  }
+
+  namesOf(id: Digest): ImageName[] {
+    return [...(this.#namesOf.get(id)?.values() ?? [])];
+  }
+
+  nameOf(reference: string): ImageName | undefined {
+    return this.#names.get(reference);
   }
 
   byName(reference: string): ImageRecord | undefined {
-    const id = this.#names.get(reference);
-    return id && this.#records.get(id);
+    const name = this.#names.get(reference);
+    return name && this.#records.get(name.id);
+  }
+
+  target(digest: Digest): Target | undefined {
+    const known = this.#targets.get(digest);
+    if (known) return known;
+    const own = this.#byManifest.get(digest);
+    // A manifest that the disk has lost is still what the names stand for: a pull brings it back.
+    return own && ownTarget(own, this.content.has(digest) ? this.content.size(digest) : 0);
+  }
+
+  members(): Set<Digest> {
+    const members = new Set([...this.#namedTargets()].flatMap(imagesIn));
+    for (const id of this.#namesOf.keys()) members.delete(id);
+    return members;
+  }
+
+  orphans(): ImageRecord[] {
+    const reached = new Set([...this.#namedTargets()].flatMap(imagesIn));
+    return this.list().filter(({ id, beside }) => beside && !reached.has(id) && !this.#namesOf.has(id));
+  }
+
+  *#namedTargets(): Generator<Target> {
+    const named = new Set(this.names().map(({ target }) => target));
+    for (const target of this.#targets.list()) if (named.has(target.descriptor.digest)) yield target;
   }
 
   byPrefix(prefix: string): ImageRecord[] {
@@ -111,25 +184,59 @@ export class ImageStore implements Images {
     return this.list().filter((record) => record.id.startsWith(exact));
   }
 
-  tag(reference: string, id: Digest): void {
-    if (!this.#records.has(id)) throw new NotFound(`No such image: ${id}`);
-    if (this.#names.get(reference) === id) return;
-    this.#nameTable.put(reference, { reference, id });
-    this.#names.set(reference, id);
+  tag(reference: string, id: Digest, target?: Digest): void {
+    const record = this.#records.get(id);
+    if (!record) throw new NotFound(`No such image: ${id}`);
+    const name = { reference, id, target: target ?? record.manifest };
+    const before = this.#names.get(reference);
+    if (before?.id === id && before.target === name.target) return;
+    this.#nameTable.put(reference, name);
+    this.#forgetName(reference);
+    this.#names.set(reference, name);
+    this.#addName(name);
   }
 
   untag(reference: string): void {
     this.#nameTable.delete(reference);
+    this.#forgetName(reference);
+  }
+
+  #addName(name: ImageName): void {
+    const own = this.#namesOf.get(name.id) ?? new Map<string, ImageName>();
+    this.#namesOf.set(name.id, own.set(name.reference, name));
+  }
+
+  #forgetName(reference: string): void {
+    const name = this.#names.get(reference);
+    if (!name) return;
     this.#names.delete(reference);
+    const own = this.#namesOf.get(name.id);
+    own?.delete(reference);
+    if (own?.size === 0) this.#namesOf.delete(name.id);
   }
 
   remove(id: Digest): void {
-    for (const name of this.names()) if (name.id === id) this.untag(name.reference);
+    for (const { reference } of this.namesOf(id)) this.untag(reference);
     this.#recordTable.delete(id);
+    this.#forgetRecord(id);
+    // An index that keeps its other images goes on without this one.
+    for (const target of this.#targets.list()) {
+      if (!imagesIn(target).includes(id)) continue;
+      const manifests = target.manifests.map(({ descriptor, kind, image, blobs }) =>
+        image === id ? { descriptor, kind } : { descriptor, kind, image, blobs },
+      );
+      this.#targets.put({ ...target, manifests });
+    }
+  }
+
+  #forgetRecord(id: Digest): void {
+    const record = this.#records.get(id);
+    if (record) this.#byManifest.delete(record.manifest);
     this.#records.delete(id);
   }
 
   async collect(): Promise<{ removed: Digest[]; bytes: number }> {
+    this.#dropTargets();
     const kept = this.#reached();
     let bytes = 0;
     // Newest first, so that those above go before those below; a row's number is its age.
@@ -158,6 +265,14 @@ export class ImageStore implements Images {
     this.#roots.push(roots);
   }
 
+  /** Targets that no name and no work in progress speaks of. */
+  #dropTargets(): void {
+    const kept = new Set<Digest>(this.names().map(({ target }) => target));
+    for (const lease of this.#leases) for (const digest of lease.blobs) kept.add(digest);
+    for (const { descriptor } of [...this.#targets.list()])
+      if (!kept.has(descriptor.digest)) this.#targets.delete(descriptor.digest);
+  }
+
   #reached(): { blobs: Set<Digest>; snapshots: Set<string> } {
     const blobs = new Set<Digest>();
     const roots = new Set<string>(this.#roots.flatMap((list) => [...list()]));
@@ -166,6 +281,13 @@ export class ImageStore implements Images {
       for (const { descriptor, chainId } of layers) {
         blobs.add(descriptor.digest);
         roots.add(chainId);
+      }
+    }
+    for (const { descriptor, manifests } of this.#targets.list()) {
+      blobs.add(descriptor.digest);
+      for (const manifest of manifests) {
+        if (manifest.blobs) blobs.add(manifest.descriptor.digest);
+        for (const digest of manifest.blobs ?? []) blobs.add(digest);
       }
     }
     for (const lease of this.#leases) {
@@ -183,6 +305,8 @@ export class ImageStore implements Images {
     return { blobs, snapshots };
   }
 }
+
+const imagesIn = ({ manifests }: Target) => manifests.flatMap(({ image }) => image ?? []);
 
 class HeldLease implements Lease {
   readonly blobs = new Set<Digest>();

@@ -97,6 +97,33 @@ export interface LayerLimits {
   maxEntries?: number;
 }
 
+/** Bytes are of files' contents, uncompressed. */
+export interface LayerWeight {
+  bytes: number;
+  files: number;
+  /** Of `bytes`, what later layers overwrite or delete. */
+  wasted: number;
+}
+
+export interface WeighedFile {
+  path: string;
+  size: number;
+  /** Index of the layer that has it. */
+  layer: number;
+}
+
+export interface WeighedWaste extends WeighedFile {
+  /** Index of the layer that made it useless. */
+  by: number;
+  how: "overwritten" | "deleted";
+}
+
+export interface Weights {
+  layers: LayerWeight[];
+  files: WeighedFile[];
+  waste: WeighedWaste[];
+}
+
 /** Layer tars to trees and back; runs in workers, so the daemon's thread stays free. */
 export interface Layers {
   /**
@@ -128,6 +155,11 @@ export interface Layers {
   ): Promise<void>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
+  /**
+   * What each of an image's layer blobs (base first) adds, the `limit` biggest files, and the biggest of what later
+   * layers overwrite or delete. @throws NotFound a blob, InvalidParameter malformed archive
+   */
+  weigh(blobs: Digest[], limit: number, signal?: AbortSignal): Promise<Weights>;
   /** A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename). */
   archive(root: string, path: string, options?: { as?: string }): Readable;
 }
@@ -144,6 +176,31 @@ export interface ImageRecord {
   /** Sum of the uncompressed sizes of the layers. */
   size: number;
   createdAt: number;
+  /** It came as one of several of an index, beside the one that bears the names. */
+  beside?: boolean;
+}
+
+/** One manifest of a target, and what of it is here. */
+export interface TargetManifest {
+  descriptor: Descriptor;
+  kind: "image" | "attestation" | "unknown";
+  /** The image's id, when it is here and unpacked. */
+  image?: Digest;
+  /** Digests of config and layers; set when all of them are here. */
+  blobs?: Digest[];
+}
+
+/** What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. */
+export interface Target {
+  descriptor: Descriptor;
+  manifests: TargetManifest[];
+}
+
+/** A name, the image it is shown and run as, and the digest of its target. */
+export interface ImageName {
+  reference: string;
+  id: Digest;
+  target: Digest;
 }
 
 /**
@@ -159,14 +216,33 @@ export interface Images {
     manifest: Descriptor,
     options?: { signal?: AbortSignal; onLayer?: (diffId: Digest) => void },
   ): Promise<ImageRecord>;
+  /**
+   * Registers an index whose bytes are in the content store, with all images of it that are here; names of the index
+   * follow to the image that suits the host best. Call it again when more of it has come.
+   * @throws NotFound when none of its images is here
+   */
+  registerIndex(
+    index: Descriptor,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ target: Target; image: ImageRecord }>;
   get(id: Digest): ImageRecord | undefined;
   list(): ImageRecord[];
-  /** All `reference -> id` pairs; both tags and `name@digest`. */
-  names(): { reference: string; id: Digest }[];
+  /** All names; both tags and `name@digest`. */
+  names(): ImageName[];
+  /** The names that an image is shown under. */
+  namesOf(id: Digest): ImageName[];
+  nameOf(reference: string): ImageName | undefined;
   byName(reference: string): ImageRecord | undefined;
   /** Ids that begin with `prefix` (hex, without algorithm). */
   byPrefix(prefix: string): ImageRecord[];
-  tag(reference: string, id: Digest): void;
+  /** The target with that digest, or of the image whose manifest it is. */
+  target(digest: Digest): Target | undefined;
+  /** Images that names reach through an index only, and under another image's name. */
+  members(): Set<Digest>;
+  /** Images of indexes that no name speaks of any more. */
+  orphans(): ImageRecord[];
+  /** `target` is the image's own manifest when not given. */
+  tag(reference: string, id: Digest, target?: Digest): void;
   untag(reference: string): void;
   /** Forgets the image and its names; layers that nothing else reaches are removed by `collect`. */
   remove(id: Digest): void;

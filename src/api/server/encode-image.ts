@@ -1,12 +1,9 @@
 /** Images as the Engine API shows them (definitions "ImageSummary", "ImageInspect"). */
-import type { ImageDetails, ImageSummary } from "../../engine/types.ts";
+import type { ImageDetails, ImageSummary, ImageWeight, ManifestSummary } from "../../engine/types.ts";
 import { never, rfc3339 } from "./times.ts";
 
-export function imageSummary(
-  { record, repoTags, repoDigests, containers, sharedSize }: ImageSummary,
-  { manifest }: ImageDetails,
-  version: number,
-) {
+export function imageSummary(image: ImageSummary, version: number) {
+  const { record, descriptor, repoTags, repoDigests, containers, sharedSize, manifests } = image;
   /** Until 1.43 an image without a name had one that says so. */
   const named = (names: string[], none: string) => (version < 43 && names.length === 0 ? [none] : names);
   return {
@@ -20,15 +17,32 @@ export function imageSummary(
     SharedSize: sharedSize,
     Labels: record.config.config?.Labels ?? null,
     Containers: containers,
-    Descriptor: manifest,
+    ...(manifests && { Manifests: manifests.map(manifestSummary) }),
+    Descriptor: descriptor,
   };
 }
 
-export function imageInspection(
-  { record, repoTags, repoDigests }: ImageSummary,
-  { manifest, layers }: ImageDetails,
-  version: number,
-) {
+/** The definition "ImageManifestSummary". */
+function manifestSummary({ descriptor, available, kind, contentSize, image, attestedFor }: ManifestSummary) {
+  return {
+    ID: descriptor.digest,
+    Descriptor: descriptor,
+    Available: available,
+    Size: { Content: contentSize, Total: contentSize + (image?.unpackedSize ?? 0) },
+    Kind: kind,
+    ...(image && {
+      ImageData: {
+        Platform: image.platform,
+        Containers: image.containers,
+        Size: { Unpacked: image.unpackedSize },
+      },
+    }),
+    ...(attestedFor && { AttestationData: { For: attestedFor } }),
+  };
+}
+
+export function imageInspection(image: ImageSummary, { layers }: ImageDetails, version: number) {
+  const { record, descriptor, repoTags, repoDigests, manifests } = image;
   const { config } = record;
   return {
     Id: record.id,
@@ -47,12 +61,36 @@ export function imageInspection(
     Size: record.size,
     VirtualSize: record.size,
     Container: "",
-    Descriptor: manifest,
+    Descriptor: descriptor,
     // Gone from Docker with 1.45; docker-compose 1.x reads it whatever the version, and fails with Docker since then.
     ContainerConfig: runConfig(),
     GraphDriver: { Data: layers, Name: "overlay2" },
     RootFS: { Type: "layers", Layers: record.layers.map((layer) => layer.diffId) },
     Metadata: { LastTagTime: rfc3339(undefined) },
+    ...(manifests && { Manifests: manifests.map(manifestSummary) }),
+  };
+}
+
+/** Gantry's own answer to `GET /images/{name}/why-big`. */
+export function imageWeight({ id, layers, files, waste }: ImageWeight) {
+  return {
+    Id: id,
+    Layers: layers.map((layer) => ({
+      Digest: layer.digest,
+      CreatedBy: layer.createdBy,
+      Compressed: layer.compressed,
+      Bytes: layer.bytes,
+      Files: layer.files,
+      Wasted: layer.wasted,
+    })),
+    Files: files.map(({ path, size, layer }) => ({ Path: path, Size: size, Layer: layer })),
+    Waste: waste.map(({ path, size, layer, by, how }) => ({
+      Path: path,
+      Size: size,
+      Layer: layer,
+      By: by,
+      How: how,
+    })),
   };
 }
 

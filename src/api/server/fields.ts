@@ -1,6 +1,7 @@
 /** Building blocks of the bodies' schemas. Go writes an absent slice, map or pointer as null, and so may clients. */
 import * as v from "valibot";
 import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import type { Platform } from "../../lib/oci.ts";
 
 /** `missing` stands for a field that is absent or null. */
 export function field<S extends v.GenericSchema, D>(schema: S, missing: D) {
@@ -75,4 +76,28 @@ export function parsePlatform(platform: string) {
       `${JSON.stringify(platform)} is an invalid platform: os/architecture is wanted`,
     );
   return { os, architecture, variant };
+}
+
+const platformSchema = v.object({
+  os: v.pipe(v.string(), v.minLength(1)),
+  architecture: v.pipe(v.string(), v.minLength(1)),
+  variant: v.optional(v.string()),
+  "os.version": v.optional(v.string()),
+});
+const platformsSchema = v.union([
+  v.pipe(
+    platformSchema,
+    v.transform((platform) => [platform]),
+  ),
+  v.array(platformSchema),
+]);
+
+/** `{"os":"linux","architecture":"arm64"}`, or an array of such; `linux/arm64` too. @throws InvalidParameter */
+export function parsePlatforms(text: string): Platform[] {
+  if (!/^\s*[[{]/.test(text)) return [parsePlatform(text)].filter((platform) => platform !== undefined);
+  try {
+    return v.parse(platformsSchema, JSON.parse(text));
+  } catch (error) {
+    throw new InvalidParameter(`failed to parse platform: ${text}`, { cause: error });
+  }
 }

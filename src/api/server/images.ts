@@ -1,11 +1,15 @@
 /** Image endpoints (Engine API, tag "Image"). */
 import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
+import type { Platform } from "../../lib/oci.ts";
 import { registryAuth } from "./auth.ts";
-import { imageInspection, imageSummary } from "./encode-image.ts";
+import { imageInspection, imageSummary, imageWeight } from "./encode-image.ts";
 import type { Exchange } from "./exchange.ts";
-import { parsePlatform } from "./fields.ts";
+import { parsePlatform, parsePlatforms } from "./fields.ts";
 import type { Route } from "./router.ts";
 
+/** How many files `why-big` tells of. */
+const defaultBiggest = 10;
+const maxBiggest = 1000;
 const tarType = "application/x-tar";
 
 export const imageRoutes: Route[] = [
@@ -13,26 +17,19 @@ export const imageRoutes: Route[] = [
     method: "GET",
     path: "/images/json",
     handle(x) {
-      const images = x.engine.images.list({ all: x.flag("all"), filters: x.filters });
+      const images = x.engine.images.list({
+        all: x.flag("all"),
+        filters: x.filters,
+        manifests: x.flag("manifests"),
+        sharedSize: x.flag("shared-size"),
+      });
       x.versioned(
-        images.map((image) => imageSummary(image, x.engine.images.details(image.record), x.version)),
+        images.map((image) => imageSummary(image, x.version)),
         "image list",
       );
     },
   },
   { method: "POST", path: "/images/create", handle: pullOrImport },
-  {
-    method: "GET",
-    path: "/distribution/{name*}/json",
-    async handle(x) {
-      const { descriptor, platforms } = await x.engine.images.distribution(x.params.name!, {
-        auth: registryAuth(x),
-        signal: x.signal,
-      });
-      const { mediaType, digest, size } = descriptor;
-      x.json({ Descriptor: { mediaType, digest, size }, Platforms: platforms });
-    },
-  },
   {
     method: "POST",
     path: "/images/load",
@@ -41,6 +38,7 @@ export const imageRoutes: Route[] = [
       await progress(x, (report) =>
         x.engine.images.load(
           x.request,
+          platforms(x, "platform"),
           (message) => {
             if (!quiet || message.stream !== undefined) report(message);
           },
@@ -51,18 +49,38 @@ export const imageRoutes: Route[] = [
   },
   {
     method: "GET",
+    path: "/images/search",
+    async handle(x) {
+      const limit = x.integer("limit") ?? 0;
+      const auth = registryAuth(x);
+      const options = { limit, filters: x.filters, auth, signal: x.signal };
+      const found = await x.engine.images.search(x.text("term"), options);
+      x.json(
+        found.map(({ name, description, stars, official, automated }) => ({
+          star_count: stars,
+          is_official: official,
+          name,
+          is_automated: automated,
+          description,
+        })),
+      );
+    },
+  },
+  {
+    method: "GET",
     path: "/images/get",
     async handle(x) {
       const names = x.query.getAll("names").flatMap((name) => name.split(","));
       if (names.length === 0) throw new InvalidParameter("no images named: names is wanted");
-      await x.stream(await x.engine.images.save(names, x.signal), tarType);
+      await x.stream(await x.engine.images.save(names, platforms(x, "platform"), x.signal), tarType);
     },
   },
   {
     method: "GET",
     path: "/images/{name*}/get",
     async handle(x) {
-      await x.stream(await x.engine.images.save([x.params.name!], x.signal), tarType);
+      const image = await x.engine.images.save([x.params.name!], platforms(x, "platform"), x.signal);
+      await x.stream(image, tarType);
     },
   },
   {
@@ -80,15 +98,49 @@ export const imageRoutes: Route[] = [
     method: "GET",
     path: "/images/{name*}/json",
     handle(x) {
-      const image = x.engine.images.get(x.params.name!);
+      const manifests = x.flag("manifests");
+      const platform = onePlatform(x);
+      if (manifests && platform)
+        throw new InvalidParameter("conflicting options: manifests and platform options cannot both be set");
+      const image = x.engine.images.get(x.params.name!, { platform, manifests });
       x.versioned(imageInspection(image, x.engine.images.details(image.record), x.version), "image");
+    },
+  },
+  {
+    method: "GET",
+    path: "/images/{name*}/attestations",
+    async handle(x) {
+      const found = await x.engine.images.attestations(x.params.name!, {
+        platform: onePlatform(x),
+        types: x.query.getAll("type"),
+        statement: x.flag("statement"),
+      });
+      x.json(
+        found.map(({ descriptor, predicateType, statement }) => ({
+          Descriptor: descriptor,
+          PredicateType: predicateType,
+          ...(statement !== undefined && { Statement: statement }),
+        })),
+      );
+    },
+  },
+  {
+    // Gantry's own: what `gantry image why-big` shows.
+    method: "GET",
+    path: "/images/{name*}/why-big",
+    async handle(x) {
+      const limit = x.integer("limit") ?? defaultBiggest;
+      if (limit < 1 || limit > maxBiggest)
+        throw new InvalidParameter(`limit is a number from 1 to ${maxBiggest}`);
+      const options = { platform: onePlatform(x), limit };
+      x.json(imageWeight(await x.engine.images.weigh(x.params.name!, options, x.signal)));
     },
   },
   {
     method: "GET",
     path: "/images/{name*}/history",
     handle(x) {
-      const entries = x.engine.images.history(x.params.name!);
+      const entries = x.engine.images.history(x.params.name!, onePlatform(x));
       x.json(
         entries.map((entry) => ({
           Id: entry.id,
@@ -117,7 +169,7 @@ export const imageRoutes: Route[] = [
       await progress(x, (report) =>
         x.engine.images.push(
           x.params.name!,
-          { tag: x.text("tag") || undefined, auth, signal: x.signal },
+          { tag: x.text("tag") || undefined, platform: onePlatform(x), auth, signal: x.signal },
           report,
         ),
       );
@@ -127,17 +179,28 @@ export const imageRoutes: Route[] = [
     method: "DELETE",
     path: "/images/{name*}",
     async handle(x) {
-      // To leave it out would remove more than was asked.
-      if (x.text("platforms") !== "")
-        throw new NotImplemented("removing single platforms of an image is not supported yet");
+      const only = platforms(x, "platforms");
       const removed = await x.engine.images.remove(x.params.name!, {
         force: x.flag("force"),
         noPrune: x.flag("noprune"),
+        platforms: only,
       });
       x.json(removed.map(encodeDeleted));
     },
   },
 ];
+
+/** Platforms as JSON objects, one a parameter or several in an array. @throws InvalidParameter */
+function platforms(x: Exchange, name: string): Platform[] {
+  return x.query.getAll(name).filter(Boolean).flatMap(parsePlatforms);
+}
+
+/** @throws InvalidParameter also when it's several */
+function onePlatform(x: Exchange): Platform | undefined {
+  const [first, ...rest] = platforms(x, "platform");
+  if (rest.length > 0) throw new InvalidParameter("one platform is wanted");
+  return first;
+}
 
 async function pullOrImport(x: Exchange): Promise<void> {
   const platform = parsePlatform(x.text("platform"));

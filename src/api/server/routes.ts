@@ -3,7 +3,9 @@ import { NotImplemented } from "../../lib/errors.ts";
 import { buildRoutes } from "./build.ts";
 import { containerStreamRoutes } from "./container-streams.ts";
 import { containerRoutes } from "./containers.ts";
+import { distributionRoutes } from "./distribution.ts";
 import { execRoutes } from "./exec.ts";
+import { imageMountRoutes } from "./image-mounts.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import type { Route } from "./router.ts";
@@ -17,6 +19,8 @@ export const routes: readonly Route[] = [
   ...containerStreamRoutes,
   ...execRoutes,
   ...imageRoutes,
+  ...distributionRoutes,
+  ...imageMountRoutes,
   ...buildRoutes,
   ...networkRoutes,
   ...volumeRoutes,
@@ -24,9 +28,7 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["searching images", "GET /images/search"],
   ["cancelling a build by id", "POST /build/cancel"],
-  ["attestations of images", "GET /images/{name*}/attestations"],
   ["updating a volume", "PUT /volumes/{name}"],
   ["BuildKit's session", "POST /session", "POST /grpc"],
   [

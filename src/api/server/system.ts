@@ -111,11 +111,11 @@ export const systemRoutes: Route[] = [
       const types = x.version < 42 ? [] : x.query.getAll("type");
       const wanted = (type: string) => types.length === 0 || types.includes(type);
       const usage = await x.engine.diskUsage();
-      const { images, containers } = x.engine;
+      const { containers } = x.engine;
       const answer = {
         ...(wanted("image") && {
           LayersSize: usage.layersSize,
-          Images: usage.images.map((image) => imageSummary(image, images.details(image.record), x.version)),
+          Images: usage.images.map((image) => imageSummary(image, x.version)),
         }),
         ...(wanted("container") && {
           Containers: usage.containers.map(({ record, ...sizes }) =>

@@ -6,8 +6,8 @@ import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { inputStream } from "../input.ts";
 import { isTerminal, stdinFd, stdoutFd, writeAll } from "../terminal.ts";
+import { platformsQuery } from "./platforms.ts";
 import { type ProgressMessage, showProgress } from "./progress.ts";
-import { platformQuery } from "./transfer.ts";
 
 const terminalRefusal = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
 
@@ -43,19 +43,15 @@ export const save = defineCommand({
   aliases: ["image save", "save"],
   flags: {
     output: { kind: "string", short: "o", help: "Write to a file" },
-    platform: { kind: "string", help: "Save only this platform" },
+    platform: { kind: "strings", help: "Save only these platforms (linux/arm64)" },
   },
   arity: atLeast(1),
   examples: ["save -o app.tar app:1.0"],
   async run(context, { flags, args }) {
-    const names = args.map((name) => `names=${encodeURIComponent(name)}`).join("&");
-    // The names are repeated, which an object of query parameters can't say.
-    await download(
-      context,
-      `/images/get?${names}`,
-      { platform: platformQuery(flags.platform) },
-      flags.output,
-    );
+    // Names and platforms are repeated, which an object of query parameters can't say.
+    const names = args.map((name) => `names=${encodeURIComponent(name)}`);
+    const query = [...names, platformsQuery("platform", flags.platform)].filter(Boolean).join("&");
+    await download(context, `/images/get?${query}`, {}, flags.output);
     return 0;
   },
 });
@@ -81,7 +77,7 @@ export const load = defineCommand({
   aliases: ["image load", "load"],
   flags: {
     input: { kind: "string", short: "i", help: "Read from a file" },
-    platform: { kind: "string", help: "Load only this platform" },
+    platform: { kind: "strings", help: "Load only these platforms (linux/arm64)" },
     quiet: { kind: "bool", short: "q", help: "Don't show the progress" },
   },
   arity: none,
@@ -90,8 +86,9 @@ export const load = defineCommand({
     if (flags.input === undefined && isTerminal(stdinFd)) {
       throw new InvalidParameter("requested load from stdin, but stdin is empty");
     }
-    const messages = context.client.messages<ProgressMessage>("POST", "/images/load", {
-      query: { quiet: flags.quiet ? 1 : 0, platform: platformQuery(flags.platform) },
+    const path = `/images/load?${platformsQuery("platform", flags.platform)}`;
+    const messages = context.client.messages<ProgressMessage>("POST", path, {
+      query: { quiet: flags.quiet ? 1 : 0 },
       body: inputStream(flags.input),
     });
     await showProgress(messages, stdoutFd);

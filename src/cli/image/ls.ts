@@ -1,3 +1,4 @@
+import { InvalidParameter } from "../../lib/errors.ts";
 import { familiarName, parseReference } from "../../lib/reference.ts";
 import type { ImageSummary } from "../api.ts";
 import { between, defineCommand } from "../command.ts";
@@ -22,14 +23,24 @@ export const command = defineCommand({
     format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
     "no-trunc": { kind: "bool", help: "Don't shorten anything" },
     quiet: { kind: "bool", short: "q", help: "Only show image IDs" },
+    tree: { kind: "bool", help: "Show the platforms of each image" },
   },
   arity: between(0, 1),
-  examples: ["images", "images --filter dangling=true -q"],
+  examples: ["images", "images --filter dangling=true -q", "images --tree"],
   async run(context, { flags, args: [name] }) {
     const filters = parseFilters([...flags.filter, ...(name === undefined ? [] : [`reference=${name}`])]);
+    if (flags.tree) {
+      for (const other of ["quiet", "digests", "format"] as const)
+        if (flags[other]) throw new InvalidParameter(`--${other} is not yet supported with --tree`);
+    }
     const images = await context.client.call<ImageSummary[]>("GET", "/images/json", {
-      query: { all: flags.all ? 1 : undefined, filters },
+      query: { all: flags.all ? 1 : undefined, filters, manifests: flags.tree ? 1 : undefined },
     });
+    if (flags.tree) {
+      const { renderTree } = await import("./tree.ts");
+      context.out(renderTree(images, !flags["no-trunc"]));
+      return 0;
+    }
     const rows = imageRows(images, { truncate: !flags["no-trunc"], digests: flags.digests, now: Date.now() });
     if (flags.quiet && !flags.format) {
       context.out(renderIds(rows.map(({ ID }) => String(ID))));

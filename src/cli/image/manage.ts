@@ -6,18 +6,26 @@ import { evenIfMissing, forEach } from "../each.ts";
 import { type Row, renderIds, renderListing } from "../format/listing.ts";
 import { ellipsis } from "../format/table.ts";
 import { ago, humanSize } from "../format/units.ts";
-import { finders, inspectEach } from "../inspect.ts";
+import { inspectEach } from "../inspect.ts";
 import { splitTag } from "./files.ts";
+import { platformQuery, platformsQuery } from "./platforms.ts";
 
 export const inspect = defineCommand({
   name: "image inspect",
   usage: "[OPTIONS] IMAGE [IMAGE...]",
   summary: "Display detailed information on one or more images",
-  flags: { format: { kind: "string", short: "f", help: "Format with a Go template, or `json`" } },
+  flags: {
+    format: { kind: "string", short: "f", help: "Format with a Go template, or `json`" },
+    platform: { kind: "string", help: "Platform to choose of an image for several" },
+  },
   arity: atLeast(1),
-  examples: ["image inspect -f '{{json .Config.Env}}' app"],
-  run: (context, { flags, args }) =>
-    inspectEach(context, args, flags.format, (name) => finders.image!(context, name, false)),
+  examples: ["image inspect -f '{{json .Config.Env}}' app", "image inspect --platform linux/arm64 app"],
+  run(context, { flags, args }) {
+    const query = { platform: platformQuery(flags.platform) };
+    return inspectEach(context, args, flags.format, (name) =>
+      context.client.call("GET", `/images/${name}/json`, { query }),
+    );
+  },
 });
 
 export const rmi = defineCommand({
@@ -32,16 +40,16 @@ export const rmi = defineCommand({
       help: "Remove it even when it is in use by stopped containers or has several names",
     },
     "no-prune": { kind: "bool", help: "Keep untagged parents" },
+    platform: { kind: "strings", help: "Remove only these platforms of an image for several" },
   },
   arity: atLeast(1),
   examples: ["rmi app:1.0", "rmi $(gantry images -qf dangling=true)"],
   run: (context, { flags, args }) =>
     forEach(context, args, async (name) => {
       const query = { force: flags.force ? 1 : undefined, noprune: flags["no-prune"] ? 1 : undefined };
+      const path = `/images/${name}?${platformsQuery("platforms", flags.platform)}`;
       const removed = await evenIfMissing(context, flags.force, () =>
-        context.client.call<{ Untagged?: string; Deleted?: string }[]>("DELETE", `/images/${name}`, {
-          query,
-        }),
+        context.client.call<{ Untagged?: string; Deleted?: string }[]>("DELETE", path, { query }),
       );
       return removed
         ?.map(({ Untagged, Deleted }) => (Deleted ? `Deleted: ${Deleted}` : `Untagged: ${Untagged}`))
@@ -84,12 +92,15 @@ export const history = defineCommand({
     format: { kind: "string", help: "Format with a Go template, `table TEMPLATE` or `json`" },
     human: { kind: "bool", short: "H", help: "Sizes and times for people", default: "true" },
     "no-trunc": { kind: "bool", help: "Don't shorten anything" },
+    platform: { kind: "string", help: "Platform to choose of an image for several" },
     quiet: { kind: "bool", short: "q", help: "Only show image IDs" },
   },
   arity: exactly(1),
   examples: ["history --no-trunc app"],
   async run(context, { flags, args: [name = ""] }) {
-    const items = await context.client.call<HistoryItem[]>("GET", `/images/${name}/history`);
+    const items = await context.client.call<HistoryItem[]>("GET", `/images/${name}/history`, {
+      query: { platform: platformQuery(flags.platform) },
+    });
     const truncate = !flags["no-trunc"];
     const rows = items.map((item) => historyRow(item, truncate, flags.human, Date.now()));
     if (flags.quiet && !flags.format) {

@@ -58,6 +58,7 @@ class PlainLines {
 class LiveLines {
   #rows = new Map<string, number>();
   #height = 0;
+  readonly #pace = new Pace();
 
   constructor(private readonly fd: number) {}
 
@@ -76,9 +77,37 @@ class LiveLines {
       writeAll(this.fd, "\n");
     }
     const up = this.#height - row;
-    const text = `${id}: ${status ?? ""} ${progressDetail ? bar(progressDetail) : ""}`.trimEnd();
+    const pace = this.#pace.of(id, status ?? "", progressDetail, performance.now());
+    const text = `${id}: ${status ?? ""} ${progressDetail ? bar(progressDetail) : ""}${pace}`.trimEnd();
     writeAll(this.fd, `\x1b[${up}A\r\x1b[2K${text.slice(0, terminalSize().columns - 1)}\r\x1b[${up}B`);
   }
+}
+
+/** Speed and time left of what is on its way, from where each began: a resumed layer's first bytes took no time. */
+export class Pace {
+  readonly #starts = new Map<string, { status: string; at: number; current: number }>();
+
+  /** @param now milliseconds */
+  of(id: string, status: string, detail: ProgressMessage["progressDetail"], now: number): string {
+    const { current = 0, total = 0 } = detail ?? {};
+    const start = this.#starts.get(id);
+    if (start?.status !== status || current < start.current) {
+      this.#starts.set(id, { status, at: now, current });
+      return "";
+    }
+    const rate = (current - start.current) / ((now - start.at) / 1000);
+    if (!(rate > 0) || !Number.isFinite(rate) || total <= current) return "";
+    return ` ${humanSize(rate, 3)}/s ${spanOf((total - current) / rate)} left`;
+  }
+}
+
+/** `8s`, `2m05s`, `1h02m`. */
+function spanOf(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole}s`;
+  const [big, small] = whole < 3600 ? [60, 1] : [3600, 60];
+  const rest = String(Math.floor((whole % big) / small)).padStart(2, "0");
+  return `${Math.floor(whole / big)}${big === 60 ? "m" : "h"}${rest}${big === 60 ? "s" : "m"}`;
 }
 
 const barWidth = 50;
@@ -90,6 +119,6 @@ function bar({ current = 0, total = 0 }: { current?: number; total?: number }): 
   const head = filled < barWidth ? ">" : "";
   const columns = terminalSize().columns;
   const numbers = `${humanSize(current).padStart(8)}/${humanSize(total)}`;
-  if (columns < 110) return numbers;
+  if (columns < 120) return numbers;
   return `[${"=".repeat(filled)}${head}${" ".repeat(Math.max(0, barWidth - filled - head.length))}] ${numbers}`;
 }

@@ -4,6 +4,7 @@ import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import { registryAuthHeader } from "../auth/credentials.ts";
 import { defineCommand, exactly } from "../command.ts";
 import { stdoutFd } from "../terminal.ts";
+import { platformQuery } from "./platforms.ts";
 import { type ProgressMessage, showProgress } from "./progress.ts";
 import { pullImage } from "./pull-image.ts";
 
@@ -62,16 +63,37 @@ export const push = defineCommand({
       query: { tag: reference.tag, platform: platformQuery(flags.platform) },
       headers: await registryAuthHeader(context, reference.domain),
     });
-    await showProgress(messages, flags.quiet ? undefined : stdoutFd);
+    const notes: string[] = [];
+    try {
+      await showProgress(messages, flags.quiet ? undefined : stdoutFd, (aux) => notes.push(...notesOf(aux)));
+    } finally {
+      for (const note of notes) context.line(`\nInfo -> ${note}`);
+    }
     if (flags.quiet)
       context.line(`${reference.domain}/${reference.path}${reference.tag ? `:${reference.tag}` : ""}`);
     return 0;
   },
 });
 
-/** `linux/arm64/v8` as the JSON object that newer endpoints take. */
-export function platformQuery(text: string | undefined): object | undefined {
-  if (text === undefined) return undefined;
-  const [os, architecture, variant] = text.split("/");
-  return { os, architecture, variant };
+interface PushAux {
+  manifestPushedInsteadOfIndex?: boolean;
+  originalIndex?: { digest: string };
+  selectedManifest?: { digest: string };
+  contentMissing?: boolean;
+}
+
+/** What is to be known about a push that could not send all of an index. */
+function notesOf(aux: unknown): string[] {
+  const { manifestPushedInsteadOfIndex, originalIndex, selectedManifest, contentMissing } = aux as PushAux;
+  if (manifestPushedInsteadOfIndex)
+    return [
+      "Not all multiplatform-content is present and only the available single-platform image was pushed\n" +
+        `${originalIndex?.digest} -> ${selectedManifest?.digest}`,
+    ];
+  if (contentMissing)
+    return [
+      "The image is an index of several platforms, and not all of them are here or in the registry.\n" +
+        "Pull what is missing and push again, or push one of them with --platform.",
+    ];
+  return [];
 }

@@ -2,6 +2,8 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { newId, randomName, shortId } from "../../lib/ids.ts";
+import type { Platform } from "../../lib/oci.ts";
+import { formatPlatform, hostPlatform, platformDistance } from "../../lib/platform.ts";
 import { resolveInRoot } from "../../store/index.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
@@ -26,7 +28,7 @@ export interface CreateDependencies {
   table: ContainerTable;
   networks: NetworkService;
   volumes: Volumes;
-  findImage(reference: string): ImageRecord;
+  findImage(reference: string, platform?: Platform): ImageRecord;
 }
 
 /**
@@ -42,8 +44,12 @@ export async function createContainer(
   const id = newId();
   const name = chooseName(table, request.name);
   const warnings: string[] = [];
-  const image = deps.findImage(request.config.Image);
+  const image = deps.findImage(request.config.Image, request.platform);
   deps.context.signatures.check(request.config.Image, image);
+  if (!request.platform && platformDistance(image.platform, hostPlatform) === undefined)
+    warnings.push(
+      `The requested image's platform (${formatPlatform(image.platform)}) does not match the detected host platform (${formatPlatform(hostPlatform)}) and no specific platform was requested`,
+    );
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
   config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);

@@ -3,7 +3,7 @@ import type { Duplex, Readable } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import type { Digest } from "../../lib/digest.ts";
 import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
-import type { Descriptor } from "../../lib/oci.ts";
+import type { Descriptor, Platform } from "../../lib/oci.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
@@ -48,7 +48,7 @@ export interface ContainerDependencies {
   volumes: Volumes;
   lifecycle: Lifecycle;
   /** @throws NotFound "No such image: x" */
-  findImage(reference: string): ImageRecord;
+  findImage(reference: string, platform?: Platform): ImageRecord;
   isAncestor(reference: string, record: ContainerRecord): boolean;
 }
 

@@ -4,8 +4,8 @@ import type { Readable } from "node:stream";
 import { applyChanges } from "../../build/index.ts";
 import type { Digest } from "../../lib/digest.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { hostPlatform } from "../../lib/platform.ts";
 import type { Context } from "../context.ts";
-import { hostPlatform } from "./pull.ts";
 import { registerImage } from "./register.ts";
 
 /** `docker import`: a tar of a root file system becomes an image of one layer. @throws InvalidParameter */

@@ -1,48 +1,68 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, InvalidParameter, NoSpace } from "../../lib/errors.ts";
-import { shortId } from "../../lib/ids.ts";
+import { InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
-import type { Credentials } from "../../registry/types.ts";
-import type { ImageRecord } from "../../store/types.ts";
+import type { Credentials, FoundRepository } from "../../registry/types.ts";
+import type { ImageRecord, Target } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "../filters.ts";
 import { layerDirectories } from "../layer-directories.ts";
 import type {
+  Attestation,
   ContainerRecord,
   EngineImages,
   Filters,
   ImageDetails,
   ImageSummary,
+  ImageWeight,
   OnProgress,
+  RemoteManifest,
 } from "../types.ts";
-import { loadImages, saveImages } from "./archive.ts";
-import { inspectDistribution } from "./distribution.ts";
 import { importImage } from "./import.ts";
-import { findImage, fullName, namesOf } from "./names.ts";
+import { loadImages } from "./load.ts";
+import { attestationsOf, manifestsOf } from "./manifests.ts";
+import { ImageMounts } from "./mounts.ts";
+import { findImage, findTarget, fullName, imagesOf, namesOf, targetOf } from "./names.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
-
-type Removed = { untagged: string } | { deleted: string };
+import { pushManifestList, remoteManifest } from "./remote.ts";
+import { Removal, type Removed } from "./remove.ts";
+import { saveImages } from "./save.ts";
+import { searchImages } from "./search.ts";
+import { sharedSizes } from "./shared-sizes.ts";
+import { weighImage } from "./why-big.ts";
 
 /** All operations on images; what each means is in the files beside. */
 export class ImageService implements EngineImages {
+  readonly #mounts: ImageMounts;
+
   constructor(
     private readonly context: Context,
     private readonly containers: () => ContainerRecord[],
-  ) {}
+  ) {
+    this.#mounts = new ImageMounts(context);
+  }
 
-  list(options: { all: boolean; filters: Filters }): ImageSummary[] {
+  list(options: {
+    all: boolean;
+    filters: Filters;
+    manifests?: boolean;
+    sharedSize?: boolean;
+  }): ImageSummary[] {
     const { filters } = options;
+    const { images } = this.context.store;
     checkFilters(filters, ["before", "since", "dangling", "label", "label!", "reference", "until"]);
     const dangling = booleanFilter(filters, "dangling");
     const until = untilFilter(filters);
     const before = filters.before?.map((target) => this.find(target).createdAt);
     const since = filters.since?.map((target) => this.find(target).createdAt);
-    return this.context.store.images
+    const containers = this.containers();
+    const members = images.members();
+    const list = images
       .list()
-      .map((record) => this.#matching(record, filters))
+      .filter(({ id }) => !members.has(id))
+      .map((record) => matching(this.#summary(record, containers), filters))
       .filter((summary) => summary !== undefined)
       .filter(
         ({ record, repoTags }) =>
@@ -53,27 +73,37 @@ export class ImageService implements EngineImages {
           matchLabels(filters, record.config.config?.Labels),
       )
       .sort((a, b) => b.record.createdAt - a.record.createdAt);
+    if (options.manifests)
+      for (const summary of list)
+        summary.manifests = manifestsOf(this.context, targetOf(images, summary.record), containers);
+    if (options.sharedSize) {
+      const shared = sharedSizes(this.context.store);
+      for (const summary of list) summary.sharedSize = shared(summary.record);
+    }
+    return list;
   }
 
-  get(target: string): ImageSummary {
-    return this.#summary(this.find(target));
-  }
-
-  details(record: ImageRecord): ImageDetails {
-    const { content, snapshots } = this.context.store;
-    const top = record.layers.at(-1)?.chainId;
+  get(target: string, options: { platform?: Platform; manifests?: boolean } = {}): ImageSummary {
+    const found = findTarget(this.context.store.images, target, options.platform);
+    const containers = this.containers();
     return {
-      manifest: {
-        mediaType: record.manifestMediaType,
-        digest: record.manifest,
-        size: content.has(record.manifest) ? content.size(record.manifest) : 0,
-      },
-      layers: top === undefined ? {} : layerDirectories(snapshots, top),
+      ...this.#summary(found.record, containers, found.target),
+      ...(options.manifests && { manifests: manifestsOf(this.context, found.target, containers) }),
     };
   }
 
-  find(target: string): ImageRecord {
-    return findImage(this.context.store.images, target);
+  platforms(target: string): ImageRecord[] {
+    const { record, target: found } = findTarget(this.context.store.images, target);
+    return [record, ...imagesOf(this.context.store.images, found)];
+  }
+
+  details(record: ImageRecord): ImageDetails {
+    const top = record.layers.at(-1)?.chainId;
+    return { layers: top === undefined ? {} : layerDirectories(this.context.store.snapshots, top) };
+  }
+
+  find(target: string, platform?: Platform): ImageRecord {
+    return findImage(this.context.store.images, target, platform);
   }
 
   /** The container's image is the named one or was built on its layers. */
@@ -94,8 +124,9 @@ export class ImageService implements EngineImages {
 
   history(
     target: string,
+    platform?: Platform,
   ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[] {
-    const { record, repoTags } = this.get(target);
+    const { record, repoTags } = this.get(target, { platform });
     const { snapshots } = this.context.store;
     let layer = 0;
     const entries = (record.config.history ?? record.layers.map((): HistoryEntry => ({}))).map((entry) => {
@@ -124,99 +155,72 @@ export class ImageService implements EngineImages {
 
   push(
     reference: string,
-    options: { tag?: string; auth?: Credentials; signal: AbortSignal },
+    options: { tag?: string; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void> {
     return pushImage(this.context, reference, options, onProgress);
   }
 
   tag(target: string, repository: string, tag: string): void {
-    const record = this.find(target);
+    const found = findTarget(this.context.store.images, target);
+    const { record } = found;
     const name = fullName(tag ? `${repository}:${tag}` : repository);
     if (parseReference(name).digest)
       throw new InvalidParameter("refusing to create a tag with a digest reference");
-    this.context.store.images.tag(name, record.id);
+    this.context.store.images.tag(name, record.id, found.target.descriptor.digest);
     this.context.events.publish("image", "tag", record.id, { name: familiar(parseReference(name)) });
   }
 
-  async remove(target: string, options: { force: boolean; noPrune: boolean }): Promise<Removed[]> {
-    const record = this.find(target);
-    const { images } = this.context.store;
-    const tags = images
-      .names()
-      .filter((name) => name.id === record.id && !parseReference(name.reference).digest)
-      .map((name) => name.reference);
-    const byId = record.id.includes(target);
-    const removed: Removed[] = [];
-    if (!byId) {
-      const name = fullName(target);
-      const others = tags.filter((tag) => tag !== name);
-      if (others.length === 0) this.#checkUnused(record, target, options.force, "name");
-      this.#untag(name, record, removed);
-      if (others.length > 0) {
-        this.#forgetDigests(name, others, record, removed);
-        return removed;
-      }
-    } else {
-      if (tags.length > 1 && !options.force) {
-        throw new Conflict(
-          `conflict: unable to delete ${shortId(record.id)} (must be forced) - image is referenced in multiple repositories`,
-        );
-      }
-      this.#checkUnused(record, target, options.force, "id");
-    }
-    for (const name of images.names())
-      if (name.id === record.id) this.#untag(name.reference, record, removed);
-    if (this.#users(record).length > 0) return removed;
-    images.remove(record.id);
-    removed.push({ deleted: record.id });
-    this.context.events.publish("image", "delete", record.id, { name: record.id });
-    const { removed: blobs } = await images.collect();
-    for (const digest of blobs)
-      if (record.layers.some((layer) => layer.descriptor.digest === digest))
-        removed.push({ deleted: digest });
-    return removed;
-  }
-
-  /** With the last tag of a repository its digests go too, unless it was one of them that was removed. */
-  #forgetDigests(name: string, otherTags: string[], record: ImageRecord, removed: Removed[]): void {
-    const repositoryOf = (text: string) => familiarName(parseReference(text));
-    const repository = repositoryOf(name);
-    if (parseReference(name).digest || otherTags.some((tag) => repositoryOf(tag) === repository)) return;
-    for (const { id, reference } of this.context.store.images.names())
-      if (id === record.id && parseReference(reference).digest && repositoryOf(reference) === repository)
-        this.#untag(reference, record, removed);
+  async remove(
+    target: string,
+    options: { force: boolean; noPrune: boolean; platforms?: Platform[] },
+  ): Promise<Removed[]> {
+    const removal = new Removal(this.context, this.containers, this.#mounts);
+    if (options.platforms?.length) await removal.platforms(target, options.platforms, options.force);
+    else await removal.image(target, options.force);
+    return removal.removed;
   }
 
   async prune(filters: Filters): Promise<{ deleted: Removed[]; bytes: number }> {
     checkFilters(filters, ["dangling", "label", "label!", "until"]);
     const danglingOnly = booleanFilter(filters, "dangling") ?? true;
     const until = untilFilter(filters);
-    const { images } = this.context.store;
-    const deleted: Removed[] = [];
+    const removal = new Removal(this.context, this.containers, this.#mounts);
     for (const { record, repoTags } of this.list({ all: true, filters: {} })) {
-      if ((danglingOnly && repoTags.length > 0) || this.#users(record).length > 0) continue;
+      if ((danglingOnly && repoTags.length > 0) || removal.isUsed(record.id)) continue;
       if (
-        !matchLabels(filters, record.config.config?.Labels) ||
-        (until !== undefined && record.createdAt > until)
+        matchLabels(filters, record.config.config?.Labels) &&
+        (until === undefined || record.createdAt <= until)
       )
-        continue;
-      for (const name of images.names())
-        if (name.id === record.id) this.#untag(name.reference, record, deleted);
-      images.remove(record.id);
-      deleted.push({ deleted: record.id });
+        removal.whole(record);
     }
-    const { bytes } = await images.collect();
+    removal.orphans();
+    const { bytes } = await this.context.store.images.collect();
     this.context.events.publish("image", "prune", "", { reclaimed: String(bytes) });
-    return { deleted, bytes };
+    return { deleted: removal.removed, bytes };
   }
 
-  async save(targets: string[], signal: AbortSignal): Promise<Readable> {
-    return saveImages(this.context, targets, signal);
+  async save(targets: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable> {
+    return saveImages(this.context, targets, platforms, signal);
   }
 
-  load(archive: Readable, onProgress: OnProgress, signal: AbortSignal): Promise<void> {
-    return this.#orFree(loadImages(this.context, archive, onProgress, signal));
+  load(archive: Readable, platforms: Platform[], onProgress: OnProgress, signal: AbortSignal): Promise<void> {
+    return this.#orFree(loadImages(this.context, archive, platforms, onProgress, signal));
+  }
+
+  weigh(
+    target: string,
+    options: { platform?: Platform; limit: number },
+    signal: AbortSignal,
+  ): Promise<ImageWeight> {
+    return weighImage(this.context, target, options, signal);
+  }
+
+  attestations(
+    target: string,
+    options: { platform?: Platform; types: string[]; statement: boolean },
+  ): Promise<Attestation[]> {
+    return attestationsOf(this.context, target, options);
   }
 
   importTar(
@@ -227,10 +231,43 @@ export class ImageService implements EngineImages {
     return importImage(this.context, archive, options, signal);
   }
 
-  distribution(
-    ...[reference, options]: Parameters<EngineImages["distribution"]>
-  ): ReturnType<EngineImages["distribution"]> {
-    return inspectDistribution(this.context, reference, options);
+  search(
+    term: string,
+    options: { limit: number; filters: Filters; auth?: Credentials; signal: AbortSignal },
+  ): Promise<FoundRepository[]> {
+    return searchImages(this.context, term, options);
+  }
+
+  mount(target: string, platform?: Platform): string {
+    return this.#mounts.mount(this.find(target, platform));
+  }
+
+  unmount(target: string, platform?: Platform): void {
+    this.#mounts.unmount(this.find(target, platform));
+  }
+
+  mounts(): { id: Digest; path: string }[] {
+    return this.#mounts.list();
+  }
+
+  /** @returns of the mounts that the kernel has below exec-root, those of images */
+  keepMounts(mounted: readonly string[]): string[] {
+    return this.#mounts.settle(mounted);
+  }
+
+  remoteManifest(
+    reference: string,
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<RemoteManifest> {
+    return remoteManifest(this.context, reference, options);
+  }
+
+  pushManifestList(
+    reference: string,
+    list: { mediaType: string; bytes: Uint8Array; sources: string[] },
+    options: { auth?: Credentials; signal: AbortSignal },
+  ): Promise<{ digest: string; brought: string[] }> {
+    return pushManifestList(this.context, reference, list, options);
   }
 
   login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {
@@ -247,57 +284,26 @@ export class ImageService implements EngineImages {
     }
   }
 
-  #summary(record: ImageRecord): ImageSummary {
+  #summary(record: ImageRecord, containers: readonly ContainerRecord[], target?: Target): ImageSummary {
+    const { images } = this.context.store;
     return {
       record,
-      ...namesOf(this.context.store.images, record.id),
-      containers: this.#users(record).length,
+      descriptor: (target ?? targetOf(images, record)).descriptor,
+      ...namesOf(images, record.id),
+      containers: containers.filter(({ imageId }) => imageId === record.id).length,
       sharedSize: -1,
     };
   }
+}
 
-  /** With those names only that the filter `reference` asks for; undefined when none is left. */
-  #matching(record: ImageRecord, filters: Filters): ImageSummary | undefined {
-    const summary = this.#summary(record);
-    if (!filters.reference?.length) return summary;
-    const wanted = (name: string) =>
-      matchAny(filters, "reference", (pattern) => matchReference(pattern, name));
-    const repoTags = summary.repoTags.filter(wanted);
-    const repoDigests = summary.repoDigests.filter(wanted);
-    if (repoTags.length + repoDigests.length === 0) return undefined;
-    return { ...summary, repoTags, repoDigests };
-  }
-
-  #users(record: ImageRecord): ContainerRecord[] {
-    return this.containers().filter((container) => container.imageId === record.id);
-  }
-
-  #untag(reference: string, record: ImageRecord, removed: Removed[]): void {
-    this.context.store.images.untag(reference);
-    removed.push({ untagged: familiar(parseReference(reference)) });
-    this.context.events.publish("image", "untag", record.id, { name: record.id });
-  }
-
-  #checkUnused(record: ImageRecord, target: string, force: boolean, by: "name" | "id"): void {
-    for (const container of this.#users(record)) {
-      const who = shortId(container.id);
-      const running = container.state.status === "running" || container.state.status === "paused";
-      if (by === "name") {
-        if (!force)
-          throw new Conflict(
-            `conflict: unable to remove repository reference "${target}" (must force) - container ${who} is using its referenced image ${shortId(record.id)}`,
-          );
-      } else if (running) {
-        throw new Conflict(
-          `conflict: unable to delete ${shortId(record.id)} (cannot be forced) - image is being used by running container ${who}`,
-        );
-      } else if (!force) {
-        throw new Conflict(
-          `conflict: unable to delete ${shortId(record.id)} (must be forced) - image is being used by stopped container ${who}`,
-        );
-      }
-    }
-  }
+/** With those names only that the filter `reference` asks for; undefined when none is left. */
+function matching(summary: ImageSummary, filters: Filters): ImageSummary | undefined {
+  if (!filters.reference?.length) return summary;
+  const wanted = (name: string) => matchAny(filters, "reference", (pattern) => matchReference(pattern, name));
+  const repoTags = summary.repoTags.filter(wanted);
+  const repoDigests = summary.repoDigests.filter(wanted);
+  if (repoTags.length + repoDigests.length === 0) return undefined;
+  return { ...summary, repoTags, repoDigests };
 }
 
 /** `busybox`, `busybox:*`, `*nginx*`: the pattern against the name with and without its tag. */

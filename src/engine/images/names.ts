@@ -1,5 +1,7 @@
 import type { Digest } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
+import type { Platform } from "../../lib/oci.ts";
+import { bestMatch, formatPlatform } from "../../lib/platform.ts";
 import {
   familiar,
   familiarName,
@@ -8,7 +10,8 @@ import {
   parseReference,
   type Reference,
 } from "../../lib/reference.ts";
-import type { ImageRecord, Images } from "../../store/types.ts";
+import { isIndex } from "../../store/index.ts";
+import type { ImageName, ImageRecord, Images, Target } from "../../store/types.ts";
 
 /** `busybox` -> `docker.io/library/busybox:latest`. A digest wins over a tag beside it. @throws InvalidParameter */
 export function fullName(text: string): string {
@@ -21,32 +24,87 @@ export function digestName({ domain, path }: Reference, digest: Digest): string 
   return formatReference({ domain, path, digest });
 }
 
-/** By reference, full id, or unique prefix of an id. @throws NotFound in Docker's words */
-export function findImage(images: Images, target: string): ImageRecord {
-  const hex = target.replace(/^sha256:/, "");
-  if (/^[0-9a-f]{64}$/.test(hex)) {
-    const exact = images.get(`sha256:${hex}`);
-    if (exact) return exact;
-    throw new NotFound(`No such image: ${target}`);
-  }
-  const named = byReference(images, target);
-  if (named) return named;
-  if (/^[0-9a-f]+$/.test(hex)) {
-    const matches = images.byPrefix(hex);
-    if (matches.length === 1) return matches[0]!;
-    if (matches.length > 1) throw new InvalidParameter(`ambiguous image id prefix: ${target}`);
-  }
-  throw new NotFound(`No such image: ${withTag(target)}`);
+/** An image with what its name stands for. */
+export interface Found {
+  record: ImageRecord;
+  target: Target;
+  /** The name it was found by. */
+  name?: ImageName;
 }
 
-function byReference(images: Images, target: string): ImageRecord | undefined {
+/**
+ * By reference, full id, the digest of a manifest or index, or unique prefix of an id; `platform` chooses of several.
+ * @throws NotFound in Docker's words
+ */
+export function findTarget(images: Images, target: string, platform?: Platform): Found {
+  const name = nameOf(images, target);
+  const record = name ? images.get(name.id) : byId(images, target);
+  if (!record) throw new NotFound(`No such image: ${name ? target : withTag(target)}`);
+  const found = name ? images.target(name.target)! : targetOf(images, record);
+  if (!platform) return { record, target: found, name };
+  const chosen = bestMatch(imagesOf(images, found), (image) => image.platform, platform);
+  if (chosen) return { record: chosen, target: found, name };
+  const wanted = formatPlatform(platform);
+  throw new NotFound(
+    isIndex(found.descriptor.mediaType)
+      ? `image with reference ${target} was found but does not provide the specified platform (${wanted})`
+      : `image with reference ${target} was found but its platform (${formatPlatform(record.platform)}) does not match the specified platform (${wanted})`,
+  );
+}
+
+/** By reference, full id, or unique prefix of an id. @throws NotFound in Docker's words */
+export function findImage(images: Images, target: string, platform?: Platform): ImageRecord {
+  return findTarget(images, target, platform).record;
+}
+
+/** The image of a name for a platform, when it is here. */
+export function knownImage(images: Images, reference: string, platform?: Platform): ImageRecord | undefined {
+  const name = images.nameOf(fullName(reference));
+  const target = name && images.target(name.target);
+  if (!target || !platform) return name && images.get(name.id);
+  return bestMatch(imagesOf(images, target), (image) => image.platform, platform);
+}
+
+/** What the names of an image stand for; its own manifest without any. */
+export function targetOf(images: Images, record: ImageRecord): Target {
+  return images.target(images.namesOf(record.id)[0]?.target ?? record.manifest)!;
+}
+
+/** The images of a target that are here. */
+export function imagesOf(images: Images, target: Target): ImageRecord[] {
+  return target.manifests.flatMap(({ image }) => (image && images.get(image)) ?? []);
+}
+
+function nameOf(images: Images, target: string): ImageName | undefined {
+  if (/^(sha256:)?[0-9a-f]{64}$/.test(target)) return undefined;
   try {
-    return images.byName(fullName(target));
+    return images.nameOf(fullName(target));
   } catch (error) {
     // A prefix of an id need not be a reference.
     if (error instanceof InvalidParameter) return undefined;
     throw error;
   }
+}
+
+function byId(images: Images, target: string): ImageRecord | undefined {
+  const hex = target.replace(/^sha256:/, "");
+  if (/^[0-9a-f]{64}$/.test(hex)) {
+    const digest: Digest = `sha256:${hex}`;
+    const known = images.get(digest) ?? imagesNaming(images, digest);
+    if (known) return known;
+    throw new NotFound(`No such image: ${target}`);
+  }
+  if (!/^[0-9a-f]+$/.test(hex)) return undefined;
+  const matches = images.byPrefix(hex);
+  if (matches.length > 1) throw new InvalidParameter(`ambiguous image id prefix: ${target}`);
+  return matches[0];
+}
+
+/** The image that stands for a manifest or an index. */
+function imagesNaming(images: Images, digest: Digest): ImageRecord | undefined {
+  const name = images.names().find(({ target }) => target === digest);
+  const id = name?.id ?? images.target(digest)?.manifests.find(({ image }) => image)?.image;
+  return id && images.get(id);
 }
 
 function withTag(target: string): string {
@@ -59,10 +117,7 @@ function withTag(target: string): string {
 
 /** The names of an image as people see them. */
 export function namesOf(images: Images, id: Digest): { repoTags: string[]; repoDigests: string[] } {
-  const references = images
-    .names()
-    .filter((name) => name.id === id)
-    .map((name) => parseReference(name.reference));
+  const references = images.namesOf(id).map((name) => parseReference(name.reference));
   return {
     repoTags: references
       .filter((reference) => !reference.digest)

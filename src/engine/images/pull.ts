@@ -1,27 +1,20 @@
-import { once } from "node:events";
 import type { Digest } from "../../lib/digest.ts";
-import { GantryError, InvalidParameter, NoSpace, NotFound } from "../../lib/errors.ts";
+import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import { type Descriptor, type Index, mediaTypes, type Platform } from "../../lib/oci.ts";
+import type { Descriptor, Index, Platform } from "../../lib/oci.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
+import { bestMatch, formatPlatform, hostPlatform, platformDistance } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
-import { chainIds } from "../../store/index.ts";
+import { attestedBy, chainIds, isAttestation, isIndex } from "../../store/index.ts";
 import type { ImageRecord, Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
+import { download, Slots, throttle } from "./download.ts";
 import { digestName, fullName } from "./names.ts";
 
 /** Layers that come down at once, Docker's default. */
 const parallelDownloads = 3;
-const attempts = 5;
-/** Between two progress messages of one layer (milliseconds). */
-const progressInterval = 100;
-
-export const hostPlatform: Platform = {
-  os: "linux",
-  architecture: process.arch === "x64" ? "amd64" : process.arch,
-};
 
 export interface PullOptions {
   platform?: Platform;
@@ -29,9 +22,19 @@ export interface PullOptions {
   signal: AbortSignal;
 }
 
+/** One pull on its way. */
+interface Transfer {
+  context: Context;
+  repository: RepositoryClient;
+  lease: Lease;
+  signal: AbortSignal;
+  onProgress: OnProgress;
+}
+
 /**
  * Pulls an image: manifest, config and layers, each unpacked as soon as it and those below it are there. What an
- * interrupted pull left is gone on with.
+ * interrupted pull left is gone on with. Of an index the platform asked for comes, beside those that are here.
+ * @returns the image of that platform
  * @throws NotFound, Unauthorized, Unavailable, Forbidden when it is not signed as it must be
  */
 export async function pullImage(
@@ -40,84 +43,102 @@ export async function pullImage(
   options: PullOptions,
   onProgress: OnProgress,
 ): Promise<ImageRecord> {
-  const { images, content } = context.store;
+  const { images } = context.store;
+  const { signal } = options;
   const reference = normalize(parseReference(text));
   const repository = context.registry.repository(reference, options.auth);
   const wanted = reference.digest ?? reference.tag!;
   onProgress({ id: wanted, status: `Pulling from ${reference.path}` });
   using lease = images.lease();
-  const top = await repository.manifest(wanted, options.signal);
-  await context.signatures.verify(reference, top.descriptor.digest, repository, options.signal);
-  let { descriptor, bytes } = top;
+  const transfer = { context, repository, lease, signal, onProgress };
+  const { descriptor, bytes } = await repository.manifest(wanted, signal);
+  await context.signatures.verify(reference, descriptor.digest, repository, signal);
+  const before = images.nameOf(fullName(text));
+  const known = new Set(images.list().map(({ id }) => id));
+  let record: ImageRecord;
+  let shown: ImageRecord;
   if (isIndex(descriptor.mediaType)) {
-    descriptor = selectPlatform(parseIndex(bytes), options.platform ?? hostPlatform, familiar(reference));
-    bytes = (await repository.manifest(descriptor.digest, options.signal)).bytes;
+    const index = parseIndex(bytes);
+    const chosen = selectPlatform(index, options.platform ?? hostPlatform, familiar(reference));
+    const manifest = await repository.manifest(chosen.digest, signal);
+    await Promise.all([
+      fetchImage(transfer, chosen, manifest.bytes),
+      ...attestationsOf(index, chosen.digest).map((about) => fetchContent(transfer, about)),
+    ]);
+    await keep(transfer, descriptor, bytes);
+    const { target, image } = await images.registerIndex(descriptor, { signal });
+    const here = target.manifests.find((entry) => entry.descriptor.digest === chosen.digest)?.image;
+    shown = image;
+    record = (here && images.get(here)) ?? image;
+  } else {
+    await fetchImage(transfer, descriptor, bytes, options.platform, familiar(reference));
+    record = await images.register(descriptor, { signal });
+    shown = record;
   }
-  const manifest = parseManifest(bytes);
-  await download(context, repository, manifest.config, lease, options.signal);
-  const config = parseImageConfig(await content.bytes(manifest.config.digest));
-  if (options.platform && options.platform.architecture !== config.architecture) {
-    throw new NotFound(
-      `image with reference ${familiar(reference)} was found but its platform (${config.os}/${config.architecture}) does not match the specified platform (${options.platform.os}/${options.platform.architecture})`,
-    );
-  }
-  const before = images.byName(fullName(text))?.id;
-  await fetchLayers(
-    context,
-    repository,
-    manifest.layers,
-    config.rootfs.diff_ids,
-    lease,
-    options.signal,
-    onProgress,
-  );
-  lease.addBlob(descriptor.digest);
-  if (!content.has(descriptor.digest)) await content.put(bytes);
-  const record = await images.register(
-    { mediaType: descriptor.mediaType, digest: descriptor.digest, size: bytes.length },
-    { signal: options.signal },
-  );
-  if (!reference.digest) images.tag(fullName(text), record.id);
-  images.tag(digestName(reference, top.descriptor.digest), record.id);
-  onProgress({ status: `Digest: ${top.descriptor.digest}` });
+  if (!reference.digest) images.tag(fullName(text), shown.id, descriptor.digest);
+  images.tag(digestName(reference, descriptor.digest), shown.id, descriptor.digest);
+  onProgress({ status: `Digest: ${descriptor.digest}` });
+  const news = before?.target !== descriptor.digest || !known.has(record.id);
   onProgress({
-    status:
-      before === record.id
-        ? `Status: Image is up to date for ${familiar(reference)}`
-        : `Status: Downloaded newer image for ${familiar(reference)}`,
+    status: `Status: ${news ? "Downloaded newer image" : "Image is up to date"} for ${familiar(reference)}`,
   });
   context.events.publish("image", "pull", familiar(reference), { name: familiar(reference) });
   return record;
 }
 
-export const isIndex = (mediaType: string) =>
-  mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList;
-
 /** @throws NotFound when the index has no manifest for the platform */
-export function selectPlatform(index: Index, platform: Platform, name: string): Descriptor {
-  const fits = (descriptor: Descriptor) =>
-    descriptor.platform?.os === platform.os &&
-    descriptor.platform.architecture === platform.architecture &&
-    (!platform.variant || descriptor.platform.variant === platform.variant);
+function selectPlatform(index: Index, platform: Platform, name: string): Descriptor {
+  const [only] = index.manifests;
   const found =
-    index.manifests.find(fits) ??
-    (index.manifests.length === 1 && !index.manifests[0]!.platform ? index.manifests[0] : undefined);
+    bestMatch(index.manifests, (manifest) => manifest.platform, platform) ??
+    (index.manifests.length === 1 && !only!.platform ? only : undefined);
   if (!found)
     throw new NotFound(
-      `no matching manifest for ${platform.os}/${platform.architecture}${platform.variant ? `/${platform.variant}` : ""} in the manifest list entries of ${name}`,
+      `no matching manifest for ${formatPlatform(platform)} in the manifest list entries of ${name}`,
     );
   return found;
 }
 
-async function fetchLayers(
-  context: Context,
-  repository: RepositoryClient,
-  layers: Descriptor[],
-  diffIds: Digest[],
-  lease: Lease,
-  signal: AbortSignal,
-  onProgress: OnProgress,
+/** What says where an image of an index came from and what is in it. */
+const attestationsOf = (index: Index, image: Digest) =>
+  index.manifests.filter((manifest) => isAttestation(manifest) && attestedBy(manifest) === image);
+
+async function keep({ context, lease }: Transfer, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
+  lease.addBlob(descriptor.digest);
+  if (!context.store.content.has(descriptor.digest)) await context.store.content.put(bytes);
+}
+
+/** A manifest and its blobs, as they are. */
+async function fetchContent(transfer: Transfer, descriptor: Descriptor): Promise<void> {
+  const { context, repository, lease, signal } = transfer;
+  const { bytes } = await repository.manifest(descriptor.digest, signal);
+  const { config, layers } = parseManifest(bytes);
+  for (const blob of [config, ...layers]) await download(context, repository, blob, lease, signal);
+  await keep(transfer, descriptor, bytes);
+}
+
+/** @throws NotFound when the image is for another platform than the one asked for */
+async function fetchImage(
+  transfer: Transfer,
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+  platform?: Platform,
+  name?: string,
 ): Promise<void> {
+  const { context, repository, lease, signal } = transfer;
+  const manifest = parseManifest(bytes);
+  await download(context, repository, manifest.config, lease, signal);
+  const config = parseImageConfig(await context.store.content.bytes(manifest.config.digest));
+  if (platform && platformDistance(config, platform) === undefined)
+    throw new NotFound(
+      `image with reference ${name} was found but its platform (${formatPlatform(config)}) does not match the specified platform (${formatPlatform(platform)})`,
+    );
+  await fetchLayers(transfer, manifest.layers, config.rootfs.diff_ids);
+  await keep(transfer, descriptor, bytes);
+}
+
+async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Digest[]): Promise<void> {
+  const { context, repository, lease, signal, onProgress } = transfer;
   if (layers.length !== diffIds.length)
     throw new InvalidParameter(
       `invalid image: ${layers.length} layers in the manifest, ${diffIds.length} in the config`,
@@ -133,16 +154,16 @@ async function fetchLayers(
     const id = shortId(layer.digest);
     if (snapshots.stat(chains[index]!) && context.store.content.has(layer.digest)) {
       lease.addBlob(layer.digest);
-      onProgress({ id, status: "Already exists" });
+      onProgress({ id, status: "Already exists", progressDetail: {} });
       return Promise.resolve();
     }
-    onProgress({ id, status: "Pulling fs layer" });
+    onProgress({ id, status: "Pulling fs layer", progressDetail: {} });
     const here = slots.run(async () => {
       const report = throttle((current) =>
         onProgress({ id, status: "Downloading", progressDetail: { current, total: layer.size } }),
       );
       await download(context, repository, layer, lease, both, report);
-      onProgress({ id, status: "Download complete" });
+      onProgress({ id, status: "Download complete", progressDetail: {} });
     });
     const parent = below;
     below = Promise.all([here, parent]).then(async () => {
@@ -152,7 +173,7 @@ async function fetchLayers(
         { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1] },
         both,
       );
-      onProgress({ id, status: "Pull complete" });
+      onProgress({ id, status: "Pull complete", progressDetail: {} });
     });
     return below;
   });
@@ -163,74 +184,4 @@ async function fetchLayers(
     await Promise.allSettled(work);
     throw error;
   }
-}
-
-/** Brings one blob into the store, going on where a broken connection left off. */
-async function download(
-  context: Context,
-  repository: RepositoryClient,
-  blob: Descriptor,
-  lease: Lease,
-  signal: AbortSignal,
-  onBytes: (current: number) => void = () => {},
-): Promise<void> {
-  const { content } = context.store;
-  lease.addBlob(blob.digest);
-  for (let attempt = 1; !content.has(blob.digest); attempt++) {
-    const ingest = await content.ingest(blob.digest, { resume: true });
-    try {
-      if (content.has(blob.digest)) return;
-      let current = ingest.offset;
-      if (current < blob.size) {
-        for await (const chunk of await repository.blob(blob, current, signal)) {
-          await ingest.write(chunk as Uint8Array);
-          current += (chunk as Uint8Array).length;
-          onBytes(current);
-        }
-      }
-      await ingest.commit({ digest: blob.digest, size: blob.size });
-    } catch (error) {
-      await ingest.close({ keep: !(error instanceof InvalidParameter || error instanceof NoSpace) });
-      signal.throwIfAborted();
-      // What the registry says clearly is not asked again; broken connections and corrupt bytes are.
-      if (
-        (error instanceof GantryError && error.kind !== "unavailable" && error.kind !== "invalid") ||
-        attempt === attempts
-      )
-        throw error;
-      await Promise.race([Bun.sleep(200 * 2 ** attempt), once(signal, "abort")]);
-    }
-  }
-}
-
-/** At most `limit` tasks at a time, in the order given. */
-export class Slots {
-  #free: number;
-  #waiting: (() => void)[] = [];
-
-  constructor(limit: number) {
-    this.#free = limit;
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
-}
-
-export function throttle(report: (value: number) => void): (value: number) => void {
-  let last = 0;
-  return (value) => {
-    const now = performance.now();
-    if (now - last < progressInterval) return;
-    last = now;
-    report(value);
-  };
 }

@@ -1,33 +1,45 @@
 import { NotFound } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import { familiarName, parseReference, type Reference } from "../../lib/reference.ts";
-import type { Credentials } from "../../registry/types.ts";
-import type { ImageRecord } from "../../store/types.ts";
+import type { Descriptor, Platform } from "../../lib/oci.ts";
+import { parseManifest } from "../../lib/oci-schema.ts";
+import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
+import { familiar, familiarName, parseReference, type Reference } from "../../lib/reference.ts";
+import type { Credentials, RepositoryClient } from "../../registry/types.ts";
+import { isIndex } from "../../store/index.ts";
+import type { ImageName, Lease, Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
-import { digestName } from "./names.ts";
-import { Slots, throttle } from "./pull.ts";
+import { Slots, throttle } from "./download.ts";
+import { digestName, imagesOf } from "./names.ts";
 
 /** Layers that go up at once, Docker's default. */
 const parallelUploads = 5;
 
+export interface PushOptions {
+  tag?: string;
+  /** Only the manifest for it, of an index. */
+  platform?: Platform;
+  auth?: Credentials;
+  signal: AbortSignal;
+}
+
 /**
- * Pushes one tag of a repository, or all of its tags when none is given and `all` of them is meant.
- * @throws NotFound when the repository has no such tag here, Unauthorized, Unavailable
+ * Pushes one tag of a repository, or all of its tags when none is given and `all` of them is meant. An index goes as
+ * it is when all of it is here or there; else the image that suits this host goes alone, as with Docker 28.
+ * @throws NotFound when the repository has no such tag or platform here, Unauthorized, Unavailable
  */
 export async function pushImage(
   context: Context,
   name: string,
-  options: { tag?: string; auth?: Credentials; signal: AbortSignal },
+  options: PushOptions,
   onProgress: OnProgress,
 ): Promise<void> {
-  const { images } = context.store;
   const parsed = parseReference(name);
   const { domain, path } = parsed;
   const wantedTag = options.tag || parsed.tag;
-  const tagged = images
+  const tagged = context.store.images
     .names()
-    .map(({ reference, id }) => ({ reference: parseReference(reference), id }))
+    .map((name) => ({ reference: parseReference(name.reference), name }))
     .filter(
       ({ reference }) =>
         reference.domain === domain &&
@@ -38,73 +50,154 @@ export async function pushImage(
   const shown = familiarName(parsed);
   if (tagged.length === 0) throw new NotFound(`An image does not exist locally with the tag: ${shown}`);
   onProgress({ status: `The push refers to repository [${domain}/${path}]` });
-  for (const { reference, id } of tagged) {
-    const record = images.get(id);
-    if (record) await pushOne(context, reference, record, options, onProgress);
+  for (const { reference, name } of tagged)
+    await new Push(context, reference, name, options, onProgress).run();
+}
+
+/** One tag on its way. */
+class Push {
+  readonly #repository: RepositoryClient;
+  readonly #target: Target;
+  readonly #slots = new Slots(parallelUploads);
+  /** Progress is shown by the uncompressed layer's digest, as Docker does. */
+  readonly #shownAs: Map<string, string>;
+
+  constructor(
+    private readonly context: Context,
+    private readonly reference: Reference,
+    private readonly name: ImageName,
+    private readonly options: PushOptions,
+    private readonly onProgress: OnProgress,
+  ) {
+    const { images } = context.store;
+    this.#repository = context.registry.repository(reference, options.auth);
+    this.#target = images.target(name.target)!;
+    this.#shownAs = new Map(
+      imagesOf(images, this.#target).flatMap(({ layers }) =>
+        layers.map(({ descriptor, diffId }) => [descriptor.digest, diffId] as const),
+      ),
+    );
   }
-}
 
-async function pushOne(
-  context: Context,
-  reference: Reference,
-  record: ImageRecord,
-  options: { auth?: Credentials; signal: AbortSignal },
-  onProgress: OnProgress,
-): Promise<void> {
-  const { content, images } = context.store;
-  const repository = context.registry.repository(reference, options.auth);
-  const slots = new Slots(parallelUploads);
-  using lease = images.lease();
-  for (const { descriptor } of record.layers) lease.addBlob(descriptor.digest);
-  await Promise.all(
-    record.layers.map(({ descriptor, diffId }) => {
-      const id = shortId(diffId);
-      onProgress({ id, status: "Preparing" });
-      return slots.run(async () => {
-        const report = throttle((current) =>
-          onProgress({ id, status: "Pushing", progressDetail: { current, total: descriptor.size } }),
-        );
-        const outcome = await repository.pushBlob(descriptor, () => content.open(descriptor.digest), {
-          mountFrom: elsewhere(context, reference, record),
-          onProgress: report,
-          signal: options.signal,
-        });
-        onProgress({
-          id,
-          status: { pushed: "Pushed", exists: "Layer already exists", mounted: "Mounted" }[outcome],
-        });
+  async run(): Promise<void> {
+    using lease = this.context.store.images.lease();
+    this.#hold(lease);
+    const index = this.#target.descriptor;
+    const chosen = await this.#choose();
+    if (chosen) await this.#pushContent(chosen);
+    else {
+      for (const manifest of this.#target.manifests)
+        if (manifest.blobs) {
+          await this.#pushContent(manifest);
+          await this.#pushManifest(manifest.descriptor.digest, manifest.descriptor);
+        }
+    }
+    const pushed = chosen?.descriptor ?? index;
+    const { tag } = this.reference;
+    await this.#pushManifest(tag!, pushed);
+    if (pushed.digest === index.digest)
+      this.context.store.images.tag(digestName(this.reference, pushed.digest), this.name.id, pushed.digest);
+    this.onProgress({ status: `${tag}: digest: ${pushed.digest} size: ${pushed.size}` });
+    this.onProgress({ status: "", aux: { Tag: tag, Digest: pushed.digest, Size: pushed.size } });
+    if (pushed.digest !== index.digest && !this.options.platform)
+      this.onProgress({
+        status: "",
+        aux: { manifestPushedInsteadOfIndex: true, originalIndex: index, selectedManifest: pushed },
       });
-    }),
-  );
-  const bytes = await content.bytes(record.manifest);
-  const configSize = content.size(record.id);
-  await repository.pushBlob(
-    { mediaType: "application/octet-stream", digest: record.id, size: configSize },
-    () => content.open(record.id),
-    { signal: options.signal },
-  );
-  const digest = await repository.pushManifest(
-    reference.tag!,
-    bytes,
-    record.manifestMediaType,
-    options.signal,
-  );
-  images.tag(digestName(reference, digest), record.id);
-  onProgress({ status: `${reference.tag}: digest: ${digest} size: ${bytes.length}` });
-  onProgress({ status: "", aux: { Tag: reference.tag, Digest: digest, Size: bytes.length } });
-  context.events.publish("image", "push", `${familiarName(reference)}:${reference.tag}`, {
-    name: familiarName(reference),
-  });
-}
+    const repository = familiarName(this.reference);
+    this.context.events.publish("image", "push", `${repository}:${tag}`, { name: repository });
+  }
 
-/** Another repository of the same registry that has the image, to mount its layers from. */
-function elsewhere(context: Context, reference: Reference, record: ImageRecord): string | undefined {
-  return context.store.images
-    .names()
-    .filter(({ id }) => id === record.id)
-    .map((name) => parseReference(name.reference))
-    .find(
-      (other) =>
-        other.domain === reference.domain && other.path !== reference.path && other.digest !== undefined,
-    )?.path;
+  #hold(lease: Lease): void {
+    lease.addBlob(this.#target.descriptor.digest);
+    for (const { descriptor, blobs } of this.#target.manifests)
+      for (const digest of [descriptor.digest, ...(blobs ?? [])]) lease.addBlob(digest);
+  }
+
+  /** The one manifest that goes; undefined for the whole index. */
+  async #choose(): Promise<TargetManifest | undefined> {
+    const { manifests, descriptor } = this.#target;
+    const { images } = this.context.store;
+    const here = manifests.filter(({ image, blobs }) => image && blobs);
+    const platformOf = ({ image }: TargetManifest) => images.get(image!)?.platform;
+    const { platform } = this.options;
+    if (platform) {
+      const fit = bestMatch(here, platformOf, platform);
+      if (fit) return fit;
+      throw new NotFound(
+        `image with reference ${familiar(this.reference)} was found but does not provide the specified platform (${formatPlatform(platform)})`,
+      );
+    }
+    if (!isIndex(descriptor.mediaType)) return here[0];
+    if (await this.#complete()) return undefined;
+    const chosen = bestMatch(here, platformOf, hostPlatform) ?? (here.length === 1 ? here[0] : undefined);
+    if (chosen) return chosen;
+    this.onProgress({ status: "", aux: { contentMissing: true, desc: descriptor } });
+    throw new NotFound(
+      `content of ${familiar(this.reference)} is missing: not all of its platforms are here`,
+    );
+  }
+
+  /** Whether each manifest of the index is here, or in the registry already. */
+  async #complete(): Promise<boolean> {
+    for (const { descriptor, blobs } of this.#target.manifests)
+      if (!blobs && !(await this.#isThere(descriptor))) return false;
+    return true;
+  }
+
+  async #isThere({ digest }: Descriptor): Promise<boolean> {
+    try {
+      await this.#repository.manifest(digest, this.options.signal);
+      return true;
+    } catch (error) {
+      if (error instanceof NotFound) return false;
+      throw error;
+    }
+  }
+
+  /** Config and layers of a manifest. */
+  async #pushContent({ descriptor, kind }: TargetManifest): Promise<void> {
+    const { config, layers } = parseManifest(await this.context.store.content.bytes(descriptor.digest));
+    const mountFrom = this.#elsewhere();
+    await Promise.all(
+      layers.map((layer) => {
+        const id = shortId(this.#shownAs.get(layer.digest) ?? layer.digest);
+        if (kind === "image") this.onProgress({ id, status: "Preparing", progressDetail: {} });
+        return this.#slots.run(() => this.#pushLayer(layer, id, mountFrom));
+      }),
+    );
+    await this.#repository.pushBlob(config, () => this.context.store.content.open(config.digest), {
+      signal: this.options.signal,
+    });
+  }
+
+  async #pushLayer(layer: Descriptor, id: string, mountFrom: string | undefined): Promise<void> {
+    const outcome = await this.#repository.pushBlob(
+      layer,
+      () => this.context.store.content.open(layer.digest),
+      {
+        mountFrom,
+        onProgress: throttle((current) =>
+          this.onProgress({ id, status: "Pushing", progressDetail: { current, total: layer.size } }),
+        ),
+        signal: this.options.signal,
+      },
+    );
+    const status = { pushed: "Pushed", exists: "Layer already exists", mounted: "Mounted" }[outcome];
+    this.onProgress({ id, status, progressDetail: {} });
+  }
+
+  async #pushManifest(reference: string, descriptor: Descriptor): Promise<void> {
+    const bytes = await this.context.store.content.bytes(descriptor.digest);
+    await this.#repository.pushManifest(reference, bytes, descriptor.mediaType, this.options.signal);
+  }
+
+  /** Another repository of the same registry that has the image, to mount its layers from. */
+  #elsewhere(): string | undefined {
+    const { domain, path } = this.reference;
+    return this.context.store.images
+      .namesOf(this.name.id)
+      .map((name) => parseReference(name.reference))
+      .find((other) => other.domain === domain && other.path !== path && other.digest !== undefined)?.path;
+  }
 }

@@ -61,7 +61,14 @@ export class SignaturePolicy {
    */
   check(target: string, record: ImageRecord): void {
     if (this.#rules.length === 0) return;
-    const names = this.store.images.names().filter(({ id }) => id === record.id);
+    const { images } = this.store;
+    // A name of an index speaks for each of its images: the index's digest is what was verified.
+    const names = images
+      .names()
+      .filter(
+        ({ id, target }) =>
+          id === record.id || images.target(target)?.manifests.some(({ image }) => image === record.id),
+      );
     const all = names.map(({ reference }) => parseReference(reference));
     const wanted = record.id.includes(target) ? all : [normalize(parseReference(target))];
     for (const reference of wanted) {

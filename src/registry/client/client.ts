@@ -1,11 +1,21 @@
 /** The registry client: what the contract promises, over endpoints that are found once for each domain. */
 import { Internal, Unauthorized } from "../../lib/errors.ts";
 import { defaultDomain } from "../../lib/reference.ts";
-import type { CreateRegistryClient, Credentials, RegistryClient, RegistryClientOptions } from "../types.ts";
+import type {
+  CreateRegistryClient,
+  Credentials,
+  FoundRepository,
+  RegistryClient,
+  RegistryClientOptions,
+} from "../types.ts";
 import { type Endpoint, endpointsOf, HostPolicy } from "./endpoints.ts";
 import { readFault } from "./errors.ts";
 import { Repository } from "./repository.ts";
+import { searchCatalog, searchIndex } from "./search.ts";
 import { Transport } from "./transport.ts";
+
+/** Docker Hub's search; its images are at another host. */
+const indexHost = "index.docker.io";
 
 export const createRegistryClient: CreateRegistryClient = (options) => new Client(options);
 
@@ -32,6 +42,20 @@ class Client implements RegistryClient {
       found ??= connect();
       return found;
     });
+  }
+
+  async search(
+    domain: string,
+    term: string,
+    options: { limit: number; auth?: Credentials; signal?: AbortSignal },
+  ): Promise<FoundRepository[]> {
+    const { limit, auth = {}, signal } = options;
+    if (domain === defaultDomain) {
+      const index = this.#transport({ origins: [`https://${indexHost}`], prefix: "", mirror: false }, auth);
+      return searchIndex(index, term, limit, signal);
+    }
+    const { registry } = await endpointsOf(domain, [], this.#policy);
+    return searchCatalog(this.#transport(registry, auth), domain, term, limit, signal);
   }
 
   async login(domain: string, auth: Credentials): Promise<{ status: string; identityToken?: string }> {

@@ -5,7 +5,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
-import type { LayerLimits, Layers } from "../types.ts";
+import type { LayerLimits, Layers, Weights } from "../types.ts";
 import type { WorkerPool } from "./pool.ts";
 import { Credits } from "./streams.ts";
 
@@ -108,6 +108,11 @@ export class WorkerLayers implements Layers {
 
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }> {
     return this.workers.run("measure", { directory }, signal);
+  }
+
+  async weigh(...[blobs, limit, signal]: Parameters<Layers["weigh"]>): Promise<Weights> {
+    const paths = blobs.map((blob) => this.content.path(blob));
+    return await this.workers.run("weigh", { blobs: paths, limit }, signal);
   }
 
   archive(...[root, path, options = {}]: Parameters<Layers["archive"]>): Readable {

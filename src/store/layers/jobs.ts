@@ -11,6 +11,7 @@ import { measureTree } from "./measure.ts";
 import type { JobName, Jobs } from "./protocol.ts";
 import { Unpacker, type UnpackOptions } from "./unpacker.ts";
 import { type Walked, Walker, walkPath } from "./walk.ts";
+import { weighLayers } from "./weigh.ts";
 
 /** A job's connection to who ordered it. */
 export interface JobContext {
@@ -33,6 +34,7 @@ export const jobs: {
       hasher.update(chunk as Uint8Array);
     return `sha256:${hasher.digest("hex")}`;
   },
+  weigh: ({ blobs, limit }, { signal }) => weighLayers(blobs, limit, signal),
   measure: ({ directory }, { signal }) => measureTree(directory, signal),
 };
 

@@ -1,7 +1,7 @@
 /** What the daemon's thread and the layer workers say to each other. */
 import type { Digest } from "../../lib/digest.ts";
 import type { ErrorKind } from "../../lib/errors.ts";
-import type { LayerLimits } from "../types.ts";
+import type { LayerLimits, Weights } from "../types.ts";
 
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
@@ -32,6 +32,7 @@ export interface Jobs {
   };
   archive: { task: { root: string; path: string; as?: string }; result: undefined };
   digest: { task: { path: string }; result: Digest };
+  weigh: { task: { blobs: string[]; limit: number }; result: Weights };
   measure: { task: { directory: string }; result: { bytes: number; inodes: number } };
 }
 

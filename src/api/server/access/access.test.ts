@@ -23,7 +23,7 @@ const engine = {
   },
   containers: { get: (name: string) => ({ id: `id-of-${name}`, config: { Labels: labelsOf(name) } }) },
   execs: { get: (name: string) => ({ containerId: name }) },
-  images: { get: (name: string) => ({ record: { config: { config: { Labels: labelsOf(name) } } } }) },
+  images: { platforms: (name: string) => [{ config: { config: { Labels: labelsOf(name) } } }] },
   networks: { get: (name: string) => ({ id: `id-of-${name}`, labels: labelsOf(name) }) },
   volumes: {
     get: (name: string) => ({ labels: labelsOf(name) }),

@@ -26,7 +26,9 @@ export function checkContainer(x: Exchange, labels: Labels, target: string): str
 }
 
 export function checkImage(x: Exchange, labels: Labels, target: string): void {
-  if (!fits(labels, x.engine.images.get(target).record.config.config?.Labels))
+  // A name may stand for images of several platforms, each with its own labels.
+  const all = x.engine.images.platforms(target);
+  if (!all.every(({ config }) => fits(labels, config.config?.Labels)))
     throw new NotFound(`No such image: ${target}`);
 }
 

@@ -85,6 +85,9 @@ export const operations: Readonly<Record<string, Operation>> = {
   "GET /images/{name*}/history": look(image),
   "GET /images/{name*}/attestations": look(image),
   "GET /distribution/{name*}/json": look(),
+  "GET /distribution/{name*}/manifest": look(),
+  "PUT /distribution/{name*}/manifest": change(),
+  "GET /images/{name*}/why-big": take(image),
   "GET /images/get": take(images),
   "GET /images/{name*}/get": take(image),
   "POST /images/{name*}/push": change(image),
@@ -93,6 +96,10 @@ export const operations: Readonly<Record<string, Operation>> = {
   // These could give another's name to an image, or make one without the labels.
   "POST /images/{name*}/tag": change(),
   "POST /images/create": change(),
+  // A tree that is mounted can be read by whoever is on the machine.
+  "GET /mounts/images": look(),
+  "POST /mounts/images/{name*}": change(),
+  "DELETE /mounts/images/{name*}": change(),
   "POST /images/load": change(),
   "POST /commit": change(),
   "POST /build": change(),

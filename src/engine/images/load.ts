@@ -1,96 +1,19 @@
 import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough, type Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import * as tar from "tar-stream";
+import type { Readable } from "node:stream";
 import * as v from "valibot";
 import { digestOf, hexOf } from "../../lib/digest.ts";
-import { InvalidParameter, messageOf } from "../../lib/errors.ts";
-import { type Descriptor, type Index, mediaTypes } from "../../lib/oci.ts";
-import { parseImageConfig, parseIndex } from "../../lib/oci-schema.ts";
+import { InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import { type Descriptor, mediaTypes, type Platform } from "../../lib/oci.ts";
+import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
+import { bestMatch, formatPlatform, platformDistance } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
-import { resolveInRoot } from "../../store/index.ts";
+import { attestedBy, isIndex, resolveInRoot } from "../../store/index.ts";
 import type { ContentStore, ImageRecord, Lease } from "../../store/types.ts";
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
-import { findImage, fullName, namesOf } from "./names.ts";
-import { hostPlatform, isIndex, selectPlatform } from "./pull.ts";
+import { fullName, imagesOf, namesOf } from "./names.ts";
 import { registerImage } from "./register.ts";
-
-/**
- * `docker save`: an OCI image layout that carries Docker's manifest.json too, so that both kinds of reader take it.
- * Blobs go in as they are stored, so digests survive the journey.
- */
-export function saveImages(context: Context, targets: string[], signal: AbortSignal): Readable {
-  const { images, content } = context.store;
-  const chosen = new Map<string, { record: ImageRecord; tags: string[] }>();
-  for (const target of targets) {
-    const record = findImage(images, target);
-    const entry = chosen.get(record.id) ?? { record, tags: [] };
-    chosen.set(record.id, entry);
-    // An image named by id brings no names along.
-    if (!record.id.includes(target)) entry.tags.push(familiar(normalize(parseReference(target))));
-  }
-  const pack = tar.pack();
-  const lease = images.lease();
-  const write = async () => {
-    const written = new Set<string>();
-    const text = (name: string, body: string) =>
-      void pack.entry({ name, mode: 0o644, mtime: new Date(0) }, body);
-    const blob = async (digest: Descriptor["digest"]) => {
-      if (written.has(digest)) return;
-      written.add(digest);
-      lease.addBlob(digest);
-      const entry = pack.entry({
-        name: `blobs/sha256/${hexOf(digest)}`,
-        size: content.size(digest),
-        mode: 0o644,
-        mtime: new Date(0),
-      });
-      await pipeline(content.open(digest), entry, { signal });
-    };
-    const manifests: Index["manifests"] = [];
-    const legacy: object[] = [];
-    text("oci-layout", JSON.stringify({ imageLayoutVersion: "1.0.0" }));
-    for (const { record, tags } of chosen.values()) {
-      for (const digest of [
-        record.manifest,
-        record.id,
-        ...record.layers.map((layer) => layer.descriptor.digest),
-      ])
-        await blob(digest);
-      const descriptor = {
-        mediaType: record.manifestMediaType,
-        digest: record.manifest,
-        size: content.size(record.manifest),
-        platform: record.platform,
-      };
-      if (tags.length === 0) manifests.push(descriptor);
-      for (const tag of tags) {
-        const name = fullName(tag);
-        manifests.push({
-          ...descriptor,
-          annotations: {
-            "io.containerd.image.name": name,
-            "org.opencontainers.image.ref.name": name.slice(name.lastIndexOf(":") + 1),
-          },
-        });
-      }
-      legacy.push({
-        Config: `blobs/sha256/${hexOf(record.id)}`,
-        RepoTags: tags.length > 0 ? tags : null,
-        Layers: record.layers.map((layer) => `blobs/sha256/${hexOf(layer.descriptor.digest)}`),
-      });
-    }
-    text("index.json", JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }));
-    text("manifest.json", JSON.stringify(legacy));
-    pack.finalize();
-  };
-  write()
-    .catch((error: unknown) => pack.destroy(error instanceof Error ? error : new Error(messageOf(error))))
-    .finally(() => lease[Symbol.dispose]());
-  return pack.pipe(new PassThrough());
-}
 
 const legacySchema = v.array(
   v.object({
@@ -101,12 +24,14 @@ const legacySchema = v.array(
 );
 
 /**
- * `docker load`: an OCI layout or a Docker archive, in any compression.
- * @throws InvalidParameter when it is neither, or a blob is not what its name says
+ * `docker load`: an OCI layout or a Docker archive, in any compression. Of an index all platforms come that the
+ * archive has, or those asked for.
+ * @throws InvalidParameter when it is neither, or a blob is not what its name says; NotFound without such a platform
  */
 export async function loadImages(
   context: Context,
   archive: Readable,
+  platforms: Platform[],
   onProgress: OnProgress,
   signal: AbortSignal,
 ): Promise<void> {
@@ -118,42 +43,81 @@ export async function loadImages(
     const file = new Files(directory);
     const legacy = await file.json("manifest.json", legacySchema);
     const index = (await file.has("oci-layout")) ? await file.bytes("index.json") : undefined;
-    if (index) await loadLayout(context, file, parseIndex(index), legacy ?? [], lease, onProgress, signal);
-    else if (legacy) for (const entry of legacy) await loadLegacy(context, file, entry, lease, onProgress);
+    if (index) {
+      const load = { context, file, legacy: legacy ?? [], platforms, lease, onProgress, signal };
+      for (const entry of parseIndex(index).manifests) await loadEntry(load, entry);
+    } else if (legacy) for (const entry of legacy) await loadLegacy(context, file, entry, lease, onProgress);
     else throw new InvalidParameter("invalid archive: does not contain a manifest.json or an OCI index.json");
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function loadLayout(
-  context: Context,
-  file: Files,
-  index: Index,
-  legacy: v.InferOutput<typeof legacySchema>,
-  lease: Lease,
-  onProgress: OnProgress,
-  signal: AbortSignal,
-): Promise<void> {
-  const { images, content } = context.store;
-  for (const entry of index.manifests) {
-    let descriptor = entry;
-    if (isIndex(descriptor.mediaType))
-      descriptor = selectPlatform(parseIndex(await file.blob(entry)), hostPlatform, entry.digest);
-    await ingest(context, file, blobName(descriptor), descriptor, lease);
-    const manifest = JSON.parse(Buffer.from(await content.bytes(descriptor.digest)).toString()) as {
-      config: Descriptor;
-      layers: Descriptor[];
-    };
-    for (const blob of [manifest.config, ...manifest.layers])
-      await ingest(context, file, blobName(blob), blob, lease);
-    const record = await images.register(descriptor, { signal });
-    const own = entry.annotations?.["io.containerd.image.name"];
-    const listed = legacy
-      .filter(({ Config }) => Config.includes(hexOf(record.id)))
-      .flatMap(({ RepoTags }) => RepoTags ?? []);
-    name(context, record.id, own ? [own] : listed, onProgress);
+interface Layout {
+  context: Context;
+  file: Files;
+  legacy: v.InferOutput<typeof legacySchema>;
+  platforms: Platform[];
+  lease: Lease;
+  onProgress: OnProgress;
+  signal: AbortSignal;
+}
+
+/** One image of a layout: a manifest, or an index of several. */
+async function loadEntry(layout: Layout, entry: Descriptor): Promise<void> {
+  const { context, file, legacy, lease, onProgress, signal } = layout;
+  const { images } = context.store;
+  // A layout's descriptor says what is to be known of the name; the image's own has only what it needs.
+  const { mediaType, digest, size } = entry;
+  const descriptor = { mediaType, digest, size };
+  let record: ImageRecord;
+  let all: ImageRecord[];
+  if (isIndex(mediaType)) {
+    await ingest(context, file, blobName(entry), entry, lease);
+    const { manifests } = parseIndex(await context.store.content.bytes(digest));
+    const wanted = new Set(chosenOf(manifests, layout.platforms, digest));
+    for (const child of manifests) if (wanted.has(child)) await loadManifest(layout, child, false);
+    const { target, image } = await images.registerIndex(descriptor, { signal });
+    record = image;
+    all = imagesOf(images, target);
+  } else {
+    await loadManifest(layout, entry, true);
+    record = await images.register(descriptor, { signal });
+    checkPlatform(record, layout.platforms);
+    all = [record];
   }
+  const own = entry.annotations?.["io.containerd.image.name"];
+  const listed = legacy
+    .filter(({ Config }) => all.some(({ id }) => Config.includes(hexOf(id))))
+    .flatMap(({ RepoTags }) => RepoTags ?? []);
+  name(context, record.id, own ? [own] : listed, onProgress, digest);
+}
+
+/** The manifests for the platforms, with what is said about them. @throws NotFound */
+function chosenOf(manifests: Descriptor[], platforms: Platform[], name: string): Descriptor[] {
+  if (platforms.length === 0) return manifests;
+  return platforms.flatMap((platform) => {
+    const found = bestMatch(manifests, (manifest) => manifest.platform, platform);
+    if (!found) throw new NotFound(`image ${name} has no platform ${formatPlatform(platform)}`);
+    return [found, ...manifests.filter((manifest) => attestedBy(manifest) === found.digest)];
+  });
+}
+
+function checkPlatform(record: ImageRecord, platforms: Platform[]): void {
+  if (platforms.every((platform) => platformDistance(record.platform, platform) !== undefined)) return;
+  throw new NotFound(`image ${record.id} has no platform ${platforms.map(formatPlatform).join(", ")}`);
+}
+
+/** A manifest with its blobs; one that is not needed may be missing, or a part of it. */
+async function loadManifest(layout: Layout, descriptor: Descriptor, needed: boolean): Promise<void> {
+  const { context, file, lease } = layout;
+  const bring = async (blob: Descriptor) => {
+    if (needed || (await file.has(blobName(blob)))) await ingest(context, file, blobName(blob), blob, lease);
+  };
+  await bring(descriptor);
+  if (!context.store.content.has(descriptor.digest) || isIndex(descriptor.mediaType)) return;
+  const { config, layers } = parseManifest(await context.store.content.bytes(descriptor.digest));
+  for (const blob of [config, ...layers]) await bring(blob);
 }
 
 async function loadLegacy(
@@ -177,10 +141,16 @@ async function loadLegacy(
   name(context, id, entry.RepoTags ?? [], onProgress);
 }
 
-function name(context: Context, id: ImageRecord["id"], tags: string[], onProgress: OnProgress): void {
+function name(
+  context: Context,
+  id: ImageRecord["id"],
+  tags: string[],
+  onProgress: OnProgress,
+  target?: Descriptor["digest"],
+): void {
   const { images } = context.store;
   for (const tag of tags) {
-    images.tag(fullName(tag), id);
+    images.tag(fullName(tag), id, target);
     onProgress({ status: "", stream: `Loaded image: ${familiar(normalize(parseReference(tag)))}\n` });
   }
   if (tags.length === 0) onProgress({ status: "", stream: `Loaded image ID: ${id}\n` });

@@ -1,0 +1,84 @@
+/** Blobs from a registry into the store: resumed, retried, a few at a time. */
+import { once } from "node:events";
+import { GantryError, InvalidParameter, NoSpace } from "../../lib/errors.ts";
+import type { Descriptor } from "../../lib/oci.ts";
+import type { RepositoryClient } from "../../registry/types.ts";
+import type { Lease } from "../../store/types.ts";
+import type { Context } from "../context.ts";
+
+const attempts = 5;
+/** Between two progress messages of one layer (milliseconds). */
+const progressInterval = 100;
+
+/** Brings one blob into the store, going on where a broken connection left off. */
+export async function download(
+  context: Context,
+  repository: RepositoryClient,
+  blob: Descriptor,
+  lease: Lease,
+  signal: AbortSignal,
+  onBytes: (current: number) => void = () => {},
+): Promise<void> {
+  const { content } = context.store;
+  lease.addBlob(blob.digest);
+  for (let attempt = 1; !content.has(blob.digest); attempt++) {
+    const ingest = await content.ingest(blob.digest, { resume: true });
+    try {
+      if (content.has(blob.digest)) return;
+      let current = ingest.offset;
+      if (current < blob.size) {
+        for await (const chunk of await repository.blob(blob, current, signal)) {
+          await ingest.write(chunk as Uint8Array);
+          current += (chunk as Uint8Array).length;
+          onBytes(current);
+        }
+      }
+      await ingest.commit({ digest: blob.digest, size: blob.size });
+    } catch (error) {
+      await ingest.close({ keep: !(error instanceof InvalidParameter || error instanceof NoSpace) });
+      signal.throwIfAborted();
+      // What the registry says clearly is not asked again; broken connections and corrupt bytes are.
+      if (
+        (error instanceof GantryError && error.kind !== "unavailable" && error.kind !== "invalid") ||
+        attempt === attempts
+      )
+        throw error;
+      await Promise.race([Bun.sleep(200 * 2 ** attempt), once(signal, "abort")]);
+    } finally {
+      // Another pull may have brought the blob in the meantime.
+      await ingest.close();
+    }
+  }
+}
+
+/** At most `limit` tasks at a time, in the order given. */
+export class Slots {
+  #free: number;
+  #waiting: (() => void)[] = [];
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
+export function throttle(report: (value: number) => void): (value: number) => void {
+  let last = 0;
+  return (value) => {
+    const now = performance.now();
+    if (now - last < progressInterval) return;
+    last = now;
+    report(value);
+  };
+}

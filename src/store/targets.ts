@@ -1,0 +1,98 @@
+/** What names stand for: an image's manifest, or an index of several with what of them is here. */
+import { type Digest, isDigest } from "../lib/digest.ts";
+import { type Descriptor, type Manifest, mediaTypes } from "../lib/oci.ts";
+import { parseManifest } from "../lib/oci-schema.ts";
+import { bestMatch, hostPlatform } from "../lib/platform.ts";
+import type { ContentStore, ImageRecord, Metadata, Table, Target, TargetManifest } from "./types.ts";
+
+/** BuildKit's annotations of an attestation in an index (attestation-storage.md). */
+const referenceType = "vnd.docker.reference.type";
+
+/** Kept in memory too: every listing asks. */
+export class Targets {
+  readonly #table: Table<Target>;
+  readonly #all: Map<Digest, Target>;
+
+  constructor(metadata: Metadata) {
+    this.#table = metadata.table<Target>("image_targets");
+    this.#all = new Map(this.#table.list().map((target) => [target.descriptor.digest, target]));
+  }
+
+  get(digest: Digest): Target | undefined {
+    return this.#all.get(digest);
+  }
+
+  list(): Iterable<Target> {
+    return this.#all.values();
+  }
+
+  put(target: Target): void {
+    this.#table.put(target.descriptor.digest, target);
+    this.#all.set(target.descriptor.digest, target);
+  }
+
+  delete(digest: Digest): void {
+    this.#table.delete(digest);
+    this.#all.delete(digest);
+  }
+}
+
+/** The target of an image that is named by its own manifest. */
+export function ownTarget(record: ImageRecord, size: number): Target {
+  const descriptor = { mediaType: record.manifestMediaType, digest: record.manifest, size };
+  return imageTarget(descriptor, record.id, [
+    record.id,
+    ...record.layers.map((layer) => layer.descriptor.digest),
+  ]);
+}
+
+export function imageTarget(descriptor: Descriptor, image: Digest, blobs: Digest[]): Target {
+  return { descriptor, manifests: [{ descriptor, kind: "image", image, blobs }] };
+}
+
+/** Looks at a manifest of an index: what it is, and whether all of it is in the content store. */
+export async function lookAt(
+  content: ContentStore,
+  descriptor: Descriptor,
+): Promise<Omit<TargetManifest, "image">> {
+  const declared = isAttestation(descriptor) ? "attestation" : undefined;
+  if (isIndex(descriptor.mediaType)) return { descriptor, kind: "unknown" };
+  if (!content.has(descriptor.digest))
+    return { descriptor, kind: declared ?? (descriptor.artifactType ? "unknown" : "image") };
+  const manifest = parseManifest(await content.bytes(descriptor.digest));
+  const blobs = [...new Set([manifest.config, ...manifest.layers].map(({ digest }) => digest))];
+  return {
+    descriptor,
+    kind: declared ?? (isImage(manifest) ? "image" : "unknown"),
+    ...(blobs.every((digest) => content.has(digest)) && { blobs }),
+  };
+}
+
+/** The image of a target that stands for it: the host's platform, or else the first that is here. */
+export function principal(
+  target: Target,
+  records: ReadonlyMap<Digest, ImageRecord>,
+): ImageRecord | undefined {
+  const here = target.manifests.flatMap(({ image }) => (image && records.get(image)) ?? []);
+  return bestMatch(here, ({ platform }) => platform, hostPlatform) ?? here[0];
+}
+
+/** Whether a media type is that of an OCI index or of Docker's manifest list. */
+export const isIndex = (mediaType: string) =>
+  mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList;
+
+/** Whether a manifest of an index speaks about another one of it, as BuildKit's provenance does. */
+export const isAttestation = ({ annotations }: Descriptor) =>
+  annotations?.[referenceType] === "attestation-manifest";
+
+/** The digest of the manifest that an attestation is about. */
+export function attestedBy({ annotations }: Descriptor): Digest | undefined {
+  const digest = annotations?.["vnd.docker.reference.digest"];
+  return digest !== undefined && isDigest(digest) ? digest : undefined;
+}
+
+/** Whether a media type is that of an image's configuration, and not of an artifact's. */
+export const isImageConfig = (mediaType: string) =>
+  mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig;
+
+const isImage = ({ config, artifactType }: Manifest) => !artifactType && isImageConfig(config.mediaType);

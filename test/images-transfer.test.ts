@@ -1,0 +1,145 @@
+/** Downloads that are cut, given up, killed, shared, or deleted under way: what is here is not fetched again. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { CuttingProxy } from "./support/cutting-proxy.ts";
+import { executable, TestDaemon, until } from "./support/daemon.ts";
+import { digestOf, Repository } from "./support/multi-platform.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+const layerSize = 6 << 20;
+const oci = "application/vnd.oci.image";
+
+let daemon: TestDaemon;
+let registry: TestRegistry;
+let proxy: CuttingProxy;
+beforeAll(async () => {
+  registry = await TestRegistry.start();
+  proxy = new CuttingProxy(registry.address);
+  daemon = await TestDaemon.start({ images: false });
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  proxy?.[Symbol.dispose]();
+  await registry?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  Object.assign(proxy, { sent: 0, requests: 0, cuts: 0, delay: 0 });
+});
+
+/** An image of `count` layers that nothing compresses; its name leads through the proxy. */
+async function publish(name: string, count = 1): Promise<string> {
+  const repository = new Repository(`${registry.address}/${name}`);
+  const tars = Array.from({ length: count }, (_, index) => tarOfRandom(`file${index}`));
+  const layers = [];
+  for (const tar of tars) layers.push(await repository.blob(`${oci}.layer.v1.tar`, tar));
+  const config = await repository.blob(`${oci}.config.v1+json`, {
+    os: "linux",
+    architecture: "amd64",
+    rootfs: { type: "layers", diff_ids: tars.map(digestOf) },
+  });
+  await repository.manifest("1", { config, layers });
+  return `${proxy.address}/${name}:1`;
+}
+
+function tarOfRandom(name: string): Buffer<ArrayBuffer> {
+  const archive = Bun.spawnSync(
+    ["sh", "-c", `d=$(mktemp -d) && cat > $d/${name} && tar -C $d -cf - ${name} && rm -r $d`],
+    { stdin: randomBytes(layerSize) },
+  );
+  return Buffer.from(archive.stdout);
+}
+
+/** Starts a pull and waits until it has some bytes. */
+async function pullUntil(image: string, bytes: number): Promise<Bun.Subprocess> {
+  const client = Bun.spawn([executable, "pull", image], {
+    env: { ...process.env, GANTRY_HOST: daemon.host },
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await until(() => proxy.sent > bytes, "the first bytes of a pull");
+  return client;
+}
+
+/** Bytes of the layers of an image beyond which something was fetched twice: what was on its way at the end. */
+const slack = 2 << 20;
+
+test("broken connections: each byte comes once", async () => {
+  const image = await publish("cut");
+  proxy.cuts = 3;
+  await daemon.ok(["pull", image]);
+  expect(proxy.requests).toBeGreaterThanOrEqual(4);
+  expect(proxy.sent).toBeLessThan(layerSize + slack);
+  await daemon.ok(["rmi", image]);
+});
+
+test("a pull that its client gave up goes on from there", async () => {
+  const image = await publish("aborted");
+  proxy.delay = 20;
+  const client = await pullUntil(image, layerSize / 2);
+  client.kill("SIGINT");
+  await client.exited;
+  await until(async () => {
+    const before = proxy.sent;
+    await Bun.sleep(100);
+    return proxy.sent === before;
+  }, "the end of the download");
+  expect(proxy.sent).toBeLessThan(layerSize);
+  expect(await daemon.ok(["images", "-aq"])).toBe("");
+  proxy.delay = 0;
+  await daemon.ok(["pull", image]);
+  expect(proxy.sent).toBeLessThan(layerSize + slack);
+  await daemon.ok(["rmi", image]);
+});
+
+test("a pull that ended with the daemon goes on from there", async () => {
+  const image = await publish("killed", 2);
+  proxy.delay = 20;
+  const client = await pullUntil(image, layerSize);
+  await daemon.crash();
+  await client.exited;
+  proxy.delay = 0;
+  await daemon.boot();
+  expect(await daemon.ok(["images", "-aq"])).toBe("");
+  await daemon.ok(["pull", image]);
+  expect(proxy.sent).toBeLessThan(2 * layerSize + slack);
+  await daemon.ok(["rmi", image]);
+});
+
+test("two pulls of one image share the work", async () => {
+  const image = await publish("shared", 2);
+  proxy.delay = 2;
+  await Promise.all([daemon.ok(["pull", image]), daemon.docker(["pull", image])]);
+  expect(proxy.sent).toBeLessThan(2 * layerSize + slack);
+  await daemon.ok(["rmi", image]);
+});
+
+test("what is deleted while it is pulled is whole in the end", async () => {
+  const image = await publish("deleted", 3);
+  await daemon.ok(["pull", image]);
+  await daemon.ok(["tag", image, "other:1"]);
+  for (let round = 0; round < 2; round++) {
+    const removed = daemon.gantry(["rmi", "-f", image, "other:1"]);
+    await Promise.all([daemon.ok(["pull", image]), removed, daemon.gantry(["image", "prune", "-af"])]);
+    // Whichever came last: nothing is half there.
+    const pulled = await daemon.gantry(["pull", image]);
+    expect(pulled).toMatchObject({ code: 0 });
+    expect(await daemon.ok(["export", await daemon.ok(["create", image, "x"])])).toContain("file2");
+    await daemon.ok(["rm", ...(await daemon.ok(["ps", "-aq"])).split("\n")]);
+    await daemon.ok(["tag", image, "other:1"]);
+  }
+  await daemon.ok(["rmi", "-f", image, "other:1"]);
+  expect(Number(Bun.spawnSync(["du", "-sb", daemon.dataRoot]).stdout.toString().split("\t")[0])).toBeLessThan(
+    layerSize,
+  );
+}, 60_000);
+
+test("why-big tells layers, files and waste", async () => {
+  const image = await publish("big", 2);
+  await daemon.ok(["pull", "-q", image]);
+  const told = JSON.parse(await daemon.ok(["image", "why-big", "--json", image]));
+  expect(told.Layers).toMatchObject([{ Bytes: layerSize, Wasted: 0 }, { Bytes: layerSize }]);
+  expect(await daemon.ok(["image", "why-big", "-n", "1", image])).toMatch(
+    /^12\.6MB in 2 layers, 12\.6MB compressed; 0B \(0%\) wasted\n[\s\S]*6\.29MB\s+[01]\s+\/file[01]$/,
+  );
+  await daemon.ok(["rmi", image]);
+});
