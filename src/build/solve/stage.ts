@@ -10,7 +10,7 @@ import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
 import { envMap, type Scope } from "../graph/scope.ts";
-import { expandProblem, type Stage } from "../graph/stages.ts";
+import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
 import type { Layer } from "../image/pack.ts";
 import type { BaseImage } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
@@ -240,7 +240,7 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
       base: parent.base && { ...parent.base, config: withoutTriggers(parent.base) },
     };
   }
-  const platform = session.platformOf(stage);
+  const platform = platformOf(stage, session.request);
   const start = {
     cmdSet: false,
     history: [],
