@@ -71,6 +71,22 @@ MAINTAINER me <me@example.org>
     });
   });
 
+  test("of directories for the user of the steps", async () => {
+    const built = await lab.build({ Dockerfile: "FROM busybox\nUSER app\nWORKDIR /w/x\nUSER 5\nWORKDIR y" });
+    lab.look(built, (root) => {
+      const owners = ["w", "w/x", "w/x/y"]
+        .map((path) => statSync(join(root, path)))
+        .map((s) => [s.uid, s.gid]);
+      expect(owners).toEqual([
+        [1000, 1001],
+        [1000, 1001],
+        [5, 5],
+      ]);
+    });
+    const unknown = lab.build({ Dockerfile: "FROM busybox\nUSER nobody\nWORKDIR /w" });
+    await expect(unknown).rejects.toThrow("unable to find user nobody");
+  });
+
   test("of nothing", async () => {
     const built = await lab.build({ Dockerfile: "FROM scratch\nCOPY a /", a: "1" });
     expect(lab.config(built).rootfs.diff_ids.length).toBe(1);

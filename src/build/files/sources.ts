@@ -53,9 +53,6 @@ export async function selectSources(
     if (!selection) throw notFound(tree, literal, request);
     selections.push(selection);
   }
-  if (selections.length === 0) {
-    throw stepError(request.range, `${request.keyword} failed: no source files were specified`);
-  }
   return selections;
 }
 
