@@ -119,13 +119,19 @@ async function outcome(socket: string, tag: string, building: ReturnType<typeof 
 function compare(theirs: Outcome, ours: Outcome): string[] {
   if ("failure" in theirs || "failure" in ours) {
     if ("failure" in theirs && ("failure" in ours || dockersOwn.test(theirs.failure))) return [];
-    if ("failure" in theirs) return [`Docker refuses: ${theirs.failure}`];
-    return "failure" in ours && !newer.test(ours.failure) ? [`Gantry refuses: ${ours.failure}`] : [];
+    if ("failure" in theirs) return [`Docker refuses: ${lastLine(theirs.failure)}`];
+    return "failure" in ours && !newer.test(ours.failure)
+      ? [`Gantry refuses: ${lastLine(ours.failure)}`]
+      : [];
   }
   return [
     ...unequal("config", theirs.image.config, ours.image.config),
     ...unequal("file", theirs.image.files, ours.image.files),
   ];
+}
+
+function lastLine(text: string): string {
+  return text.split("\n").at(-1)!;
 }
 
 function unequal(what: string, theirs: Record<string, unknown>, ours: Record<string, unknown>): string[] {
