@@ -100,9 +100,64 @@ describe.each(clients)("%s", (name, client) => {
     expect(result.stderr).toMatch(/Dockerfile:3|line 3/);
   });
 
+  test("what the build checks find is listed after the build", async () => {
+    const output = await ok(["build", contextOf({ Dockerfile: "FROM busybox\nCMD echo" })]);
+    expect(output).toContain(" 1 warning found:\n - JSONArgsRecommended: JSON arguments");
+  });
+
   test("the network of a step, and steps without one", async () => {
     const context = contextOf({ Dockerfile: "FROM busybox\nRUN ip -o link | wc -l > /links" });
     await ok(["build", "-q", "--network", "none", "-t", `${name}-links`, context]);
     expect(await ok(["run", "--rm", `${name}-links`, "cat", "/links"])).toBe("1");
+  });
+});
+
+describe("gantry alone", () => {
+  test("--check reports and builds nothing", async () => {
+    const context = contextOf({ Dockerfile: "FROM busybox as base\nRUN false\nCMD echo\n" });
+    const { code, stdout } = await daemon.gantry(["build", "--check", context]);
+    expect(code).toBe(1);
+    expect(stdout).toStartWith(
+      "Check complete, 2 warnings have been found!\n\nWARNING: FromAsCasing - https://",
+    );
+    expect(stdout).toContain(
+      [
+        "JSON arguments recommended for CMD to prevent unintended behavior related to OS signals",
+        "Dockerfile:3",
+        "--------------------",
+        "   1 |     FROM busybox as base",
+        "   2 |     RUN false",
+        "   3 | >>> CMD echo",
+        "--------------------",
+      ].join("\n"),
+    );
+    const clean = await daemon.gantry(["build", "--check", contextOf({ Dockerfile: "FROM busybox\n" })]);
+    expect(clean).toMatchObject({ code: 0, stdout: "Check complete, no warnings found.\n" });
+    const wrong = await daemon.gantry([
+      "build",
+      "--check",
+      contextOf({ Dockerfile: "FROM busybox\nRUNN x\n" }),
+    ]);
+    expect(wrong).toMatchObject({ code: 1 });
+    expect(wrong.stdout).toContain("ERROR: dockerfile parse error on line 2: unknown instruction: RUNN");
+  });
+
+  test("violations fail a build that says so", async () => {
+    const Dockerfile = "# check=error=true\nFROM busybox\nRUN echo ran\nCMD echo\n";
+    const { code, stderr, stdout } = await daemon.gantry(["build", contextOf({ Dockerfile })]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("lint violation found for rules: JSONArgsRecommended");
+    expect(stdout).not.toContain("ran");
+  });
+
+  test("a failure shows its lines and what the step said last", async () => {
+    const Dockerfile = "FROM busybox\n\nRUN echo said && \\\n  exit 3\n";
+    const { code, stderr } = await daemon.gantry(["build", contextOf({ Dockerfile })]);
+    expect(code).toBe(3);
+    expect(stderr).toStartWith("------\n > [2/2] RUN echo said &&   exit 3:\nsaid\n------\nDockerfile:3\n");
+    expect(stderr).toContain("   3 | >>> RUN echo said && \\\n   4 | >>>   exit 3\n");
+    const parse = await daemon.gantry(["build", contextOf({ Dockerfile: "FROM busybox\nCOPPY a b\n" })]);
+    expect(parse.stderr).toContain("   2 | >>> COPPY a b\n");
+    expect(parse.stderr).toContain("unknown instruction: COPPY (did you mean COPY?)");
   });
 });

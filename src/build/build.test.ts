@@ -71,6 +71,22 @@ MAINTAINER me <me@example.org>
     });
   });
 
+  test("of directories for the user of the steps", async () => {
+    const built = await lab.build({ Dockerfile: "FROM busybox\nUSER app\nWORKDIR /w/x\nUSER 5\nWORKDIR y" });
+    lab.look(built, (root) => {
+      const owners = ["w", "w/x", "w/x/y"]
+        .map((path) => statSync(join(root, path)))
+        .map((s) => [s.uid, s.gid]);
+      expect(owners).toEqual([
+        [1000, 1001],
+        [1000, 1001],
+        [5, 5],
+      ]);
+    });
+    const unknown = lab.build({ Dockerfile: "FROM busybox\nUSER nobody\nWORKDIR /w" });
+    await expect(unknown).rejects.toThrow("unable to find user nobody");
+  });
+
   test("of nothing", async () => {
     const built = await lab.build({ Dockerfile: "FROM scratch\nCOPY a /", a: "1" });
     expect(lab.config(built).rootfs.diff_ids.length).toBe(1);
@@ -233,12 +249,14 @@ script text
 RAW
 SHELL ["/bin/sh", "-xc"]
 RUN echo traced`;
-    const { output } = await lab.build({ Dockerfile });
-    const lines = output.split("\n");
-    const traced = lines.splice(7);
-    expect(lines.join("\n")).toBe("shell /bin/sh\nexec $0\nhere\ndoc 1\nto cat\n#!/bin/cat\nscript text");
+    const { events } = await lab.build({ Dockerfile });
     // The trace comes on stderr, and two streams have no order between them.
-    expect(traced.sort()).toEqual(["", "+ echo traced", "traced"]);
+    const said = (stream: 1 | 2) =>
+      Buffer.concat(
+        events.flatMap((event) => (event.type === "log" && event.stream === stream ? [event.data] : [])),
+      ).toString();
+    expect(said(1)).toBe("shell /bin/sh\nexec $0\nhere\ndoc 1\nto cat\n#!/bin/cat\nscript text\ntraced\n");
+    expect(said(2)).toBe("+ echo traced\n");
   });
 
   test("as the user, in the directory, with the environment", async () => {

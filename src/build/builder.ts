@@ -3,18 +3,38 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs"
 import { join } from "node:path";
 import { Cancelled } from "../lib/errors.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
-import { readDockerfile, readIgnoreRules } from "./definition.ts";
+import {
+  type CheckSettings,
+  type CheckWarning,
+  checkFile,
+  checkSettings,
+  checkStages,
+  inOrder,
+  type StageSubject,
+  violationMessage,
+} from "./checks/index.ts";
+import { type DockerfileText, readDockerfile, readIgnoreRules } from "./definition.ts";
 import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
+import { DockerfileError, excerptOf, isLocated, stepError } from "./errors.ts";
 import { CacheMounts } from "./exec/cache-mounts.ts";
 import { activePrefix } from "./exec/workspace.ts";
-import { hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
-import { buildGraph, type Graph } from "./graph/stages.ts";
+import type { IgnoreRules } from "./files/ignore.ts";
+import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
+import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
 import { writeImage } from "./image/write.ts";
 import { Digests } from "./solve/digests.ts";
 import { Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session } from "./solve/session.ts";
-import type { BuildBackend, BuildEvent, Builder, BuildRequest, BuildResult } from "./types.ts";
+import type {
+  BaseImage,
+  BuildBackend,
+  BuildEvent,
+  Builder,
+  BuildRequest,
+  BuildResult,
+  LintReport,
+} from "./types.ts";
 
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
@@ -38,18 +58,22 @@ export class DockerfileBuilder implements Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
+    let source: DockerfileText | undefined;
     try {
       signal.throwIfAborted();
       await this.#recovered;
-      return await this.#build(request, onEvent, signal);
+      source = readDockerfile(request);
+      return await this.#build(request, source, onEvent, signal);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
+      if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
       throw error;
     }
   }
 
   async #build(
     request: BuildRequest,
+    source: DockerfileText,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
@@ -58,7 +82,14 @@ export class DockerfileBuilder implements Builder {
       if (event.type === "warning") warnings.push(event.message);
       onEvent(event);
     }, this.now);
-    const { dockerfile, graph, ignore } = await this.#load(request, progress);
+    const definition = await this.#load(request, source, progress);
+    const { dockerfile, graph, ignore, settings } = definition;
+    if (settings.error) {
+      const stages = checkStages(await this.#subject(request, definition, signal), settings);
+      for (const warning of stages) progress.warning(warning);
+      const found = [...definition.warnings, ...stages];
+      if (found.length > 0) throw stepError(found[0]!.range, violationMessage(found));
+    }
     const session = new Session(
       {
         backend: this.backend,
@@ -76,6 +107,13 @@ export class DockerfileBuilder implements Builder {
     );
     await using _ = session;
     const state = await session.run();
+    if (!settings.error) {
+      const bases = new Map(
+        await Promise.all(graph.needed.map(async (i) => [i, (await session.stage(i)).base] as const)),
+      );
+      const subject = stageSubject(request, definition, (stage) => bases.get(stage.index));
+      for (const warning of checkStages(subject, settings)) progress.warning(warning);
+    }
     warnUnconsumed(request, graph, progress);
     const { store } = this.backend;
     const { packer, lease } = session;
@@ -86,27 +124,74 @@ export class DockerfileBuilder implements Builder {
     return { imageId: written.imageId, manifest: written.manifest, warnings };
   }
 
-  async #load(
-    request: BuildRequest,
-    progress: Progress,
-  ): Promise<{ dockerfile: ParsedDockerfile; graph: Graph; ignore: ReturnType<typeof readIgnoreRules> }> {
-    const source = readDockerfile(request);
+  async #load(request: BuildRequest, source: DockerfileText, progress: Progress): Promise<Definition> {
     const name = `[internal] load build definition from ${source.name}`;
-    const { dockerfile, graph } = await progress.vertex({ id: "definition", name }, () => {
+    const definition = await progress.vertex({ id: "definition", name }, () => {
       const dockerfile = parseDockerfile(source.text, source.name);
-      const target = request.platform ?? hostPlatform();
-      const platform = platformArgs(hostPlatform(), target, request.target);
-      const { buildArgs, contexts } = request;
-      const options = { buildArgs, contexts, platform, target: request.target };
-      return { dockerfile, graph: buildGraph(dockerfile, options) };
+      const settings = settingsOf(request, dockerfile);
+      const warnings = checkFile(dockerfile, settings);
+      for (const warning of warnings) progress.warning(warning);
+      return { dockerfile, settings, warnings, graph: graphOf(request, dockerfile) };
     });
-    for (const { message, line } of dockerfile.warnings) {
-      progress.warning(message, { line, file: dockerfile.file });
-    }
     const { ignore } = await progress.vertex({ id: "ignore", name: "[internal] load .dockerignore" }, () => ({
       ignore: readIgnoreRules(request),
     }));
-    return { dockerfile, graph, ignore };
+    return { ...definition, ignore };
+  }
+
+  async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
+    const { name, text } = readDockerfile(request);
+    const report = (warnings: CheckWarning[], error?: LintReport["error"]): LintReport => ({
+      file: name,
+      source: text,
+      warnings: inOrder(warnings).map(({ rule, range, detail }) => ({
+        rule: rule.name,
+        description: rule.description,
+        url: rule.url,
+        detail,
+        line: range.line,
+        endLine: range.endLine,
+      })),
+      error,
+    });
+    const warnings: CheckWarning[] = [];
+    try {
+      const dockerfile = parseDockerfile(text, name);
+      const settings = settingsOf(request, dockerfile);
+      warnings.push(...checkFile(dockerfile, settings));
+      const graph = graphOf(request, dockerfile);
+      const definition = { dockerfile, graph, ignore: readIgnoreRules(request) };
+      warnings.push(...checkStages(await this.#subject(request, definition, signal), settings));
+      const fails = settings.error && warnings.length > 0;
+      return report(warnings, fails ? { message: violationMessage(warnings) } : undefined);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof DockerfileError)) throw error;
+      const { message, line, endLine } = error;
+      return report(warnings, { message, line, endLine });
+    }
+  }
+
+  /** The stages with their base images; one that can't be had is left unknown: only a build needs it. */
+  async #subject(
+    request: BuildRequest,
+    definition: Pick<Definition, "dockerfile" | "graph" | "ignore">,
+    signal: AbortSignal,
+  ): Promise<StageSubject> {
+    const { graph } = definition;
+    const bases = new Map<number, BaseImage>();
+    const resolve = async ({ index, base }: Stage) => {
+      if (typeof base !== "object" || !("image" in base)) return;
+      const platform = platformOf(graph.stages[index]!, request);
+      try {
+        const options = { pull: request.pull, platform, signal };
+        bases.set(index, await this.backend.resolveImage(base.image, options));
+      } catch {
+        signal.throwIfAborted();
+      }
+    };
+    await Promise.all(graph.needed.map((index) => resolve(graph.stages[index]!)));
+    return stageSubject(request, definition, (stage) => bases.get(stage.index));
   }
 
   async prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }> {
@@ -135,12 +220,42 @@ export class DockerfileBuilder implements Builder {
   }
 }
 
+/** What a build is made from, read and checked. */
+interface Definition {
+  dockerfile: ParsedDockerfile;
+  graph: Graph;
+  ignore: IgnoreRules;
+  settings: CheckSettings;
+  /** Of the file alone; they have been shown. */
+  warnings: CheckWarning[];
+}
+
+function settingsOf({ buildArgs }: BuildRequest, { directives }: ParsedDockerfile): CheckSettings {
+  return checkSettings(buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? directives.get("check"));
+}
+
+function graphOf(
+  { platform, target, buildArgs, contexts }: BuildRequest,
+  dockerfile: ParsedDockerfile,
+): Graph {
+  const args = platformArgs(hostPlatform(), platform ?? hostPlatform(), target);
+  return buildGraph(dockerfile, { buildArgs, contexts, platform: args, target });
+}
+
+function stageSubject(
+  request: BuildRequest,
+  definition: Pick<Definition, "dockerfile" | "graph" | "ignore">,
+  base: StageSubject["base"],
+): StageSubject {
+  return { ...definition, base, platform: (stage) => formatPlatform(platformOf(stage, request)) };
+}
+
 function warnUnconsumed(request: BuildRequest, graph: Graph, progress: Progress): void {
   const unused = Object.keys(request.buildArgs).filter(
     (name) => !graph.consumed.has(name) && !proxyArgs.includes(name) && !name.startsWith("BUILDKIT_"),
   );
   if (unused.length > 0) {
-    progress.warning(`One or more build-args [${unused.sort().join(" ")}] were not consumed`);
+    progress.note(`One or more build-args [${unused.sort().join(" ")}] were not consumed`);
   }
 }
 

@@ -8,8 +8,14 @@ import { resolveInside } from "./files/inside.ts";
 import { SourceTree } from "./files/tree.ts";
 import type { BuildRequest } from "./types.ts";
 
-/** Name for messages, and text. @throws InvalidParameter when the file is not in the context */
-export function readDockerfile({ contextDir, dockerfile }: BuildRequest): { name: string; text: string } {
+export interface DockerfileText {
+  /** For messages. */
+  name: string;
+  text: string;
+}
+
+/** @throws InvalidParameter when the file is not in the context */
+export function readDockerfile({ contextDir, dockerfile }: BuildRequest): DockerfileText {
   if ("text" in dockerfile) return { name: "Dockerfile", text: dockerfile.text };
   const name = posix.join(".", dockerfile.path || "Dockerfile");
   const text = readInside(contextDir, name);

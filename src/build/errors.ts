@@ -1,7 +1,7 @@
 /** The builder's own errors: each knows where in the Dockerfile it comes from. */
 import { GantryError, InvalidParameter } from "../lib/errors.ts";
 import type { SourceRange } from "./dockerfile/instructions.ts";
-import type { DockerfileProblem } from "./types.ts";
+import type { DockerfileProblem, Excerpt } from "./types.ts";
 
 /** A Dockerfile that can't be built as written. */
 export class DockerfileError extends InvalidParameter implements DockerfileProblem {
@@ -11,6 +11,7 @@ export class DockerfileError extends InvalidParameter implements DockerfileProbl
   readonly hint?: string;
   /** The offending text, as written. */
   readonly source?: string;
+  excerpt?: Excerpt;
 
   constructor(message: string, problem: DockerfileProblem & { source?: string }) {
     super(message);
@@ -23,10 +24,13 @@ export class DockerfileError extends InvalidParameter implements DockerfileProbl
 }
 
 /** A RUN step that ended with a non-zero code. Kind "internal", as Docker reports it with code and message. */
-export class BuildStepFailed extends GantryError {
+export class BuildStepFailed extends GantryError implements DockerfileProblem {
   readonly file: string;
   /** Assigned, for every Error of the engine has a `line` of its own, which hides a getter. */
   readonly line: number;
+  readonly endLine: number;
+  readonly hint?: string;
+  excerpt?: Excerpt;
 
   constructor(
     readonly command: string,
@@ -36,7 +40,22 @@ export class BuildStepFailed extends GantryError {
     super("internal", `The command '${command}' returned a non-zero code: ${exitCode}`);
     this.file = range.file;
     this.line = range.line;
+    this.endLine = range.endLine;
   }
+}
+
+/** An error that knows its place. */
+export function isLocated(error: unknown): error is DockerfileError | BuildStepFailed {
+  return error instanceof DockerfileError || error instanceof BuildStepFailed;
+}
+
+/** How many lines are shown before and after the ones that matter. */
+const around = 3;
+
+export function excerptOf(text: string, { file, line, endLine = line }: DockerfileProblem): Excerpt {
+  const all = text.replace(/\n$/, "").split(/\r?\n/);
+  const from = Math.max(1, line - around);
+  return { file, line, endLine, from, lines: all.slice(from - 1, endLine + around) };
 }
 
 /** The parser's errors carry Docker's prefix. */

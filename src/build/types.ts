@@ -67,7 +67,33 @@ export type BuildEvent =
     }
   | { type: "log"; id: string; stream: 1 | 2; data: Uint8Array }
   | { type: "progress"; id: string; name: string; current: number; total?: number }
-  | { type: "warning"; message: string; line?: number; file?: string };
+  | {
+      type: "warning";
+      /** BuildKit's short form: `JSONArgsRecommended: JSON arguments recommended for CMD ... (line 2)`. */
+      message: string;
+      file?: string;
+      line?: number;
+      endLine?: number;
+      /** Of a build check. */
+      check?: { rule: string; description: string; url: string; detail: string };
+    };
+
+/** What the build checks find; nothing was built. */
+export interface LintReport {
+  /** The Dockerfile's name and text. */
+  file: string;
+  source: string;
+  warnings: {
+    rule: string;
+    description: string;
+    url: string;
+    detail: string;
+    line: number;
+    endLine: number;
+  }[];
+  /** Why it could not be built at all, or that violations are errors here (`# check=error=true`). */
+  error?: { message: string; line?: number; endLine?: number };
+}
 
 export interface BuildResult {
   imageId: Digest;
@@ -110,12 +136,24 @@ export interface BuildBackend {
   ): Promise<{ namespacePath?: string; hosts: string; resolvConf: string } & AsyncDisposable>;
 }
 
+/** Lines of a Dockerfile around those that an error is about; all numbers count from 1. */
+export interface Excerpt {
+  file: string;
+  line: number;
+  endLine: number;
+  /** The number of the first of `lines`. */
+  from: number;
+  lines: string[];
+}
+
 /** A Dockerfile that can't be built as written. Message: `dockerfile parse error on line 3: ...`, Docker's words. */
 export interface DockerfileProblem {
   file: string;
   line: number;
   endLine?: number;
   hint?: string;
+  /** Set by the builder. */
+  excerpt?: Excerpt;
 }
 
 export interface Builder {
@@ -128,6 +166,11 @@ export interface Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
+  /**
+   * Runs the build checks and no step; base images are looked up, for what they define.
+   * @throws InvalidParameter when there is no Dockerfile to look at
+   */
+  check(request: BuildRequest, signal: AbortSignal): Promise<LintReport>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

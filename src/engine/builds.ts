@@ -10,6 +10,7 @@ import type {
   Builder,
   BuildRequest,
   BuildResult,
+  LintReport,
 } from "../build/types.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -24,7 +25,7 @@ import { untilFilter } from "./filters.ts";
 import { fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
-import type { Builds } from "./types.ts";
+import type { Builds, StreamedBuild } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
 type StepAddresses = Map<string, string>;
@@ -56,23 +57,36 @@ export class BuildService implements Builds, AsyncDisposable {
 
   async build(
     context: Readable,
-    request: Omit<BuildRequest, "contextDir" | "tags"> & {
-      tags: string[];
-      auth: Record<string, Credentials>;
-    },
+    request: StreamedBuild,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
-    const { auth, tags, ...rest } = request;
-    const references = tags.map(fullName);
+    const references = request.tags.map(fullName);
+    return this.#withContext(context, request, signal, async (builder, rest) => {
+      const result = await builder.build({ ...rest, tags: references }, onEvent, signal);
+      const name = request.tags[0] ?? result.imageId;
+      this.context.events.publish("image", "build", result.imageId, { name });
+      return result;
+    });
+  }
+
+  check(context: Readable, request: StreamedBuild, signal: AbortSignal): Promise<LintReport> {
+    return this.#withContext(context, request, signal, (builder, rest) => builder.check(rest, signal));
+  }
+
+  /** Unpacks a context for the time that it is worked on. */
+  async #withContext<T>(
+    context: Readable,
+    { auth, ...rest }: StreamedBuild,
+    signal: AbortSignal,
+    work: (builder: Builder, request: BuildRequest) => Promise<T>,
+  ): Promise<T> {
     const contextDir = join(paths.tmp(this.context.options), `build-${crypto.randomUUID()}`);
     mkdirSync(contextDir, { recursive: true, mode: 0o700 });
     try {
       await this.context.store.layers.extract(context, contextDir, {}, signal);
       const builder = Object.keys(auth).length === 0 ? this.#shared : createBuilder(this.#backend(auth));
-      const result = await builder.build({ ...rest, contextDir, tags: references }, onEvent, signal);
-      this.context.events.publish("image", "build", result.imageId, { name: tags[0] ?? result.imageId });
-      return result;
+      return await work(builder, { ...rest, contextDir });
     } finally {
       this.#collection.request();
       await rm(contextDir, { recursive: true, force: true });

@@ -1,6 +1,13 @@
 /** Images, networks, volumes, builds, events and the system as the engine's callers see them; see types.ts. */
 import type { Readable } from "node:stream";
-import type { BuildEvent, BuildRequest, BuildResult, CacheEntry, CachePolicy } from "../build/types.ts";
+import type {
+  BuildEvent,
+  BuildRequest,
+  BuildResult,
+  CacheEntry,
+  CachePolicy,
+  LintReport,
+} from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { Credentials, FoundRepository } from "../registry/types.ts";
@@ -309,17 +316,19 @@ export interface CheckProblem {
   reason?: string;
 }
 
+/** A build whose context comes along as a tar archive. */
+export type StreamedBuild = Omit<BuildRequest, "contextDir"> & { auth: Record<string, Credentials> };
+
 export interface Builds {
   /** Extracts `context` (tar, any compression) and builds. `remote`: a git or http URL, or "" . */
   build(
     context: Readable,
-    request: Omit<BuildRequest, "contextDir" | "tags"> & {
-      tags: string[];
-      auth: Record<string, Credentials>;
-    },
+    request: StreamedBuild,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
+  /** Extracts `context` and runs the build checks alone. */
+  check(context: Readable, request: StreamedBuild, signal: AbortSignal): Promise<LintReport>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */
   prune(policy: Omit<CachePolicy, "before">): Promise<{ removed: string[]; bytes: number }>;
 }

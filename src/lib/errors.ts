@@ -103,6 +103,11 @@ export function explainFullDisk(error: unknown, what: string): unknown {
   return new NoSpace(`${what}: no space left on device`, { cause: error });
 }
 
+/** The HTTP status of whatever was thrown; what is unknown is internal. */
+export function statusOf(error: unknown): number {
+  return error instanceof GantryError ? error.status : statusOfKind.internal;
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   // A clearing up that failed too has no words of its own; what led to it is the reason.

@@ -226,27 +226,35 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 
 /** The cause of an error that the engine answered with, unlike those that arise on the way to it. */
 export class EngineAnswer {
-  constructor(readonly status: number) {}
+  constructor(
+    readonly status: number,
+    /** What the answer had besides its message, of a failed build. */
+    readonly errorDetail?: unknown,
+  ) {}
 }
 
 /** Whether the engine said so itself: then people see it as "Error response from daemon: …". */
-export function isEngineError(error: unknown): error is GantryError {
+export function isEngineError(error: unknown): error is GantryError & { cause: EngineAnswer } {
   return error instanceof GantryError && error.cause instanceof EngineAnswer;
 }
 
 /** The error that an answer of status 300 or above stands for, with the engine's message. Reads the body. */
 export async function errorOf(response: ApiResponse): Promise<GantryError> {
   const text = await textOf(response.body);
-  const message = messageIn(text) || `request returned status ${response.status}`;
-  return errorOfKind(kindOfStatus(response.status), message, { cause: new EngineAnswer(response.status) });
+  const { message, errorDetail } = answerIn(text);
+  const cause = new EngineAnswer(response.status, errorDetail);
+  return errorOfKind(kindOfStatus(response.status), message || `request returned status ${response.status}`, {
+    cause,
+  });
 }
 
-function messageIn(text: string): string {
+function answerIn(text: string): { message: string; errorDetail?: unknown } {
   try {
-    const parsed = JSON.parse(text) as { message?: unknown };
-    if (typeof parsed?.message === "string") return parsed.message;
+    const parsed = JSON.parse(text) as { message?: unknown; errorDetail?: unknown };
+    if (typeof parsed?.message === "string")
+      return { message: parsed.message, errorDetail: parsed.errorDetail };
   } catch {
     // A proxy or an old daemon answers in plain text.
   }
-  return text.trim();
+  return { message: text.trim() };
 }

@@ -1,7 +1,8 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
-import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
+import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import { registryConfig } from "./auth.ts";
+import { buildErrorDetail, FailedStep } from "./build-failure.ts";
 import { ClassicScreen } from "./classic-screen.ts";
 import { type Exchange, parseJson, validate } from "./exchange.ts";
 import { field, parsePlatform, stringMap, whole } from "./fields.ts";
@@ -68,6 +69,7 @@ async function build(x: Exchange): Promise<void> {
     auth: registryConfig(x),
   };
   if (x.flag("squash")) throw new InvalidParameter("squash is not supported: use a multi-stage build");
+  if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
 
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
@@ -76,17 +78,21 @@ async function build(x: Exchange): Promise<void> {
     output.message({ stream: text });
   };
   const screen = new ClassicScreen(quiet ? () => {} : stream);
+  const failure = new FailedStep();
   try {
-    const { imageId, warnings } = await x.engine.builds.build(
+    const { imageId } = await x.engine.builds.build(
       x.request,
       request,
-      (event) => screen.show(event),
+      (event) => {
+        failure.note(event);
+        screen.show(event);
+      },
       x.signal,
     );
     output ??= x.open("application/json");
     if (!quiet) {
       output.message({ aux: { ID: imageId } });
-      for (const warning of warnings) stream(`[Warning] ${warning}\n`);
+      screen.listChecks();
       stream(`Successfully built ${imageId.slice(7, 19)}\n`);
       for (const tag of request.tags)
         stream(
@@ -95,14 +101,14 @@ async function build(x: Exchange): Promise<void> {
     } else stream(`${imageId}\n`);
   } catch (error) {
     screen.finish();
-    const code = (error as { exitCode?: unknown }).exitCode;
+    const errorDetail = buildErrorDetail(error, failure);
     // Wrong input gets a status; once steps ran, the error is the last of what is shown.
-    if (!output && code === undefined) throw error;
+    if (!output && errorDetail.code === undefined) {
+      if (errorDetail.source === undefined) throw error;
+      return x.json({ message: errorDetail.message, errorDetail }, statusOf(error));
+    }
     output ??= x.open("application/json");
-    output.message({
-      errorDetail: { ...(typeof code === "number" && { code }), message: messageOf(error) },
-      error: messageOf(error),
-    });
+    output.message({ errorDetail, error: errorDetail.message });
   }
   output.end();
 }

@@ -8,6 +8,8 @@ export class ClassicScreen {
   readonly #ended = new Set<number>();
   /** Log events name a step by its id. */
   readonly #numbers = new Map<string, number>();
+  /** What build checks found: listed at the end, where it is seen. */
+  readonly #checks: string[] = [];
   #current = 1;
 
   constructor(private readonly write: (text: string) => void) {}
@@ -15,7 +17,8 @@ export class ClassicScreen {
   show(event: BuildEvent): void {
     switch (event.type) {
       case "warning":
-        this.write(`[Warning] ${event.message}\n`);
+        if (event.check) this.#checks.push(event.message);
+        else this.write(`[Warning] ${event.message}\n`);
         return;
       case "log": {
         const number = this.#numbers.get(event.id);
@@ -25,6 +28,14 @@ export class ClassicScreen {
       case "vertex":
         this.#vertex(event);
     }
+  }
+
+  /** The warnings of the build checks, as BuildKit's clients list them after a build. */
+  listChecks(): void {
+    const count = this.#checks.length;
+    if (count === 0) return;
+    this.write(`\n ${count} warning${count === 1 ? "" : "s"} found:\n`);
+    for (const message of this.#checks) this.write(` - ${message}\n`);
   }
 
   /** Shows what is left of steps that a failure cut short. */

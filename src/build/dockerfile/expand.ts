@@ -34,10 +34,18 @@ export function expandText(text: string, lookup: Lookup, esc: Escape = "\\"): st
   return new Expander(text, lookup, esc, false, true).run().join("");
 }
 
+/** Variables that a text uses without a default while they are not set. @throws ExpandError */
+export function missingVariables(text: string, lookup: Lookup, esc: Escape = "\\"): Set<string> {
+  const expander = new Expander(text, lookup, esc);
+  expander.run();
+  return expander.missing;
+}
+
 /** Between words; no text can contain a lone surrogate that came from UTF-8. */
 const blank = "\uD800";
 
 class Expander {
+  readonly missing = new Set<string>();
   #at = 0;
   constructor(
     private readonly text: string,
@@ -122,7 +130,7 @@ class Expander {
     this.#at++;
     if (this.text[this.#at] !== "{") {
       const name = this.#name();
-      return name === "" ? "$" : (this.lookup(name) ?? "");
+      return name === "" ? "$" : this.#plain(name);
     }
     this.#at++;
     const name = this.#name();
@@ -134,7 +142,7 @@ class Expander {
   #modified(name: string): string {
     const value = this.lookup(name);
     let operator = this.#next(name);
-    if (operator === "}") return value ?? "";
+    if (operator === "}") return this.#plain(name);
     let present = value !== undefined;
     const emptyIsUnset = operator === ":";
     if (emptyIsUnset) {
@@ -176,6 +184,12 @@ class Expander {
       default:
         throw new ExpandError(`unsupported modifier (${operator}) in substitution`);
     }
+  }
+
+  #plain(name: string): string {
+    const value = this.lookup(name);
+    if (value === undefined) this.missing.add(name);
+    return value ?? "";
   }
 
   #next(name: string): string {

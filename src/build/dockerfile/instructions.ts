@@ -20,10 +20,16 @@ export interface Heredoc {
 /** Exec form is a JSON array; anything else goes through the stage's shell. */
 export type CommandLine = { form: "exec"; args: string[] } | { form: "shell"; text: string };
 
-interface Common {
+export interface Common {
   range: SourceRange;
   /** The instruction on one line, as it is shown: `RUN make`. */
   text: string;
+  /** The keyword as it was written. */
+  keyword: string;
+  /** A blank line stands between the continued ones. */
+  emptyContinuation: boolean;
+  /** The last comment line right above. */
+  comment?: string;
 }
 
 export interface From extends Common {
@@ -32,6 +38,8 @@ export interface From extends Common {
   platform?: string;
   /** Lower case. */
   stage?: string;
+  /** `AS name` as it was written. */
+  as?: { keyword: string; name: string };
 }
 export interface Run extends Common {
   kind: "RUN";
@@ -68,10 +76,14 @@ export interface Workdir extends Common {
 export interface Env extends Common {
   kind: "ENV";
   pairs: [string, string][];
+  /** `ENV key value`. */
+  legacy: boolean;
 }
 export interface Label extends Common {
   kind: "LABEL";
   pairs: [string, string][];
+  /** `LABEL key value`. */
+  legacy: boolean;
 }
 export interface Arg extends Common {
   kind: "ARG";

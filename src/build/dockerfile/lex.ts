@@ -9,11 +9,10 @@ export interface LogicalLine {
   text: string;
   range: SourceRange;
   heredocs: Heredoc[];
-}
-
-export interface LexWarning {
-  message: string;
-  line: number;
+  /** A blank line stands between the continued ones. */
+  emptyContinuation: boolean;
+  /** The last comment line right above, without `#`. */
+  comment?: string;
 }
 
 export interface Lexed {
@@ -21,7 +20,6 @@ export interface Lexed {
   /** Directives by lower-case name: `syntax`, `escape`, `check`. */
   directives: Map<string, string>;
   lines: LogicalLine[];
-  warnings: LexWarning[];
 }
 
 const directiveNames = ["syntax", "escape", "check"];
@@ -36,11 +34,12 @@ export function lex(source: string, file: string): Lexed {
   const { directives, esc } = readDirectives(physical, file);
   const continued = esc === "\\" ? /(?:^|[^\\])\\[ \t]*$/ : /(?:^|[^`])`[ \t]*$/;
   const lines: LogicalLine[] = [];
-  const warnings: LexWarning[] = [];
+  let above: string | undefined;
 
   for (let i = 0; i < physical.length; ) {
     const first = physical[i]!;
     if (comment.test(first) || first.trim() === "") {
+      above = first.trim() === "" ? undefined : first.trim().slice(1).trim();
       i++;
       continue;
     }
@@ -64,12 +63,6 @@ export function lex(source: string, file: string): Lexed {
     const range: SourceRange = { file, line: start + 1, endLine: i, source: first.trim() };
     text = text.trim();
     if (text === "") continue;
-    if (emptyContinuation) {
-      warnings.push({
-        message: `Empty continuation line found in: ${text}`,
-        line: start + 1,
-      });
-    }
     const heredocs: Heredoc[] = [];
     if (heredocInstruction.test(text)) {
       for (const opener of heredocOpeners(text, esc)) {
@@ -80,9 +73,10 @@ export function lex(source: string, file: string): Lexed {
       }
       range.endLine = i;
     }
-    lines.push({ text, range, heredocs });
+    lines.push({ text, range, heredocs, emptyContinuation, comment: above });
+    above = undefined;
   }
-  return { esc, directives, lines, warnings };
+  return { esc, directives, lines };
 }
 
 function readDirectives(physical: string[], file: string): { directives: Map<string, string>; esc: Escape } {

@@ -18,6 +18,11 @@ function distance(a: string, b: string): number {
 
 /** `did you mean X?` for the candidate closest to `word`, when one is close enough to be meant. */
 export function didYouMean(word: string, candidates: Iterable<string>): string | undefined {
+  const best = nearest(word, candidates);
+  return best === undefined ? undefined : `did you mean ${best}?`;
+}
+
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
@@ -27,5 +32,5 @@ export function didYouMean(word: string, candidates: Iterable<string>): string |
       best = candidate;
     }
   }
-  return best === undefined ? undefined : `did you mean ${best}?`;
+  return best;
 }

@@ -203,6 +203,9 @@ test("any words parse or are a DockerfileError", () => {
         expect(parse(words.join(" ")).length).toBeGreaterThan(0);
       } catch (error) {
         expect(error).toBeInstanceOf(DockerfileError);
+        // Every refusal names a line of the file.
+        const lines = words.join(" ").split("\n").length;
+        expect((error as DockerfileError).line).toBeWithin(1, lines + 1);
       }
     }),
     { numRuns: 1000 },

@@ -5,6 +5,7 @@ import { parseError } from "../errors.ts";
 import { type Flags, takeFlags } from "./flags.ts";
 import {
   type CommandLine,
+  type Common,
   type Copy,
   type From,
   type Healthcheck,
@@ -14,7 +15,7 @@ import {
   keywords,
   type SourceRange,
 } from "./instructions.ts";
-import { type Escape, heredocOpeners, type LexWarning, type LogicalLine, lex } from "./lex.ts";
+import { type Escape, heredocOpeners, type LogicalLine, lex } from "./lex.ts";
 import { didYouMean } from "./nearest.ts";
 import { jsonArray, keyValues, splitBlanks, splitQuoted } from "./words.ts";
 
@@ -23,27 +24,32 @@ export interface ParsedDockerfile {
   esc: Escape;
   directives: Map<string, string>;
   instructions: Instruction[];
-  warnings: LexWarning[];
+  /** As it was read. */
+  source: string;
 }
 
 /** @throws DockerfileError */
 export function parseDockerfile(source: string, file: string): ParsedDockerfile {
-  const { lines, esc, directives, warnings } = lex(source, file);
+  const { lines, esc, directives } = lex(source, file);
   if (lines.length === 0) {
     const range = { file, line: 1, endLine: 1, source: "" };
     throw parseError(range, "file with no instructions");
   }
-  const instructions = lines.map((line) => parseInstruction(line, esc, warnings));
-  return { file, esc, directives, instructions, warnings };
+  const instructions = lines.map((line) => parseInstruction(line, esc));
+  return { file, esc, directives, instructions, source };
 }
 
 /** One ONBUILD trigger of a base image. @throws DockerfileError */
 export function parseTrigger(trigger: string, range: SourceRange): Instruction {
-  return parseInstruction({ text: trigger, range: { ...range, source: trigger }, heredocs: [] }, "\\", []);
+  return parseInstruction(oneLine(trigger, { ...range, source: trigger }), "\\");
 }
 
-function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]): Instruction {
-  const { range, heredocs } = line;
+function oneLine(text: string, range: SourceRange): LogicalLine {
+  return { text, range, heredocs: [], emptyContinuation: false };
+}
+
+function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
+  const { range, heredocs, emptyContinuation, comment } = line;
   const word = /^\S+/.exec(line.text)![0];
   const keyword = word.toUpperCase();
   if (!isKeyword(keyword)) {
@@ -51,7 +57,8 @@ function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]
   }
   const all = line.text.slice(word.length).trim();
   const { flags, rest } = takeFlags(keyword, all, esc, range);
-  const common = { range, text: all ? `${keyword} ${all.replace(/\s*\n\s*/g, " ")}` : keyword };
+  const text = all ? `${keyword} ${all.replace(/\s*\n\s*/g, " ")}` : keyword;
+  const common = { range, text, keyword: word, emptyContinuation, comment };
   const fail = (text: string, hint?: string): never => {
     throw parseError(range, text, hint);
   };
@@ -63,16 +70,12 @@ function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]
     if (list.length === 0) fail(`${keyword} requires at least one argument`);
     return list;
   };
-  const pairs = (): [string, string][] => {
+  const pairs = (): { pairs: [string, string][]; legacy: boolean } => {
     if (rest === "") fail(`${keyword} requires at least one argument`);
     const parsed = keyValues(rest, esc);
     if ("problem" in parsed) return fail(`${keyword} ${parsed.problem}`.replace(/^\S+ Syntax/, "Syntax"));
     if (parsed.pairs.some(([key]) => key === "")) fail(`${keyword} names can not be blank`);
-    if (parsed.legacy) {
-      const message = `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`;
-      warnings.push({ message, line: range.line });
-    }
-    return parsed.pairs;
+    return parsed;
   };
 
   switch (keyword) {
@@ -97,7 +100,7 @@ function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]
       return { kind: keyword, ...common, path: one() };
     case "ENV":
     case "LABEL":
-      return { kind: keyword, ...common, pairs: pairs() };
+      return { kind: keyword, ...common, ...pairs() };
     case "ARG": {
       const args = some(splitQuoted(rest, esc)).map((text) => {
         const at = text.indexOf("=");
@@ -130,10 +133,6 @@ function parseInstruction(line: LogicalLine, esc: Escape, warnings: LexWarning[]
     case "ONBUILD":
       return { kind: keyword, ...common, trigger: checkTrigger(rest, esc, range) };
     case "MAINTAINER":
-      warnings.push({
-        message: "Maintainer instruction is deprecated in favor of using label",
-        line: range.line,
-      });
       return { kind: keyword, ...common, name: one() };
   }
 }
@@ -145,7 +144,11 @@ export function commandLine(text: string): CommandLine {
   return args ? { form: "exec", args } : { form: "shell", text };
 }
 
-function parseFrom(rest: string, flags: Flags, fail: Fail): Pick<From, "image" | "platform" | "stage"> {
+function parseFrom(
+  rest: string,
+  flags: Flags,
+  fail: Fail,
+): Pick<From, "image" | "platform" | "stage" | "as"> {
   const [image, as, name, ...more] = splitBlanks(rest);
   if (!image || more.length > 0 || (as !== undefined && (as.toLowerCase() !== "as" || name === undefined))) {
     return fail("FROM requires either one or three arguments");
@@ -155,7 +158,8 @@ function parseFrom(rest: string, flags: Flags, fail: Fail): Pick<From, "image" |
     const why = "name can't start with a number or contain symbols";
     fail(`invalid name for build stage: ${JSON.stringify(name)}, ${why}`);
   }
-  return { image, stage, platform: flags.string("platform") };
+  const written = as === undefined || name === undefined ? undefined : { keyword: as, name };
+  return { image, stage, as: written, platform: flags.string("platform") };
 }
 
 function parseCopy(
@@ -165,7 +169,7 @@ function parseCopy(
   heredocs: Heredoc[],
   esc: Escape,
   fail: Fail,
-): Omit<Copy, "kind" | "range" | "text"> {
+): Omit<Copy, "kind" | keyof Common> {
   const list = jsonArray(rest) ?? splitBlanks(rest);
   if (list.length < 2) {
     fail(
@@ -242,6 +246,6 @@ function checkTrigger(trigger: string, esc: Escape, range: SourceRange): string 
   if (keyword === "MAINTAINER" || keyword === "FROM") {
     throw parseError(range, `${keyword} isn't allowed as an ONBUILD trigger`);
   }
-  parseInstruction({ text: trigger, range, heredocs: [] }, esc, []);
+  parseInstruction(oneLine(trigger, range), esc);
   return trigger;
 }

@@ -42,7 +42,10 @@ export async function isArchive(root: string, path: string): Promise<boolean> {
   }
 }
 
-/** Unpacks an archive into the destination directory, which is made when missing. */
+/**
+ * Unpacks an archive into the destination directory, which is made when missing. `--chown` is that directory's; what
+ * comes out of the archive keeps the owners that it has there, as in Docker.
+ */
 export async function addArchive(
   layers: Layers,
   from: { root: string; path: string },
@@ -53,7 +56,7 @@ export async function addArchive(
   if (!made) throw new CopyError(`cannot copy to non-directory: ${options.destination}`);
   const tar = decompressed(join(from.root, from.path));
   try {
-    await layers.extract(tar, join(root, made.path), { owner: options.owner }, options.signal);
+    await layers.extract(tar, join(root, made.path), {}, options.signal);
   } finally {
     tar.destroy();
   }

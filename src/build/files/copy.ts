@@ -87,7 +87,8 @@ class Copier {
   /** The directory's content; the directory itself is only made when it is missing. */
   async directory({ entries }: Selection, destination: string): Promise<void> {
     const top = this.#makeDirectory(destination);
-    if (top.created && this.options.chmod) {
+    // Named with a slash, it is a place that has to be there; else it stands for the source.
+    if (top.created && this.options.chmod && !destination.endsWith("/")) {
       chmodSync(join(this.root, top.path), this.options.chmod(0o755, true));
     }
     const target = join(this.root, top.path);

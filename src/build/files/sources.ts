@@ -43,6 +43,7 @@ export async function selectSources(
     }
     const literal = literalOf(inside, request.range);
     if (literal === undefined) {
+      await checkPlace(tree, inside, request, signal);
       for (const match of expandWildcards(tree, inside)) {
         const selection = await tree.select(match, excluded, signal);
         if (selection) selections.push(selection);
@@ -53,10 +54,21 @@ export async function selectSources(
     if (!selection) throw notFound(tree, literal, request);
     selections.push(selection);
   }
-  if (selections.length === 0) {
-    throw stepError(request.range, `${request.keyword} failed: no source files were specified`);
-  }
   return selections;
+}
+
+/** Wildcards may match nothing, but only in a directory that is there. @throws DockerfileError */
+async function checkPlace(
+  tree: SourceTree,
+  pattern: string,
+  request: SourceRequest,
+  signal?: AbortSignal,
+): Promise<void> {
+  const segments = pattern.split("/");
+  const wild = segments.findIndex((part) => literalOf(part, request.range) === undefined);
+  const directory = segments.slice(0, wild).join("/");
+  if (directory === "" || (await tree.select(directory, undefined, signal))) return;
+  throw notFound(tree, directory, request);
 }
 
 function cleaned(source: string): string {

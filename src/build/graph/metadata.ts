@@ -59,6 +59,8 @@ export function applyMetadata(
     }
     case "VOLUME": {
       const paths = instruction.paths.map(expand);
+      if (paths.includes(""))
+        throw stepError(instruction.range, "VOLUME specified can not be an empty string");
       const Volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
       return { config: { ...config, Volumes }, createdBy: `VOLUME ${JSON.stringify(paths)}` };
     }

@@ -1,5 +1,6 @@
 /** From instructions to stages: which stage needs which, and which are needed for the target at all. */
 
+import type { Platform } from "../../lib/oci.ts";
 import { ExpandError, expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Arg, From, Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
@@ -7,7 +8,7 @@ import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import { type DockerfileError, parseError, stepError } from "../errors.ts";
 import type { BuildRequest } from "../types.ts";
 import { contextNamed, type NamedContext } from "./contexts.ts";
-import { argValue, type BuildArgs } from "./scope.ts";
+import { argValue, type BuildArgs, hostPlatform, parsePlatform } from "./scope.ts";
 
 export interface Stage {
   index: number;
@@ -155,6 +156,17 @@ function declareGlobals(
       throw expandProblem(error, arg.range);
     }
   }
+}
+
+/** What a stage is built for. @throws DockerfileError malformed `--platform` */
+export function platformOf(stage: Stage, request: Pick<BuildRequest, "platform">): Platform {
+  const fallback = request.platform ?? hostPlatform();
+  if (stage.platform === undefined || stage.platform === "") return fallback;
+  const platform = parsePlatform(stage.platform, hostPlatform());
+  if (platform) return platform;
+  const { range } = stage.from;
+  const text = `failed to parse platform ${stage.platform}: "${stage.platform}" is an invalid component`;
+  throw stepError(range, text);
 }
 
 /** A failed substitution, with its place. */

@@ -1,19 +1,18 @@
 /** COPY and ADD as steps: what they select, what that means for the cache, and how it is written. */
-import { resolveUser } from "../../runtime/index.ts";
 import { expandText } from "../dockerfile/expand.ts";
 import type { Copy } from "../dockerfile/instructions.ts";
-import { DockerfileError, stepError } from "../errors.ts";
+import { stepError } from "../errors.ts";
 import { addArchive, isArchive } from "../files/archive.ts";
 import { type ModeChange, parseChmod } from "../files/chmod.ts";
 import { CopyError, copySelections, type InlineFile } from "../files/copy.ts";
 import { fetchCommit, type GitOptions, isGitSource, parseGitSource, resolveCommit } from "../files/git.ts";
-import type { Owner } from "../files/inside.ts";
 import { fetchRemote, isRemote } from "../files/remote.ts";
 import { selectSources } from "../files/sources.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { workdir } from "../graph/metadata.ts";
 import { expandProblem } from "../graph/stages.ts";
 import { keyOf } from "./key.ts";
+import { ownerOf } from "./owner.ts";
 import type { Vertex } from "./progress.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
@@ -21,8 +20,8 @@ import type { LayerStep, StageBuilder } from "./stage.ts";
 interface Part {
   tree: SourceTree;
   selections: Selection[];
-  /** Local tar archives of ADD: unpacked instead of copied. */
-  archives: Selection[];
+  /** They are tar archives: unpacked instead of copied. */
+  unpack: boolean;
   /** Owners are as in the source: it is a stage or an image. */
   keepOwners?: boolean;
 }
@@ -49,7 +48,7 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
     inputs: [copy.kind, copy.parents, destination, chown ?? null, mode ?? null, inline, inputs],
     createdBy: `${copy.kind} ${createdBy(copy, [...named, ...inline.map(({ name }) => `<<${name}`)], given)}`,
     work: async (workspace) => {
-      const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy);
+      const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy.range);
       const parts = await load();
       const many = parts.reduce((sum, part) => sum + part.selections.length, inline.length) > 1;
       if (many && !destination.endsWith("/")) {
@@ -59,12 +58,15 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
       const { signal } = session;
       const options = { destination, owner: owner ?? { uid: 0, gid: 0 }, chmod, signal };
       try {
-        for (const { tree, selections, archives, keepOwners } of parts) {
-          await copySelections(tree.root, selections, [], workspace.root, {
-            ...options,
-            owner: owner ?? (keepOwners ? "keep" : options.owner),
-          });
-          for (const archive of archives) {
+        for (const { tree, selections, unpack, keepOwners } of parts) {
+          if (!unpack) {
+            await copySelections(tree.root, selections, [], workspace.root, {
+              ...options,
+              owner: owner ?? (keepOwners ? "keep" : options.owner),
+            });
+            continue;
+          }
+          for (const archive of selections) {
             const from = { root: tree.root, path: archive.entries[0]!.path };
             await addArchive(session.backend.store.layers, from, workspace.root, {
               destination,
@@ -103,7 +105,7 @@ async function sourcesOf(
         { ...request, sources: named, fromContext: true },
         signal,
       );
-      return partsOf([{ tree: source.files, selections, archives: [] }], signal);
+      return partsOf([{ tree: source.files, selections, unpack: false }], signal);
     }
     const { tree: identity, files } = source;
     const select = () => selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
@@ -111,7 +113,7 @@ async function sourcesOf(
     const digest = await session.digests.get(keyOf(identity.id, named, exclude, copy.parents), async () =>
       files().digest(await select(), { owners: true, signal }),
     );
-    const load = async () => [{ tree: files(), selections: await select(), archives: [], keepOwners: true }];
+    const load = async () => [{ tree: files(), selections: await select(), unpack: false, keepOwners: true }];
     return { inputs: [digest], load };
   }
   const parts: Part[] = [];
@@ -129,7 +131,7 @@ async function sourcesOf(
       range: copy.range,
     });
     const selections = await selectSources(tree, { ...request, sources: ["*"], fromContext: false }, signal);
-    parts.push(await splitArchives(tree, selections, copy.unpack === true));
+    parts.push(...(await splitArchives(tree, selections, copy.unpack === true)));
   }
   if (copy.checksum !== undefined && remote.length === 0) {
     throw stepError(copy.range, "checksum requires HTTP(S) or Git sources");
@@ -138,7 +140,7 @@ async function sourcesOf(
   if (local.length > 0) {
     const tree = session.context();
     const selections = await selectSources(tree, { ...request, sources: local, fromContext: true }, signal);
-    parts.push(await splitArchives(tree, selections, copy.kind === "ADD" && copy.unpack !== false));
+    parts.push(...(await splitArchives(tree, selections, copy.kind === "ADD" && copy.unpack !== false)));
   }
   const { inputs } = await partsOf(parts, signal);
   return {
@@ -188,7 +190,7 @@ async function repository(
         { sources, exclude, keyword, fromContext: false, range },
         signal,
       );
-      return { tree, selections: selected, archives: [] };
+      return { tree, selections: selected, unpack: false };
     },
   };
 }
@@ -196,22 +198,25 @@ async function repository(
 /** Files of the client's: known by their content. */
 async function partsOf(parts: Part[], signal: AbortSignal) {
   const inputs = await Promise.all(
-    parts.map(async ({ tree, selections, archives }) => [
+    parts.map(async ({ tree, selections, unpack }) => [
+      unpack,
       await tree.digest(selections, { owners: false, signal }),
-      await tree.digest(archives, { owners: false, signal }),
     ]),
   );
   return { inputs, load: async () => parts };
 }
 
-async function splitArchives(tree: SourceTree, selections: Selection[], unpack: boolean): Promise<Part> {
-  const part: Part = { tree, selections: [], archives: [] };
+/** In the order that they are named: a later one writes over an earlier one. */
+async function splitArchives(tree: SourceTree, selections: Selection[], unpacks: boolean): Promise<Part[]> {
+  const parts: Part[] = [];
   for (const selection of selections) {
     const [first] = selection.entries;
-    const archive = unpack && !selection.directory && (await isArchive(tree.root, first!.path));
-    part[archive ? "archives" : "selections"].push(selection);
+    const unpack = unpacks && !selection.directory && (await isArchive(tree.root, first!.path));
+    const last = parts.at(-1);
+    if (last?.unpack === unpack) last.selections.push(selection);
+    else parts.push({ tree, selections: [selection], unpack });
   }
-  return part;
+  return parts;
 }
 
 function inlineFiles(builder: StageBuilder, copy: Copy): InlineFile[] {
@@ -237,21 +242,6 @@ function chmodOf(copy: Copy, text: string): ModeChange {
 /** A slash at the end, or `.`, names a directory; it has to survive cleaning. */
 function destinationOf(clean: string, given: string): string {
   return clean !== "/" && /(?:^|\/)\.?$/.test(given) ? `${clean}/` : clean;
-}
-
-/** A user without a group brings its own: from /etc/passwd by name, the same number by number. */
-async function ownerOf(root: string, chown: string, copy: Copy): Promise<Owner> {
-  const spec = /^\d+$/.test(chown) ? `${chown}:${chown}` : chown;
-  try {
-    const { uid, gid } = await resolveUser(root, spec);
-    return { uid, gid };
-  } catch (error) {
-    if (error instanceof DockerfileError) throw error;
-    throw stepError(
-      copy.range,
-      `unable to convert uid/gid chown string to host mapping: ${(error as Error).message}`,
-    );
-  }
 }
 
 function createdBy(copy: Copy, sources: string[], destination: string): string {

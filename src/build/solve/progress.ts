@@ -1,5 +1,6 @@
 /** Draws the build's events: one vertex for each instruction and for each internal piece of work. */
 import { messageOf } from "../../lib/errors.ts";
+import type { CheckWarning } from "../checks/index.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
 import type { BuildEvent } from "../types.ts";
@@ -82,7 +83,17 @@ export class Progress {
     }
   }
 
-  warning(message: string, place?: { line?: number; file?: string }): void {
-    this.onEvent({ type: "warning", message, ...place });
+  /** What a build check found. */
+  warning({ rule, range, detail }: CheckWarning): void {
+    const { file, line, endLine } = range;
+    const message = `${rule.name}: ${detail} (line ${line})`;
+    const { name, description, url } = rule;
+    const check = { rule: name, description, url, detail };
+    this.onEvent({ type: "warning", message, file, line, endLine, check });
+  }
+
+  /** A warning about the build, not about a line. */
+  note(message: string): void {
+    this.onEvent({ type: "warning", message });
   }
 }

@@ -7,13 +7,12 @@ import type { Lease } from "../../store/types.ts";
 import { namedContext } from "../definition.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
-import { stepError } from "../errors.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
 import { Views } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
 import { SourceTree } from "../files/tree.ts";
-import { hostPlatform, parsePlatform, platformArgs, Scope } from "../graph/scope.ts";
+import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
 import { Packer } from "../image/pack.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
@@ -210,16 +209,6 @@ export class Session implements AsyncDisposable {
   /** A directory for downloads of this build. */
   downloads(): string {
     return this.#directory;
-  }
-
-  platformOf(stage: Stage): Platform {
-    const fallback = this.request.platform ?? hostPlatform();
-    if (stage.platform === undefined || stage.platform === "") return fallback;
-    const platform = parsePlatform(stage.platform, hostPlatform());
-    if (platform) return platform;
-    const { range } = stage.from;
-    const text = `failed to parse platform ${stage.platform}: "${stage.platform}" is an invalid component`;
-    throw stepError(range, text);
   }
 
   newScope(parent?: Scope): Scope {

@@ -10,11 +10,12 @@ import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
 import { envMap, type Scope } from "../graph/scope.ts";
-import { expandProblem, type Stage } from "../graph/stages.ts";
+import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
 import type { Layer } from "../image/pack.ts";
 import type { BaseImage } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
 import { keyOf } from "./key.ts";
+import { ownerOf } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
@@ -122,11 +123,14 @@ export class StageBuilder {
         return this.layer(await copyStep(this, instruction, vertex));
       case "WORKDIR": {
         const WorkingDir = workdir(state.config.WorkingDir, expand(instruction.path));
+        // What is missing is made for the user of the steps to come.
+        const user = state.config.User ?? "";
         const step: LayerStep = {
-          inputs: ["WORKDIR", WorkingDir],
+          inputs: ["WORKDIR", WorkingDir, user],
           createdBy: `WORKDIR ${WorkingDir}`,
-          work: (workspace) => {
-            if (!makeDirectory(workspace.root, WorkingDir, { uid: 0, gid: 0 })) {
+          work: async (workspace) => {
+            const owner = await ownerOf(workspace.root, user, instruction.range);
+            if (!makeDirectory(workspace.root, WorkingDir, owner)) {
               throw stepError(instruction.range, `Cannot mkdir: ${WorkingDir} is not a directory`);
             }
           },
@@ -240,7 +244,7 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
       base: parent.base && { ...parent.base, config: withoutTriggers(parent.base) },
     };
   }
-  const platform = session.platformOf(stage);
+  const platform = platformOf(stage, session.request);
   const start = {
     cmdSet: false,
     history: [],
@@ -248,7 +252,7 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
     platform,
   };
   if (base === "scratch" || "directory" in base) {
-    const config = { Env: [`PATH=${defaultPath}`] };
+    const config = { Env: [`PATH=${defaultPath}`], WorkingDir: "/" };
     return { ...start, tree: { id: "scratch" }, chain: "scratch", config, layers: [] };
   }
   const image = await session.image(base.image, stage.platform === undefined ? undefined : platform, {

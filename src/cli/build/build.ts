@@ -1,11 +1,13 @@
 import { rmSync, writeFileSync } from "node:fs";
+import { isEngineError } from "../../api/client/index.ts";
+import type { RequestOptions } from "../../api/client/types.ts";
 import { allCredentials, encodeAuth } from "../auth/credentials.ts";
 import { defineCommand, exactly } from "../command.ts";
 import { type CliContext, ExitStatus } from "../context.ts";
 import { humanSize } from "../format/units.ts";
 import { type ProgressMessage, StreamedError, showProgress } from "../image/progress.ts";
 import { inputStream } from "../input.ts";
-import { isTerminal, stderrFd, stdoutFd } from "../terminal.ts";
+import { isTerminal, stderrFd, stdoutFd, writeAll } from "../terminal.ts";
 import { buildFlags, buildRequest } from "./request.ts";
 import { openSource } from "./source.ts";
 
@@ -40,7 +42,8 @@ export const command = defineCommand({
       headers: { "x-registry-config": encodeAuth(await allCredentials(context)) },
       body: live ? counted(context, tar) : tar,
     });
-    const id = flags.quiet ? await buildQuietly(context, messages) : await show(messages);
+    if (flags.check) return showCheck(context, request, tar);
+    const id = flags.quiet ? await buildQuietly(context, messages) : await show(context, messages);
     if (flags.iidfile !== undefined && id !== undefined) writeFileSync(flags.iidfile, id);
     return 0;
   },
@@ -52,16 +55,34 @@ function idIn(aux: unknown): string | undefined {
   return typeof id === "string" ? id : undefined;
 }
 
-async function show(messages: AsyncIterable<ProgressMessage>): Promise<string | undefined> {
+async function show(
+  context: CliContext,
+  messages: AsyncIterable<ProgressMessage>,
+): Promise<string | undefined> {
   let id: string | undefined;
   try {
     await showProgress(messages, stdoutFd, (aux) => {
       id = idIn(aux) ?? id;
     });
   } catch (error) {
-    throw failure(error);
+    throw await failure(context, error);
   }
   return id;
+}
+
+/** Docker's exit status: 1 when anything was found. */
+async function showCheck(
+  context: CliContext,
+  { path, query }: { path: string; query: RequestOptions["query"] },
+  body: AsyncIterable<Uint8Array>,
+): Promise<number> {
+  const [{ parse }, { checkReport, showReport }] = await Promise.all([
+    import("valibot"),
+    import("./check.ts"),
+  ]);
+  const report = parse(checkReport, await context.client.call("POST", path, { query, body }));
+  writeAll(stdoutFd, showReport(report));
+  return report.warnings.length > 0 || report.error ? 1 : 0;
 }
 
 /** Prints the ID alone; what the steps said is shown when they fail. */
@@ -83,16 +104,22 @@ async function buildQuietly(
     });
   } catch (error) {
     context.err(text);
-    throw failure(error);
+    throw await failure(context, error);
   }
   id ??= /sha256:[0-9a-f]{64}/.exec(text)?.[0];
   if (id !== undefined) context.line(id);
   return id;
 }
 
-/** A step that failed gives its own exit status. */
-function failure(error: unknown): unknown {
-  return error instanceof StreamedError ? new ExitStatus(error.code || 1, error.message) : error;
+/** Shows the place of a failure; a step that failed gives its own exit status. */
+async function failure(context: CliContext, error: unknown): Promise<unknown> {
+  const streamed = error instanceof StreamedError;
+  const detail = streamed ? error.detail : isEngineError(error) ? error.cause.errorDetail : undefined;
+  if (detail) {
+    const { showFailure } = await import("./excerpt.ts");
+    context.err(showFailure(detail));
+  }
+  return streamed ? new ExitStatus(error.code || 1, error.message) : error;
 }
 
 async function compressed(tar: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {

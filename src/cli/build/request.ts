@@ -9,6 +9,7 @@ export const buildFlags = {
   "add-host": { kind: "list", help: "Add a name to /etc/hosts of the steps (host:ip)" },
   "build-arg": { kind: "list", help: "Set an argument of the Dockerfile, or pass a variable on by name" },
   "cache-from": { kind: "strings", help: "Images to take steps from", hidden: true },
+  check: { kind: "bool", help: "Check the Dockerfile and build nothing" },
   compress: { kind: "bool", help: "Compress the context with gzip on its way" },
   "cpu-period": { kind: "int", help: "Period of the CFS scheduler in microseconds" },
   "cpu-quota": { kind: "int", help: "Quota of the CFS scheduler in microseconds" },
@@ -84,6 +85,7 @@ export function buildRequest(
     ulimits: flags.ulimit.length > 0 ? flags.ulimit.map(parseUlimit) : undefined,
     rm: flags.rm ? 1 : 0,
     forcerm: flags["force-rm"] ? 1 : undefined,
+    check: flags.check ? 1 : undefined,
     version: 1,
   };
   return { path, query };

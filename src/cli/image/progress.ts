@@ -9,7 +9,7 @@ export interface ProgressMessage {
   id?: string;
   progressDetail?: { current?: number; total?: number };
   error?: string;
-  errorDetail?: { code?: number; message?: string };
+  errorDetail?: { code?: number; message?: string } & Record<string, unknown>;
   aux?: unknown;
 }
 
@@ -19,6 +19,8 @@ export class StreamedError extends Error {
     message: string | undefined,
     /** The exit status of the step that failed. */
     readonly code?: number,
+    /** What else the engine told. */
+    readonly detail?: unknown,
   ) {
     super(message);
   }
@@ -37,7 +39,8 @@ export async function showProgress(
   const display = fd === undefined ? undefined : isTerminal(fd) ? new LiveLines(fd) : new PlainLines(fd);
   for await (const message of messages) {
     if (message.error !== undefined || message.errorDetail) {
-      throw new StreamedError(message.errorDetail?.message ?? message.error, message.errorDetail?.code);
+      const { errorDetail } = message;
+      throw new StreamedError(errorDetail?.message ?? message.error, errorDetail?.code, errorDetail);
     }
     if (message.aux !== undefined) onAux(message.aux);
     else display?.show(message);

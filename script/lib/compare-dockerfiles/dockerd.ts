@@ -1,0 +1,54 @@
+/** Debian's dockerd with roots of its own and no network. */
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+export class Dockerd implements AsyncDisposable {
+  readonly socket: string;
+  readonly host: string;
+  /** Debian's client of the same version: it speaks BuildKit's protocol without a plug-in. */
+  readonly client = "/usr/bin/docker";
+
+  private constructor(
+    private readonly root: string,
+    private readonly process: Bun.Subprocess,
+  ) {
+    this.socket = join(root, "docker.sock");
+    this.host = `unix://${this.socket}`;
+  }
+
+  static async start(root: string): Promise<Dockerd> {
+    mkdirSync(root, { recursive: true });
+    const log = Bun.file(join(root, "log"));
+    const args = ["--data-root", join(root, "data"), "--exec-root", join(root, "x"), "-p", join(root, "pid")];
+    const daemon = new Dockerd(
+      root,
+      Bun.spawn(
+        ["dockerd", ...args, "-H", `unix://${root}/docker.sock`, "--bridge=none", "--iptables=false"],
+        { stdin: "ignore", stdout: log, stderr: log },
+      ),
+    );
+    for (let i = 0; i < 300; i++) {
+      if (daemon.process.exitCode !== null) break;
+      if (existsSync(daemon.socket)) {
+        const answer = await fetch("http://localhost/_ping", { unix: daemon.socket } as RequestInit).catch(
+          () => undefined,
+        );
+        if (answer?.ok) return daemon;
+      }
+      await Bun.sleep(100);
+    }
+    const said = readFileSync(join(root, "log"), "utf8");
+    await daemon[Symbol.asyncDispose]();
+    throw new Error(`dockerd does not start:\n${said}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill("SIGTERM");
+    await this.process.exited;
+    for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n").reverse()) {
+      const path = line.split(" ")[4];
+      if (path?.startsWith(`${this.root}/`)) Bun.spawnSync(["umount", "-l", path]);
+    }
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
