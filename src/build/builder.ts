@@ -26,6 +26,7 @@ import { Digests } from "./solve/digests.ts";
 import { Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session } from "./solve/session.ts";
+import type { StageState } from "./solve/stage.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -58,12 +59,43 @@ export class DockerfileBuilder implements Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
+    const { store } = this.backend;
+    return this.#run(request, onEvent, signal, (session, state) =>
+      session.progress.vertex({ id: "export", name: "exporting to image" }, async () => {
+        const { packer, lease } = session;
+        const result = await writeImage({ store, packer, lease }, request, state, session.signal);
+        return { ...result, result: result.imageId };
+      }),
+    );
+  }
+
+  async buildTree(
+    request: BuildRequest,
+    take: (root: string, signal: AbortSignal) => Promise<void>,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<{ warnings: string[] }> {
+    return this.#run(request, onEvent, signal, (session, state) =>
+      session.progress.vertex({ id: "export", name: "exporting to client" }, async () => {
+        await take(session.views.open(state.tree.snapshot), session.signal);
+        return {};
+      }),
+    );
+  }
+
+  /** @param finish what is made of the target's state */
+  async #run<T extends object>(
+    request: BuildRequest,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+    finish: (session: Session, state: StageState) => Promise<T>,
+  ): Promise<T & { warnings: string[] }> {
     let source: DockerfileText | undefined;
     try {
       signal.throwIfAborted();
       await this.#recovered;
       source = readDockerfile(request);
-      return await this.#build(request, source, onEvent, signal);
+      return await this.#work(request, source, onEvent, signal, finish);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
       if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
@@ -71,12 +103,13 @@ export class DockerfileBuilder implements Builder {
     }
   }
 
-  async #build(
+  async #work<T extends object>(
     request: BuildRequest,
     source: DockerfileText,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-  ): Promise<BuildResult> {
+    finish: (session: Session, state: StageState) => Promise<T>,
+  ): Promise<T & { warnings: string[] }> {
     const warnings: string[] = [];
     const progress = new Progress((event) => {
       if (event.type === "warning") warnings.push(event.message);
@@ -115,13 +148,7 @@ export class DockerfileBuilder implements Builder {
       for (const warning of checkStages(subject, settings)) progress.warning(warning);
     }
     warnUnconsumed(request, graph, progress);
-    const { store } = this.backend;
-    const { packer, lease } = session;
-    const written = await progress.vertex({ id: "export", name: "exporting to image" }, async () => {
-      const result = await writeImage({ store, packer, lease }, request, state, session.signal);
-      return { ...result, result: result.imageId };
-    });
-    return { imageId: written.imageId, manifest: written.manifest, warnings };
+    return { ...(await finish(session, state)), warnings };
   }
 
   async #load(request: BuildRequest, source: DockerfileText, progress: Progress): Promise<Definition> {

@@ -16,7 +16,7 @@ export interface DockerfileText {
 
 /** @throws InvalidParameter when the file is not in the context */
 export function readDockerfile({ contextDir, dockerfile }: BuildRequest): DockerfileText {
-  if ("text" in dockerfile) return { name: "Dockerfile", text: dockerfile.text };
+  if ("text" in dockerfile) return { name: dockerfile.name ?? "Dockerfile", text: dockerfile.text };
   const name = posix.join(".", dockerfile.path || "Dockerfile");
   const text = readInside(contextDir, name);
   if (text === undefined) {
@@ -32,6 +32,7 @@ export function readDockerfile({ contextDir, dockerfile }: BuildRequest): Docker
 
 /** `<Dockerfile>.dockerignore` goes before `.dockerignore`. @throws InvalidParameter malformed pattern */
 export function readIgnoreRules({ contextDir, dockerfile }: BuildRequest): IgnoreRules {
+  if ("text" in dockerfile && dockerfile.ignore !== undefined) return IgnoreRules.parse(dockerfile.ignore);
   const own = "path" in dockerfile ? [`${dockerfile.path || "Dockerfile"}.dockerignore`] : [];
   for (const name of [...own, ".dockerignore"]) {
     const text = readInside(contextDir, name);
@@ -47,7 +48,7 @@ export function namedContext(directory: string): SourceTree {
 }
 
 /** A regular file's text; links are followed inside the context only. */
-function readInside(contextDir: string, path: string): string | undefined {
+export function readInside(contextDir: string, path: string): string | undefined {
   const real = resolveInside(contextDir, path);
   if (!real) return undefined;
   const file = join(contextDir, real);

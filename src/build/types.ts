@@ -5,6 +5,7 @@
  */
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
+import type { Credentials } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
@@ -14,8 +15,11 @@ export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
   contextDir: string;
-  /** Path inside the context, or the text itself. Default `Dockerfile`. */
-  dockerfile: { path: string } | { text: string };
+  /**
+   * Path inside the context (default `Dockerfile`), or the text itself: with its name for messages, and the text of
+   * the ignore file that goes before the context's own.
+   */
+  dockerfile: { path: string } | { text: string; name?: string; ignore?: string };
   buildArgs: Record<string, string | null>;
   labels: Record<string, string>;
   target?: string;
@@ -38,6 +42,8 @@ export interface BuildRequest {
   ulimits: { name: string; soft: number; hard: number }[];
   /** Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. */
   contexts?: Record<string, { directory: string } | { image: string }>;
+  /** How to log in at a registry, asked when an image is pulled; undefined: nobody is logged in there. */
+  credentials?(domain: string, signal: AbortSignal): Promise<Credentials | undefined>;
   /** A secret's bytes by id, asked when a step needs it; undefined: it was not given. */
   secret?(id: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** A socket that leads to the client's SSH agent, by id (`default`); undefined: it was not given. */
@@ -123,6 +129,7 @@ export interface BuildBackend {
       pull: boolean;
       platform?: Platform;
       signal?: AbortSignal;
+      credentials?: BuildRequest["credentials"];
       onProgress?: (name: string, current: number, total?: number) => void;
     },
   ): Promise<BaseImage>;
@@ -171,6 +178,16 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   check(request: BuildRequest, signal: AbortSignal): Promise<LintReport>;
+  /**
+   * Builds, and gives the target's files instead of an image: `take` gets their directory, mounted until it returns.
+   * @throws as `build`, and what `take` throws
+   */
+  buildTree(
+    request: BuildRequest,
+    take: (root: string, signal: AbortSignal) => Promise<void>,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<{ warnings: string[] }>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

@@ -1,5 +1,3 @@
-import { mkdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { createBuilder } from "../build/index.ts";
@@ -8,7 +6,6 @@ import type {
   BuildBackend,
   BuildEvent,
   Builder,
-  BuildRequest,
   BuildResult,
   LintReport,
 } from "../build/types.ts";
@@ -17,7 +14,7 @@ import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
 import { parseReference } from "../lib/reference.ts";
 import { macFromIpv4 } from "../net/index.ts";
-import type { Credentials } from "../registry/types.ts";
+import { BuildContexts } from "./build-contexts.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
@@ -25,7 +22,7 @@ import { untilFilter } from "./filters.ts";
 import { fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
-import type { Builds, StreamedBuild } from "./types.ts";
+import type { BuildOptions, Builds, BuildTree, FillContext } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
 type StepAddresses = Map<string, string>;
@@ -36,7 +33,8 @@ const collectionDelay = 2000;
 /** The builder, given the engine's images, networks and disk. */
 export class BuildService implements Builds, AsyncDisposable {
   readonly #steps: StepAddresses = new Map();
-  readonly #shared: Builder;
+  readonly #builder: Builder;
+  readonly #contexts: BuildContexts;
   readonly #collection = new Later(
     () => this.#collect(),
     collectionDelay,
@@ -47,7 +45,13 @@ export class BuildService implements Builds, AsyncDisposable {
     private readonly context: Context,
     private readonly networks: NetworkService,
   ) {
-    this.#shared = createBuilder(this.#backend({}));
+    this.#builder = createBuilder(this.#backend());
+    const { options } = context;
+    this.#contexts = new BuildContexts(join(options.dataRoot, "build-contexts"), paths.tmp(options));
+  }
+
+  get runDirectory(): string {
+    return join(this.context.options.execRoot, "b");
   }
 
   /** Addresses that running steps hold, so that no container is given one. */
@@ -56,47 +60,81 @@ export class BuildService implements Builds, AsyncDisposable {
   }
 
   async build(
-    context: Readable,
-    request: StreamedBuild,
+    source: Readable | FillContext,
+    options: BuildOptions,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
-    const references = request.tags.map(fullName);
-    return this.#withContext(context, request, signal, async (builder, rest) => {
-      const result = await builder.build({ ...rest, tags: references }, onEvent, signal);
-      const name = request.tags[0] ?? result.imageId;
-      this.context.events.publish("image", "build", result.imageId, { name });
+    const { tags } = options;
+    const references = tags.map(fullName);
+    return this.#withFiles(source, onEvent, signal, async (files) => {
+      const request = { ...options, ...files, tags: references };
+      const result = await this.#builder.build(request, onEvent, signal);
+      this.context.events.publish("image", "build", result.imageId, { name: tags[0] ?? result.imageId });
       return result;
     });
   }
 
-  check(context: Readable, request: StreamedBuild, signal: AbortSignal): Promise<LintReport> {
-    return this.#withContext(context, request, signal, (builder, rest) => builder.check(rest, signal));
+  check(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+    return this.#withFiles(
+      source,
+      () => {},
+      signal,
+      (files) => this.#builder.check({ ...options, ...files }, signal),
+    );
   }
 
-  /** Unpacks a context for the time that it is worked on. */
-  async #withContext<T>(
-    context: Readable,
-    { auth, ...rest }: StreamedBuild,
+  async buildTree(
+    source: Readable | FillContext,
+    options: Omit<BuildOptions, "tags">,
+    take: BuildTree,
+    onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-    work: (builder: Builder, request: BuildRequest) => Promise<T>,
+  ): Promise<void> {
+    await this.#withFiles(source, onEvent, signal, (files) =>
+      this.#builder.buildTree(
+        { ...options, ...files, tags: [] },
+        (root, stop) => take(root, () => this.context.store.layers.archive(root, "/", { as: "." }), stop),
+        onEvent,
+        signal,
+      ),
+    );
+  }
+
+  /** Brings the files here, and keeps them until `work` is done. */
+  async #withFiles<T>(
+    source: Readable | FillContext,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+    work: (files: Awaited<ReturnType<FillContext>>) => Promise<T>,
   ): Promise<T> {
-    const contextDir = join(paths.tmp(this.context.options), `build-${crypto.randomUUID()}`);
-    mkdirSync(contextDir, { recursive: true, mode: 0o700 });
+    await using directories = new AsyncDisposableStack();
+    const open = (key?: string) => directories.use(this.#contexts.open(key)).path;
     try {
-      await this.context.store.layers.extract(context, contextDir, {}, signal);
-      const builder = Object.keys(auth).length === 0 ? this.#shared : createBuilder(this.#backend(auth));
-      return await work(builder, { ...rest, contextDir });
+      return await work(
+        typeof source === "function"
+          ? await source(open, onEvent, signal)
+          : await this.#extract(source, open(), signal),
+      );
     } finally {
       this.#collection.request();
-      await rm(contextDir, { recursive: true, force: true });
     }
+  }
+
+  async #extract(
+    archive: Readable,
+    contextDir: string,
+    signal: AbortSignal,
+  ): Promise<{ contextDir: string }> {
+    await this.context.store.layers.extract(archive, contextDir, {}, signal);
+    return { contextDir };
   }
 
   async prune(policy: Parameters<Builds["prune"]>[0]): Promise<{ removed: string[]; bytes: number }> {
     const { until, "unused-for": unusedFor, ...filters } = policy.filters ?? {};
     const before = untilFilter({ until: unusedFor ?? until ?? [] });
-    const result = await this.#shared.prune({ ...policy, filters, before });
+    const result = await this.#builder.prune({ ...policy, filters, before });
+    if (before === undefined && policy.all) await this.#contexts.prune();
     this.context.events.publish("builder", "prune", "", { reclaimed: String(result.bytes) });
     return result;
   }
@@ -109,20 +147,20 @@ export class BuildService implements Builds, AsyncDisposable {
   async #collect(): Promise<void> {
     for (const { unusedFor, ...rule } of this.context.options.buildGc) {
       const before = unusedFor === undefined ? undefined : Date.now() - unusedFor;
-      await this.#shared.prune({ ...rule, before });
+      await this.#builder.prune({ ...rule, before });
     }
   }
 
   usage(): ReturnType<Builder["usage"]> {
-    return this.#shared.usage();
+    return this.#builder.usage();
   }
 
-  #backend(auth: Record<string, Credentials>): BuildBackend {
+  #backend(): BuildBackend {
     const { context } = this;
     return {
       store: context.store,
       runtime: context.runtime,
-      execDir: join(context.options.execRoot, "b"),
+      execDir: this.runDirectory,
       cgroupParent: "/gantry",
       resolveImage: async (reference, options): Promise<BaseImage> => {
         const known = options.pull
@@ -132,14 +170,12 @@ export class BuildService implements Builds, AsyncDisposable {
           context.signatures.check(reference, known);
           return known;
         }
+        const signal = options.signal ?? new AbortController().signal;
+        const auth = await options.credentials?.(parseReference(reference).domain, signal);
         return pullImage(
           context,
           reference,
-          {
-            platform: options.platform,
-            auth: auth[parseReference(reference).domain],
-            signal: options.signal ?? new AbortController().signal,
-          },
+          { platform: options.platform, auth, signal },
           ({ id, progressDetail }) => {
             if (id && progressDetail?.current !== undefined)
               options.onProgress?.(id, progressDetail.current, progressDetail.total);

@@ -316,19 +316,51 @@ export interface CheckProblem {
   reason?: string;
 }
 
-/** A build whose context comes along as a tar archive. */
-export type StreamedBuild = Omit<BuildRequest, "contextDir"> & { auth: Record<string, Credentials> };
+/** What a build is asked for, besides its files. */
+export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
+  /** As the user wrote them. */
+  tags: string[];
+};
+
+/**
+ * Brings a build's files by other ways than an archive. What it returns goes before the same fields of
+ * `BuildOptions`.
+ * @param open a directory of this build's alone until it ends; with a key it holds what the last build left there
+ */
+export type FillContext = (
+  open: (key?: string) => string,
+  onEvent: (event: BuildEvent) => void,
+  signal: AbortSignal,
+) => Promise<Pick<BuildRequest, "contextDir"> & Partial<Pick<BuildRequest, "dockerfile" | "contexts">>>;
+
+/**
+ * Takes a build's files, mounted at `root` until it returns.
+ * @param archive the same as a tar
+ */
+export type BuildTree = (root: string, archive: () => Readable, signal: AbortSignal) => Promise<void>;
 
 export interface Builds {
-  /** Extracts `context` (tar, any compression) and builds. `remote`: a git or http URL, or "" . */
+  /** Where running builds may have sockets: a short path, emptied when the daemon starts. */
+  readonly runDirectory: string;
+  /** Extracts a context (tar, any compression) or has it filled, and builds. */
   build(
-    context: Readable,
-    request: StreamedBuild,
+    context: Readable | FillContext,
+    options: BuildOptions,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
+  /** The same, but gives the files of the result instead of making an image. */
+  buildTree(
+    context: Readable | FillContext,
+    options: Omit<BuildOptions, "tags">,
+    take: BuildTree,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Extracts `context` and runs the build checks alone. */
-  check(context: Readable, request: StreamedBuild, signal: AbortSignal): Promise<LintReport>;
+  check(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  /** The cache, for lists of it. */
+  usage(): Promise<CacheEntry[]>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */
   prune(policy: Omit<CachePolicy, "before">): Promise<{ removed: string[]; bytes: number }>;
 }

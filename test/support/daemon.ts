@@ -115,14 +115,14 @@ export class TestDaemon implements AsyncDisposable {
     return run([executable, ...args], { ...options, env: { GANTRY_HOST: this.host, ...options.env } });
   }
 
-  /** The real docker CLI. */
+  /** The real docker CLI; it builds by the classic protocol unless told otherwise. */
   docker(
     args: string[],
     options: { stdin?: string | Blob; env?: Record<string, string>; cwd?: string } = {},
   ): Promise<Result> {
     return run(["docker", "-H", this.host, ...args], {
       ...options,
-      env: { DOCKER_CONFIG: join(this.root, "docker-config"), DOCKER_BUILDKIT: undefined, ...options.env },
+      env: { DOCKER_CONFIG: join(this.root, "docker-config"), DOCKER_BUILDKIT: "0", ...options.env },
     });
   }
 

@@ -1,5 +1,6 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
+import type { BuildOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
@@ -13,6 +14,17 @@ const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Ha
 
 export const buildRoutes: Route[] = [
   { method: "POST", path: "/build", handle: build },
+  {
+    method: "POST",
+    path: "/build/cancel",
+    handle: async (x) => (await import("./buildkit/index.ts")).cancelBuild(x),
+  },
+  {
+    method: "POST",
+    path: "/session",
+    handle: async (x) => (await import("./buildkit/index.ts")).openSession(x),
+  },
+  { method: "POST", path: "/grpc", handle: async (x) => (await import("./buildkit/index.ts")).openGrpc(x) },
   {
     method: "POST",
     path: "/build/prune",
@@ -30,18 +42,18 @@ export const buildRoutes: Route[] = [
   },
 ];
 
-async function build(x: Exchange): Promise<void> {
-  if (x.text("version") === "2")
-    throw new NotImplemented("BuildKit's protocol is not supported yet: build with DOCKER_BUILDKIT=0");
-  for (const name of ["cgroupparent", "cpusetmems", "outputs"])
+/** What a build is asked for by query and headers; both versions of the protocol have it. @throws InvalidParameter */
+export function buildOptions(x: Exchange): BuildOptions {
+  const auth = registryConfig(x);
+  for (const name of ["cgroupparent", "cpusetmems"])
     if (x.text(name) !== "") throw new NotImplemented(`${name} is not supported for builds yet`);
-  if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
+  if (x.flag("squash")) throw new InvalidParameter("squash is not supported: use a multi-stage build");
   const parameter = <S extends v.GenericSchema>(name: string, schema: S) => {
     const text = x.text(name);
     return validate(schema, text === "" ? undefined : parseJson(text, `invalid ${name}`));
   };
   const number = (name: string) => x.integer(name) || undefined;
-  const request = {
+  return {
     dockerfile: { path: x.text("dockerfile") || "Dockerfile" },
     buildArgs: parameter("buildargs", argsSchema),
     labels: parameter("labels", field(stringMap, {})),
@@ -66,11 +78,16 @@ async function build(x: Exchange): Promise<void> {
       hard: Hard,
     })),
     tags: x.query.getAll("t").filter(Boolean),
-    auth: registryConfig(x),
+    credentials: async (domain: string) => auth[domain],
   };
-  if (x.flag("squash")) throw new InvalidParameter("squash is not supported: use a multi-stage build");
-  if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
+}
 
+async function build(x: Exchange): Promise<void> {
+  if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
+  if (x.text("outputs") !== "") throw new NotImplemented("outputs are not supported for builds of version 1");
+  if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
+  const request = buildOptions(x);
+  if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
   const stream = (text: string) => {

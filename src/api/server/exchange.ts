@@ -202,19 +202,19 @@ export class Exchange {
    * `Upgrade` header only the way to the client is there.
    */
   hijack(contentType: string): { input: Readable; output: Socket | ServerResponse } {
-    this.#started = true;
-    if ("response" in this.answer) {
-      const { response } = this.answer;
-      response.writeHead(200, { "content-type": contentType });
-      response.flushHeaders();
-      return { input: this.request, output: response };
+    if ("socket" in this.answer) {
+      const socket = this.switchProtocols({
+        "Content-Type": contentType,
+        Connection: "Upgrade",
+        Upgrade: "tcp",
+      });
+      return { input: socket, output: socket };
     }
-    const socket = this.switchProtocols({
-      "Content-Type": contentType,
-      Connection: "Upgrade",
-      Upgrade: "tcp",
-    });
-    return { input: socket, output: socket };
+    this.#started = true;
+    const { response } = this.answer;
+    response.writeHead(200, { "content-type": contentType });
+    response.flushHeaders();
+    return { input: this.request, output: response };
   }
 
   /** Takes the raw connection, answering 101 with these fields. @throws InvalidParameter when none was offered */

@@ -28,9 +28,7 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["cancelling a build by id", "POST /build/cancel"],
   ["updating a volume", "PUT /volumes/{name}"],
-  ["BuildKit's session", "POST /session", "POST /grpc"],
   [
     "checkpoints",
     "GET /containers/{id}/checkpoints",

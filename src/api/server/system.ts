@@ -11,7 +11,7 @@ import { parseTimestamp, rfc3339 } from "./times.ts";
 import { encodeVolume } from "./volumes.ts";
 
 const noCache = { "cache-control": "no-cache, no-store, must-revalidate", pragma: "no-cache" };
-const pingHeaders = { ...noCache, "builder-version": "1", swarm: "inactive" };
+const pingHeaders = { ...noCache, "builder-version": "2", swarm: "inactive" };
 const goArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export const systemRoutes: Route[] = [

@@ -13,6 +13,15 @@ interface Rule {
   excludes: boolean;
 }
 
+/** The patterns of an ignore file, cleaned, in its order. */
+export function ignorePatterns(text: string): string[] {
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  return lines
+    .filter((line) => !line.startsWith("#"))
+    .map(cleanLine)
+    .filter((line) => line !== "");
+}
+
 export class IgnoreRules {
   private constructor(private readonly rules: Rule[]) {}
 
@@ -21,11 +30,7 @@ export class IgnoreRules {
 
   /** @throws InvalidParameter malformed pattern */
   static parse(text: string): IgnoreRules {
-    const lines = text
-      .replace(/^\uFEFF/, "")
-      .split("\n")
-      .filter((line) => !line.startsWith("#"));
-    return IgnoreRules.of(lines.map(cleanLine));
+    return IgnoreRules.of(ignorePatterns(text));
   }
 
   /** From patterns as they are, for `--exclude`. @throws InvalidParameter */

@@ -45,6 +45,7 @@ export class Session implements AsyncDisposable {
   readonly backend: BuildBackend;
   readonly request: BuildRequest;
   readonly dockerfile: ParsedDockerfile;
+  readonly graph: Graph;
   readonly records: CacheRecords;
   readonly digests: Digests;
   readonly cacheMounts: CacheMounts;
@@ -55,7 +56,6 @@ export class Session implements AsyncDisposable {
   /** Aborted by the caller, or by the first stage that fails. */
   readonly signal: AbortSignal;
 
-  readonly #graph: Graph;
   readonly #now: () => number;
   readonly #vertices: Map<Instruction, VertexName>;
   readonly #stages = new Map<number, Promise<StageState>>();
@@ -78,7 +78,7 @@ export class Session implements AsyncDisposable {
     this.digests = parts.digests;
     this.cacheMounts = parts.cacheMounts;
     this.progress = parts.progress;
-    this.#graph = parts.graph;
+    this.graph = parts.graph;
     this.#now = parts.now;
     this.#vertices = nameVertices(parts.graph);
     this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
@@ -91,7 +91,7 @@ export class Session implements AsyncDisposable {
 
   /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
   async run(): Promise<StageState> {
-    const stages = this.#graph.needed.map((index) => this.stage(index));
+    const stages = this.graph.needed.map((index) => this.stage(index));
     let failure: { error: unknown } | undefined;
     for (const stage of stages) {
       stage.catch((error) => {
@@ -101,14 +101,14 @@ export class Session implements AsyncDisposable {
     }
     await Promise.allSettled(stages);
     if (failure) throw failure.error;
-    return this.stage(this.#graph.target);
+    return this.stage(this.graph.target);
   }
 
   /** A stage's outcome; begins it on the first call. */
   stage(index: number): Promise<StageState> {
     let built = this.#stages.get(index);
     if (!built) {
-      built = StageBuilder.build(this, this.#graph.stages[index]!);
+      built = StageBuilder.build(this, this.graph.stages[index]!);
       this.#stages.set(index, built);
     }
     return built;
@@ -116,9 +116,9 @@ export class Session implements AsyncDisposable {
 
   /** Whether a stage's layers are part of the image: the target and what it begins from. */
   inImage(index: number): boolean {
-    for (let at: number | undefined = this.#graph.target; at !== undefined; ) {
+    for (let at: number | undefined = this.graph.target; at !== undefined; ) {
       if (at === index) return true;
-      const base: Stage["base"] = this.#graph.stages[at]!.base;
+      const base: Stage["base"] = this.graph.stages[at]!.base;
       at = typeof base === "object" && "stage" in base ? base.stage : undefined;
     }
     return false;
@@ -134,10 +134,16 @@ export class Session implements AsyncDisposable {
     const key = JSON.stringify([reference, wanted]);
     let found = this.#images.get(key);
     if (!found) {
-      const { pull } = this.request;
+      const { pull, credentials } = this.request;
       const { signal } = this;
       const { onProgress } = options;
-      found = this.backend.resolveImage(reference, { pull, platform: wanted, signal, onProgress });
+      found = this.backend.resolveImage(reference, {
+        pull,
+        platform: wanted,
+        signal,
+        credentials,
+        onProgress,
+      });
       this.#images.set(key, found);
     }
     const image = await found;
@@ -154,10 +160,10 @@ export class Session implements AsyncDisposable {
 
   /** What `--from` names. */
   async source(from: string, stage: Stage, range: SourceRange): Promise<Source> {
-    const named = this.#graph.sourceNamed(from, range);
+    const named = this.graph.sourceNamed(from, range);
     if ("directory" in named) return { kind: "context", files: this.namedContext(named.directory) };
     // A trigger's stage is known only now.
-    if ("stage" in named) this.#graph.depend(stage.index, named.stage, range);
+    if ("stage" in named) this.graph.depend(stage.index, named.stage, range);
     const tree =
       "stage" in named
         ? (await this.stage(named.stage)).tree
@@ -212,7 +218,7 @@ export class Session implements AsyncDisposable {
   }
 
   newScope(parent?: Scope): Scope {
-    const { globals, consumed, stages, target } = this.#graph;
+    const { globals, consumed, stages, target } = this.graph;
     const platform = this.request.platform ?? hostPlatform();
     const predefined = platformArgs(hostPlatform(), platform, stages[target]!.name);
     const inherited = (name: string) => globals.get(name) ?? predefined.get(name);

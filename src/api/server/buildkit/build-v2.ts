@@ -1,0 +1,102 @@
+/**
+ * `POST /build?version=2`: how the docker CLI before buildx asks for a BuildKit build. Files come over its session,
+ * progress goes back in the answer's JSON stream.
+ */
+
+import type { Readable } from "node:stream";
+import { toBinary } from "@bufbuild/protobuf";
+import * as v from "valibot";
+import { Cancelled, NotImplemented } from "../../../lib/errors.ts";
+import { newId } from "../../../lib/ids.ts";
+import { buildOptions } from "../build.ts";
+import { type Exchange, type Output, parseJson, validate } from "../exchange.ts";
+import { field, stringMap } from "../fields.ts";
+import type { Job, Jobs } from "./job.ts";
+import { StatusResponseSchema } from "./proto/control_pb.ts";
+import { Rendezvous } from "./rendezvous.ts";
+import type { Sessions } from "./session.ts";
+import { parseOutputs, solve } from "./solve.ts";
+import { buildMessage } from "./source.ts";
+
+/** Contexts that come as an archive in a request of their own, by the build's id. */
+export class Uploads extends Rendezvous<{ archive: Readable; taken: () => void }> {
+  constructor() {
+    super("upload");
+  }
+
+  /** Answers when a build has read the whole of it. */
+  async accept(x: Exchange, id: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const upload = { archive: x.request, taken: resolve };
+    x.signal.addEventListener("abort", () => reject(new Cancelled("the upload's client has gone")));
+    this.set(id, upload);
+    try {
+      await promise;
+    } finally {
+      this.delete(id, upload);
+    }
+    x.empty(200);
+  }
+}
+
+const uploadPrefix = "upload-request:";
+
+const outputsSchema = v.array(
+  v.pipe(
+    v.object({ Type: v.string(), Attrs: field(stringMap, {}) }),
+    v.transform(({ Type, Attrs }) => ({ type: Type, attrs: Attrs })),
+  ),
+);
+
+export async function buildVersion2(
+  x: Exchange,
+  { sessions, jobs, uploads }: { sessions: Sessions; jobs: Jobs; uploads: Uploads },
+): Promise<void> {
+  const id = x.text("buildid");
+  if (id.startsWith(uploadPrefix)) return uploads.accept(x, id.slice(uploadPrefix.length));
+  const { tags, ...options } = buildOptions(x);
+  const outputs = x.text("outputs") ? parseJson(x.text("outputs"), "invalid outputs") : [];
+  const output = parseOutputs(validate(outputsSchema, outputs));
+  if (output.kind === "image") output.tags.push(...tags);
+  const remote = x.text("remote");
+  if (remote !== "client-session" && remote !== "upload-request")
+    throw new NotImplemented(`remote contexts are not supported yet: ${remote}`);
+  const session = await sessions.wait(x.text("session"), x.signal);
+  const upload = remote === "upload-request" ? await uploads.wait(id, x.signal) : undefined;
+  const build = {
+    dockerfileDirectory: "dockerfile",
+    contextDirectory: "context",
+    filename: x.text("dockerfile") || "Dockerfile",
+    contexts: {},
+    options,
+  };
+  await jobs.run(id || newId(), async (job) => {
+    const answer = x.open("application/json");
+    const shown = show(job, answer, x.signal);
+    let last: object | undefined;
+    try {
+      const image = await solve(
+        x.engine,
+        { job, session, build, output, archive: upload?.archive },
+        x.signal,
+      );
+      if (image) last = { id: "moby.image.id", aux: { ID: image.imageId } };
+    } catch (error) {
+      const message = job.signal.aborted ? "context canceled" : buildMessage(error);
+      last = { errorDetail: { message }, error: message };
+    } finally {
+      upload?.taken();
+      job.end();
+    }
+    await shown;
+    if (last) answer.message(last);
+    answer.end();
+  });
+}
+
+async function show(job: Job, output: Output, signal: AbortSignal): Promise<void> {
+  for await (const message of job.messages(signal)) {
+    const aux = Buffer.from(toBinary(StatusResponseSchema, message)).toString("base64");
+    await output.write(`${JSON.stringify({ id: "moby.buildkit.trace", aux })}\r\n`);
+  }
+}

@@ -1,0 +1,150 @@
+/** moby.buildkit.v1.Control: builds as docker buildx asks for them, and what it asks about the builder. */
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { Engine } from "../../../engine/types.ts";
+import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
+import type { DockerfileBuild } from "./frontend.ts";
+import { parseFrontend } from "./frontend.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Job, Jobs } from "./job.ts";
+import {
+  type Control,
+  DiskUsageResponseSchema,
+  InfoResponseSchema,
+  ListWorkersResponseSchema,
+  type SolveRequest,
+  SolveResponseSchema,
+  UpdateBuildHistoryResponseSchema,
+  type UsageRecord,
+  UsageRecordSchema,
+} from "./proto/control_pb.ts";
+import type { Sessions } from "./session.ts";
+import { parseOutputs, solve } from "./solve.ts";
+import { connectError, toStatus } from "./source.ts";
+import { buildkitVersion, workerRecord } from "./worker.ts";
+
+export interface ControlParts {
+  engine: Engine;
+  sessions: Sessions;
+  jobs: Jobs;
+  gateway: Gateway;
+}
+
+export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
+  const { engine, jobs } = parts;
+  return {
+    solve: (request, { signal }) =>
+      jobs.run(request.ref, async (job) => {
+        try {
+          return await answerSolve(parts, request, job, signal);
+        } catch (error) {
+          if (signal.aborted || job.signal.aborted) throw new ConnectError("context canceled", Code.Canceled);
+          if (error instanceof ConnectError) throw error;
+          throw connectError(toStatus(error, job.source));
+        }
+      }),
+
+    async *status({ ref }, { signal }) {
+      const job = await jobs.wait(ref, signal);
+      yield* job.messages(signal);
+    },
+
+    listWorkers: () => create(ListWorkersResponseSchema, { record: [workerRecord()] }),
+
+    info: () => create(InfoResponseSchema, { buildkitVersion }),
+
+    async diskUsage({ filter }) {
+      refuseFilters(filter);
+      return create(DiskUsageResponseSchema, { record: await usage(engine) });
+    },
+
+    async *prune({ all, filter, keepDuration, ...limits }) {
+      refuseFilters(filter);
+      const before = new Map((await usage(engine)).map((record) => [record.id, record]));
+      const { removed } = await engine.builds.prune({
+        all,
+        filters: keepDuration > 0n ? { until: [`${keepDuration / 1_000_000_000n}s`] } : {},
+        reservedSpace: Number(limits.reservedSpace) || undefined,
+        maxUsedSpace: Number(limits.maxUsedSpace) || undefined,
+        minFreeSpace: Number(limits.minFreeSpace) || undefined,
+      });
+      for (const id of removed) yield before.get(id) ?? create(UsageRecordSchema, { id });
+    },
+
+    async *listenBuildHistory({ earlyExit }, { signal }) {
+      // Nothing is kept of a build after its end; those who listen for it hear nothing.
+      if (!earlyExit)
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    },
+
+    updateBuildHistory: () => create(UpdateBuildHistoryResponseSchema),
+  };
+}
+
+/** Clients send an empty one when they have none. @throws NotImplemented */
+function refuseFilters(filters: string[]): void {
+  const filter = filters.find((text) => text !== "");
+  if (filter) throw new NotImplemented(`the filter ${filter} is not supported for the build cache yet`);
+}
+
+async function usage({ builds }: Engine): Promise<UsageRecord[]> {
+  const shown = (await builds.usage()).filter(({ empty }) => !empty);
+  return shown.map((record) =>
+    create(UsageRecordSchema, {
+      id: record.id,
+      inUse: record.inUse,
+      size: BigInt(record.size),
+      createdAt: timestampFromMs(record.createdAt),
+      lastUsedAt: timestampFromMs(record.lastUsedAt),
+      usageCount: BigInt(record.usageCount),
+      description: record.description,
+      recordType: record.type,
+      shared: record.shared,
+      parents: record.parents,
+    }),
+  );
+}
+
+async function answerSolve(
+  { engine, sessions, gateway }: ControlParts,
+  request: SolveRequest,
+  job: Job,
+  signal: AbortSignal,
+) {
+  if (request.definition && request.definition.def.length > 0)
+    throw new NotImplemented("building a low-level definition is not supported: build a Dockerfile");
+  if (request.cache && request.cache.exports.length > 0)
+    throw new NotImplemented("exporting the build cache is not supported yet");
+  const output = parseOutputs(exportersOf(request));
+  const session = await sessions.wait(request.session, signal);
+  // Without a front end the client says by the gateway what to build.
+  const build =
+    request.frontend === ""
+      ? await gateway.serve(job, AbortSignal.any([signal, job.signal, session.closed]))
+      : dockerfileBuild(request.frontend, request.frontendAttrs);
+  if (!build) return create(SolveResponseSchema);
+  build.options.entitlements = request.entitlements;
+  const image = await solve(engine, { job, session, build, output }, signal);
+  if (!image || output.kind !== "image") return create(SolveResponseSchema);
+  return create(SolveResponseSchema, {
+    exporterResponse: {
+      "containerimage.digest": image.manifest.digest,
+      "containerimage.config.digest": image.imageId,
+      "containerimage.descriptor": Buffer.from(JSON.stringify(image.manifest)).toString("base64"),
+      ...(output.tags.length > 0 && { "image.name": output.tags.join(",") }),
+    },
+  });
+}
+
+function exportersOf({ exporters, exporterDeprecated, exporterAttrsDeprecated }: SolveRequest) {
+  if (exporters.length > 0) return exporters;
+  return exporterDeprecated === "" ? [] : [{ type: exporterDeprecated, attrs: exporterAttrsDeprecated }];
+}
+
+/** @throws InvalidParameter, NotImplemented */
+export function dockerfileBuild(frontend: string, attributes: Record<string, string>): DockerfileBuild {
+  if (frontend !== "dockerfile.v0")
+    throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 is there`);
+  return parseFrontend(attributes);
+}

@@ -1,0 +1,102 @@
+/** Gives a client the files of a directory (fsutil's protocol): all entries are told, contents on demand. */
+
+import { createReadStream, lstatSync, readdirSync, readlinkSync, type Stats } from "node:fs";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { InvalidParameter } from "../../../lib/errors.ts";
+import { goMode } from "./go-mode.ts";
+import { type Packet, PacketSchema, Packet_PacketType as Type } from "./proto/fsutil_pb.ts";
+
+/** Bytes of a file in one packet. */
+const pieceSize = 32 * 1024;
+
+/** What the client asks for, from its packets. */
+export class TreeSender {
+  readonly #files = new Map<number, string>();
+  #asked: number[] = [];
+  #allWanted = false;
+  #wake = () => {};
+  #failure: Error | undefined;
+
+  constructor(private readonly root: string) {}
+
+  /** All packets for the client, until it has what it wants. @throws InvalidParameter what the client complains of */
+  async *packets(): AsyncGenerator<Packet> {
+    let id = 0;
+    for (const { path, stat } of walk(this.root, "")) {
+      const packet = statPacket(this.root, path, stat);
+      if (!packet) continue;
+      if (stat.isFile()) this.#files.set(id, path);
+      id++;
+      yield packet;
+    }
+    yield create(PacketSchema, { type: Type.PACKET_STAT });
+    for (;;) {
+      if (this.#failure) throw this.#failure;
+      const wanted = this.#asked.shift();
+      if (wanted !== undefined) yield* this.#contents(wanted);
+      else if (this.#allWanted) break;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+    yield create(PacketSchema, { type: Type.PACKET_FIN });
+  }
+
+  receive(packet: Packet): void {
+    if (packet.type === Type.PACKET_REQ) this.#asked.push(packet.id);
+    else if (packet.type === Type.PACKET_FIN) this.#allWanted = true;
+    else if (packet.type === Type.PACKET_ERR)
+      this.#failure = new InvalidParameter(
+        `error from receiver: ${Buffer.from(packet.data).toString("utf8")}`,
+      );
+    this.#wake();
+  }
+
+  /** The client has gone: there is nobody to send to. */
+  stop(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  async *#contents(id: number): AsyncGenerator<Packet> {
+    const path = this.#files.get(id);
+    if (path === undefined) throw new InvalidParameter(`there is no file ${id} to send`);
+    for await (const piece of createReadStream(join(this.root, path), { highWaterMark: pieceSize }))
+      yield create(PacketSchema, { type: Type.PACKET_DATA, id, data: Uint8Array.from(piece as Buffer) });
+    yield create(PacketSchema, { type: Type.PACKET_DATA, id });
+  }
+}
+
+/** Entries below the root, parents first, names in the order of their bytes, as the protocol wants it. */
+function* walk(root: string, directory: string): Generator<{ path: string; stat: Stats }> {
+  const names = readdirSync(join(root, directory)).sort((a, b) =>
+    Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  );
+  for (const name of names) {
+    const path = directory === "" ? name : `${directory}/${name}`;
+    const stat = lstatSync(join(root, path));
+    yield { path, stat };
+    if (stat.isDirectory()) yield* walk(root, path);
+  }
+}
+
+/** Undefined for what means nothing on the client's side. */
+function statPacket(root: string, path: string, stat: Stats): Packet | undefined {
+  if (stat.isSocket() || stat.isFIFO() || stat.isCharacterDevice() || stat.isBlockDevice()) return undefined;
+  const type = stat.isDirectory() ? goMode.directory : stat.isSymbolicLink() ? goMode.link : 0;
+  return create(PacketSchema, {
+    type: Type.PACKET_STAT,
+    stat: {
+      path,
+      mode: (type | goMode.of(stat.mode)) >>> 0,
+      uid: stat.uid,
+      gid: stat.gid,
+      size: stat.isFile() ? BigInt(stat.size) : 0n,
+      modTime: BigInt(Math.floor(stat.mtimeMs)) * 1_000_000n,
+      linkname: stat.isSymbolicLink() ? readlinkSync(join(root, path)) : "",
+    },
+  });
+}
