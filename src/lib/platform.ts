@@ -1,5 +1,6 @@
 /** Platforms of images: their text, and which of several suits best (containerd's `platforms` rules). */
 import type { Platform } from "./oci.ts";
+import { own } from "./own.ts";
 
 const architectures: Record<string, string> = {
   x86_64: "amd64",
@@ -54,9 +55,9 @@ export function bestMatch<T>(
 }
 
 function normalized({ os, architecture, variant }: Platform): Platform {
-  const known = architectures[architecture.toLowerCase()] ?? architecture.toLowerCase();
+  const known = own(architectures, architecture.toLowerCase()) ?? architecture.toLowerCase();
   const version = variant?.toLowerCase().replace(/^(?=\d)/, "v");
-  return { os: os.toLowerCase(), architecture: known, variant: version || plainVariants[known] };
+  return { os: os.toLowerCase(), architecture: known, variant: version || own(plainVariants, known) };
 }
 
 const versionOf = (variant: string | undefined) => Number(/^v(\d+)/.exec(variant ?? "")?.[1] ?? 0);

@@ -1,5 +1,6 @@
 /** Which entries of the build cache a policy lets go: pure, as BuildKit counts (`PruneRequest`, `GCPolicy`). */
 import { InvalidParameter } from "../../lib/errors.ts";
+import { own } from "../../lib/own.ts";
 
 /** What a step left (`regular`), or the directory of a `RUN --mount=type=cache` (`exec.cachemount`). */
 export type CacheType = "regular" | "exec.cachemount";
@@ -56,7 +57,7 @@ export const cacheFilters = Object.keys(matchers);
 /** @throws InvalidParameter for a condition that is not known */
 function fits(entry: CacheEntry, filters: Record<string, string[]>): boolean {
   return Object.entries(filters).every(([name, values]) => {
-    const matches = matchers[name];
+    const matches = own(matchers, name);
     if (!matches) throw new InvalidParameter(`invalid filter '${name}'`);
     return values.length === 0 || values.some((value) => matches(entry, value));
   });

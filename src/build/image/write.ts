@@ -8,6 +8,7 @@ import {
   type Manifest,
   mediaTypes,
 } from "../../lib/oci.ts";
+import { own } from "../../lib/own.ts";
 import type { Lease, Store } from "../../store/types.ts";
 import { activePrefix } from "../exec/workspace.ts";
 import type { StageState } from "../solve/stage.ts";
@@ -39,7 +40,7 @@ export async function writeImage(
     mediaType: mediaTypes.ociManifest,
     config,
     layers: layers.map(({ descriptor: { digest, size, mediaType } }) => ({
-      mediaType: layerTypes[mediaType] ?? mediaType,
+      mediaType: own(layerTypes, mediaType) ?? mediaType,
       digest,
       size,
     })),

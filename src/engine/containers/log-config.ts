@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { Internal, InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
+import { own } from "../../lib/own.ts";
 import { parseSize } from "../../lib/units.ts";
 import type { LogSpec, RemoteLog } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
@@ -45,7 +46,7 @@ const journalSocket = "/run/systemd/journal/socket";
 
 /** @throws InvalidParameter in Docker's words, NotImplemented for syslog over TLS */
 export function checkLogConfig({ Type, Config }: HostConfig["LogConfig"]): void {
-  const known = drivers[Type];
+  const known = own(drivers, Type);
   if (!known) throw new InvalidParameter(`logger: no log driver named '${Type}' is registered`);
   if (Type === "none") return;
   for (const name of Object.keys(Config))
@@ -156,7 +157,7 @@ function renderTag(template: string, record: ContainerRecord | undefined): strin
     DaemonName: "docker",
   };
   return template.replace(/\{\{\s*(.*?)\s*\}\}/g, (_, name: string) => {
-    const value = fields[name.replace(/^\./, "")];
+    const value = own(fields, name.replace(/^\./, ""));
     if (value === undefined) throw new InvalidParameter(`invalid log tag: ${template}: no field ${name}`);
     return value;
   });
@@ -167,7 +168,7 @@ function syslogOptions(options: Options) {
   const number = /^\d+$/.test(facility) ? Number(facility) : facilities.indexOf(facility);
   if (facility === "" || number < 0 || number >= facilities.length)
     throw new InvalidParameter("invalid syslog facility");
-  const format = syslogFormats[options["syslog-format"] ?? ""];
+  const format = own(syslogFormats, options["syslog-format"] ?? "");
   if (!format) throw new InvalidParameter("Invalid syslog format");
   return { target: address === "" ? undefined : parseAddress(address), facility: number, format };
 }

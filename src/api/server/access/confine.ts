@@ -3,6 +3,7 @@
  * host; what such a token may ask for is therefore listed, and all else is refused.
  */
 import { Forbidden } from "../../../lib/errors.ts";
+import { own } from "../../../lib/own.ts";
 import type { Exchange } from "../exchange.ts";
 import {
   checkContainer,
@@ -57,7 +58,7 @@ function checkField(x: Exchange, labels: Labels, name: string, value: unknown): 
   // An empty list of hidden paths hides nothing; only its absence is harmless.
   if (name === "MaskedPaths" || name === "ReadonlyPaths") {
     if (value !== null) refuse(`HostConfig.${name}`);
-  } else if (isEmpty(value) || harmless.has(name) || values[name]?.includes(String(value))) return;
+  } else if (isEmpty(value) || harmless.has(name) || own(values, name)?.includes(String(value))) return;
   else if (Object.hasOwn(checks, name)) checks[name]!(x, labels, value);
   else refuse(`HostConfig.${name}`);
 }
