@@ -1,6 +1,8 @@
 /** `USER`, `--user` and `--group-add` to numbers, by the passwd and group files inside the container's root. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { constants, fstatSync, readFileSync } from "node:fs";
 import { InvalidParameter } from "../lib/errors.ts";
+import { Descriptor, openInRoot } from "../linux/fs.ts";
+import { Errno } from "../linux/libc.ts";
 import type { ProcessSpec } from "./types.ts";
 
 interface PasswdEntry {
@@ -100,50 +102,16 @@ function isNumber(text: string | undefined): text is string {
   return text !== undefined && /^\d+$/.test(text);
 }
 
-/** Text of a regular file inside `root`; empty when there is none. */
+/** Text of a regular file inside `root`, where links are followed as if it were `/`; empty when there is none. */
 function readInRoot(root: string, path: string): string {
-  const found = resolveInRoot(root, path);
-  if (found === undefined) return "";
-  let fd: number;
+  using top = Descriptor.directory(root);
   try {
-    // Neither a last-moment symlink nor a FIFO that blocks.
-    fd = openSync(found, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return "";
+    // A FIFO would block.
+    using file = new Descriptor(openInRoot(top.fd, path, constants.O_RDONLY | constants.O_NONBLOCK));
+    const stat = fstatSync(file.fd);
+    return stat.isFile() && stat.size <= maxFileSize ? readFileSync(file.fd, "utf8") : "";
+  } catch (error) {
+    if (error instanceof Errno) return "";
+    throw error;
   }
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFile() && stat.size <= maxFileSize ? readFileSync(fd, "utf8") : "";
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * The host path of `path` with every symlink resolved as if `root` were `/`. undefined when it doesn't exist or
- * has too many links. The root isn't running yet, so nobody changes it meanwhile.
- */
-export function resolveInRoot(root: string, path: string): string | undefined {
-  const todo = path.split("/").reverse();
-  const done: string[] = [];
-  for (let links = 0; todo.length > 0; ) {
-    const part = todo.pop()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      done.pop();
-      continue;
-    }
-    const here = [root, ...done, part].join("/");
-    const stat = lstatSync(here, { throwIfNoEntry: false });
-    if (!stat) return undefined;
-    if (!stat.isSymbolicLink()) {
-      done.push(part);
-      continue;
-    }
-    if (++links > 40) return undefined;
-    const target = readlinkSync(here);
-    if (target.startsWith("/")) done.length = 0;
-    todo.push(...target.split("/").reverse());
-  }
-  return [root, ...done].join("/");
 }
