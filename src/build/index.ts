@@ -5,6 +5,8 @@ import type { CreateBuilder } from "./types.ts";
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
+export { parseFlag, parseOutput } from "./export/parse.ts";
+export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";
 
 export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

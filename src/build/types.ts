@@ -5,12 +5,14 @@
  */
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
-import type { Credentials } from "../registry/types.ts";
+import type { Credentials, RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+import type { ExportedImage, OutputRequest } from "./export/types.ts";
 
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+export type * from "./export/types.ts";
 
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
@@ -24,6 +26,8 @@ export interface BuildRequest {
   labels: Record<string, string>;
   target?: string;
   platform?: Platform;
+  /** Builds one image for each, under one index; `platform` then goes for nothing. */
+  platforms?: Platform[];
   noCache: boolean;
   /** Ask the registry for base images even when they are here. */
   pull: boolean;
@@ -50,8 +54,10 @@ export interface BuildRequest {
   ssh?(id: string, signal: AbortSignal): Promise<({ socket: string } & AsyncDisposable) | undefined>;
   /** What steps may ask for beyond a container's rights: `security.insecure`, `network.host`. Default: nothing. */
   entitlements?: readonly string[];
-  /** References to tag, normalized. */
+  /** Names of the images among the outputs, normalized. */
   tags: string[];
+  /** What becomes of the result; nothing named: an image in the store. */
+  outputs?: OutputRequest[];
 }
 
 /** Progress, in order; every front (classic stream, vertices, later gRPC) is drawn from these. */
@@ -102,8 +108,8 @@ export interface LintReport {
 }
 
 export interface BuildResult {
-  imageId: Digest;
-  manifest: Descriptor;
+  /** The first image among the outputs. */
+  image?: ExportedImage;
   warnings: string[];
 }
 
@@ -118,6 +124,7 @@ export interface BaseImage {
 /** The engine's side. */
 export interface BuildBackend {
   store: Store;
+  registry: RegistryClient;
   runtime: ContainerRuntime;
   /** Short-path directory for bundles of steps (below exec-root). */
   execDir: string;
@@ -178,16 +185,6 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   check(request: BuildRequest, signal: AbortSignal): Promise<LintReport>;
-  /**
-   * Builds, and gives the target's files instead of an image: `take` gets their directory, mounted until it returns.
-   * @throws as `build`, and what `take` throws
-   */
-  buildTree(
-    request: BuildRequest,
-    take: (root: string, signal: AbortSignal) => Promise<void>,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<{ warnings: string[] }>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

@@ -1,12 +1,17 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
+import { exporterResponse } from "../../build/index.ts";
+import type { OutputFiles } from "../../build/types.ts";
 import type { BuildOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
+import type { Platform } from "../../lib/oci.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
+import { PendingOutputs, readOutputs } from "./build-outputs.ts";
 import { ClassicScreen } from "./classic-screen.ts";
 import { type Exchange, parseJson, validate } from "./exchange.ts";
-import { field, parsePlatform, stringMap, whole } from "./fields.ts";
+import { field, parsePlatformList, stringMap, whole } from "./fields.ts";
 import type { Route } from "./router.ts";
 
 const argsSchema = field(v.record(v.string(), v.nullable(v.string())), {});
@@ -14,6 +19,7 @@ const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Ha
 
 export const buildRoutes: Route[] = [
   { method: "POST", path: "/build", handle: build },
+  { method: "GET", path: "/build/output/{id}", handle: (x) => pending.fetch(x) },
   {
     method: "POST",
     path: "/build/cancel",
@@ -58,7 +64,7 @@ export function buildOptions(x: Exchange): BuildOptions {
     buildArgs: parameter("buildargs", argsSchema),
     labels: parameter("labels", field(stringMap, {})),
     target: x.text("target") || undefined,
-    platform: parsePlatform(x.text("platform")),
+    ...platformsOf(parsePlatformList(x.text("platform"))),
     noCache: x.flag("nocache"),
     pull: x.flag("pull"),
     networkMode: x.text("networkmode") || "default",
@@ -82,40 +88,51 @@ export function buildOptions(x: Exchange): BuildOptions {
   };
 }
 
+/** One platform is an image alone, several go below an index. */
+export function platformsOf(platforms: Platform[]): Pick<BuildOptions, "platform" | "platforms"> {
+  return platforms.length > 1 ? { platforms } : { platform: platforms[0] };
+}
+
+const pending = new PendingOutputs();
+
 async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
-  if (x.text("outputs") !== "") throw new NotImplemented("outputs are not supported for builds of version 1");
   if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
   const request = buildOptions(x);
   if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
-  const stream = (text: string) => {
+  const message = (value: object) => {
     output ??= x.open("application/json");
-    output.message({ stream: text });
+    output.message(value);
   };
+  const stream = (text: string) => message({ stream: text });
+  const outputs = readOutputs(x).map((one, Index) => ({
+    output: one,
+    deliver: (files: OutputFiles, signal: AbortSignal) =>
+      pending.offer(files, (Id) => message({ aux: { Output: { Id, Index, Type: one.type } } }), signal),
+  }));
   const screen = new ClassicScreen(quiet ? () => {} : stream);
   const failure = new FailedStep();
   try {
-    const { imageId } = await x.engine.builds.build(
+    const { image } = await x.engine.builds.build(
       x.request,
-      request,
+      { ...request, outputs },
       (event) => {
         failure.note(event);
         screen.show(event);
       },
       x.signal,
     );
+    // The place of the ID is Docker's, and what else is known of the image is beside it.
+    if (image && !quiet) message({ aux: { ID: image.configDigest, Metadata: exporterResponse(image) } });
+    screen.listChecks();
+    if (image && quiet) message({ stream: `${image.configDigest}\n` });
+    else if (image) {
+      stream(`Successfully built ${image.configDigest.slice(7, 19)}\n`);
+      for (const name of image.names) stream(`Successfully tagged ${familiar(parseReference(name))}\n`);
+    }
     output ??= x.open("application/json");
-    if (!quiet) {
-      output.message({ aux: { ID: imageId } });
-      screen.listChecks();
-      stream(`Successfully built ${imageId.slice(7, 19)}\n`);
-      for (const tag of request.tags)
-        stream(
-          `Successfully tagged ${tag.includes(":", tag.lastIndexOf("/") + 1) ? tag : `${tag}:latest`}\n`,
-        );
-    } else stream(`${imageId}\n`);
   } catch (error) {
     screen.finish();
     const errorDetail = buildErrorDetail(error, failure);

@@ -7,6 +7,7 @@ import type { Run } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
 import { BuildStepFailed, stepError } from "../errors.ts";
 import type { CacheMountOptions } from "../exec/cache-mounts.ts";
+import { cannotRun } from "../exec/emulation.ts";
 import { bindMount, runInWorkspace, secretFile } from "../exec/run.ts";
 import { parseRunDevice } from "../exec/run-devices.ts";
 import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
@@ -45,6 +46,8 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
     inputs: ["RUN", args, script ?? null, env, cwd, config.User ?? "", network, keys, security, devices],
     createdBy: `RUN ${shown}`,
     work: async (workspace) => {
+      const obstacle = cannotRun(state.platform);
+      if (obstacle) throw stepError(run.range, obstacle);
       await using prepared = await prepareMounts(builder, run, mounts, workspace);
       if (script !== undefined) {
         const path = join(workspace.directory, "script");

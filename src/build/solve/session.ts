@@ -9,15 +9,16 @@ import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
 import { Views } from "../exec/workspace.ts";
+import { Packer } from "../export/pack.ts";
+import type { LayerFormat } from "../export/types.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
 import { SourceTree } from "../files/tree.ts";
 import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
-import { Packer } from "../image/pack.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
 import type { Digests } from "./digests.ts";
-import { nameVertices, type Progress, type VertexName } from "./progress.ts";
+import { nameVertices, type PlatformPlace, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
 
@@ -38,6 +39,9 @@ export interface SessionParts {
   cacheMounts: CacheMounts;
   progress: Progress;
   ignore: IgnoreRules;
+  place: PlatformPlace;
+  /** How layers are packed while later steps run; undefined: not at all. */
+  layers: LayerFormat | undefined;
   now: () => number;
 }
 
@@ -57,6 +61,8 @@ export class Session implements AsyncDisposable {
   readonly signal: AbortSignal;
 
   readonly #now: () => number;
+  /** Tells the vertices of one platform from those of another; empty when there is one only. */
+  readonly #label: string;
   readonly #vertices: Map<Instruction, VertexName>;
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #images = new Map<string, Promise<BaseImage>>();
@@ -80,13 +86,14 @@ export class Session implements AsyncDisposable {
     this.progress = parts.progress;
     this.graph = parts.graph;
     this.#now = parts.now;
-    this.#vertices = nameVertices(parts.graph);
+    this.#label = parts.place.label;
+    this.#vertices = nameVertices(parts.graph, parts.place);
     this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
     this.#directory = join(parts.backend.execDir, shortId(newId()));
     this.signal = AbortSignal.any([signal, this.#failed.signal]);
     this.lease = parts.backend.store.images.lease();
     this.views = new Views(parts.backend.store.snapshots, parts.backend.execDir);
-    this.packer = new Packer(parts.backend.store, parts.records);
+    this.packer = new Packer(parts.backend.store, parts.records, parts.layers);
   }
 
   /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
@@ -230,12 +237,15 @@ export class Session implements AsyncDisposable {
     if (known) return known;
     // A stage that only a trigger asked for: it was not counted.
     const { file, line } = instruction.range;
-    return { id: `${file}:${line}`, name: instruction.text };
+    return { id: `${this.#label}${file}:${line}`, name: instruction.text };
   }
 
   triggerVertex(stage: Stage, trigger: Instruction): VertexName {
-    const label = stage.name ? `${stage.name} ` : "";
-    return { id: `${stage.index}.on${this.#triggers++}`, name: `[${label}ONBUILD] ${trigger.text}` };
+    const label = `${this.#label}${stage.name ? `${stage.name} ` : ""}`;
+    return {
+      id: `${this.#label}${stage.index}.on${this.#triggers++}`,
+      name: `[${label}ONBUILD] ${trigger.text}`,
+    };
   }
 
   newRecord(

@@ -5,13 +5,13 @@ import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
+import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
 import { envMap, type Scope } from "../graph/scope.ts";
 import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
-import type { Layer } from "../image/pack.ts";
 import type { BaseImage } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
 import { keyOf } from "./key.ts";
@@ -206,7 +206,7 @@ export class StageBuilder {
     if (snapshot !== undefined) {
       const layer = { record: { ...record, snapshot } };
       state.layers.push(layer);
-      if (this.packs) void session.packer.layer(layer.record);
+      if (this.packs) session.packer.ahead(layer.record);
     }
     return { cached, result: id };
   }

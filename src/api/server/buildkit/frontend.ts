@@ -1,7 +1,8 @@
 /** The attributes by which BuildKit's clients ask for a Dockerfile build (`dockerfile.v0`), as a request. */
 import type { BuildRequest } from "../../../build/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
-import { parsePlatform } from "../fields.ts";
+import { platformsOf } from "../build.ts";
+import { parsePlatformList } from "../fields.ts";
 
 /** Where a context is: a directory of the client's by its name, or an image. */
 export type ContextSource = { local: string } | { image: string };
@@ -25,7 +26,6 @@ const refused: Record<string, (value: string) => boolean> = {
   "attest:sbom": (value) => !/disabled=true/.test(value),
   // Clients ask for it by themselves, to be kept where images can hold it.
   "attest:provenance": (value) => !/(disabled|inline-only)=true/.test(value),
-  "multi-platform": (value) => /^(1|true)$/i.test(value),
   requestid: (value) => value !== "",
 };
 
@@ -37,8 +37,6 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
   }
   const noCache = attributes["no-cache"];
   if (noCache) throw new NotImplemented("no-cache for some stages only is not supported yet");
-  if (attributes.platform?.includes(","))
-    throw new NotImplemented("a build is for one platform, not for several");
   return {
     dockerfileDirectory: attributes.dockerfilekey || "dockerfile",
     ...mainContext(attributes),
@@ -53,7 +51,7 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
       buildArgs: withPrefix(attributes, "build-arg:"),
       labels: withPrefix(attributes, "label:"),
       target: attributes.target || undefined,
-      platform: parsePlatform(attributes.platform ?? ""),
+      ...platformsOf(parsePlatformList(attributes.platform ?? "")),
       noCache: noCache !== undefined,
       pull: attributes["image-resolve-mode"] === "pull",
       networkMode: attributes["force-network-mode"] || "default",

@@ -72,7 +72,7 @@ export class Gateway {
         await this.#of(context);
         return create(PongResponseSchema, {
           frontendApiCaps: abilities.map((id) => ({ id, enabled: true })),
-          llbCaps: [],
+          llbCaps: [{ id: "exporter.multiple", enabled: true }],
           workers: [workerRecord()],
         });
       },
