@@ -1,7 +1,8 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { Cancelled } from "../lib/errors.ts";
+import { Cancelled, messageOf } from "../lib/errors.ts";
+import { ImportedCache } from "./cache/import.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
   type CheckSettings,
@@ -36,6 +37,9 @@ import type {
   LintReport,
   OutputRequest,
 } from "./types.ts";
+
+/** How long a registry may take to say what cache it has (milliseconds). */
+const importPatience = 30_000;
 
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
@@ -85,6 +89,7 @@ export class DockerfileBuilder implements Builder {
     }, this.now);
     const outputs = outputsOf(request);
     const definition = await this.#load(request, source, progress);
+    const imported = await this.#importCaches(request, progress, signal);
     await using sessions = new AsyncDisposableStack();
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, failed.signal]);
@@ -96,7 +101,7 @@ export class DockerfileBuilder implements Builder {
         return await this.#solve(
           { ...request, platform },
           definition,
-          { place, progress, outputs, sessions },
+          { place, imported, progress, outputs, sessions },
           stop,
         );
       } catch (error) {
@@ -118,19 +123,44 @@ export class DockerfileBuilder implements Builder {
     return { image, warnings };
   }
 
+  /** A source that can't be had costs time only. */
+  async #importCaches(
+    { cacheFrom = [], credentials, noCache }: BuildRequest,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<ImportedCache> {
+    const imported = new ImportedCache(this.backend, this.#records, this.now);
+    if (noCache) return imported;
+    for (const source of cacheFrom) {
+      const vertex = { id: `cache from ${source.ref}`, name: `importing cache manifest from ${source.ref}` };
+      await progress.vertex(vertex, async () => {
+        try {
+          const limit = AbortSignal.any([signal, AbortSignal.timeout(importPatience)]);
+          await imported.read(source, credentials, limit);
+        } catch (error) {
+          signal.throwIfAborted();
+          progress.note(`nothing was taken from the cache ${source.ref}: ${messageOf(error)}`);
+        }
+        return {};
+      });
+    }
+    return imported;
+  }
+
   /** Builds the target for one platform. */
   async #solve(
     request: BuildRequest,
     { dockerfile, ignore, settings, warnings }: Definition,
     parts: {
       place: PlatformPlace;
+      imported: ImportedCache;
       progress: Progress;
       outputs: OutputRequest[];
       sessions: AsyncDisposableStack;
     },
     signal: AbortSignal,
   ): Promise<BuiltPlatform> {
-    const { place, progress, outputs, sessions } = parts;
+    const { place, imported, progress, outputs, sessions } = parts;
     // What is said of the file is the same for all platforms, and said once.
     const first = place.index === 0;
     const graph = graphOf(request, dockerfile);
@@ -154,6 +184,7 @@ export class DockerfileBuilder implements Builder {
           progress,
           ignore,
           place,
+          imported,
           layers: packFormat(outputs),
           now: this.now,
         },
@@ -169,7 +200,12 @@ export class DockerfileBuilder implements Builder {
       for (const warning of checkStages(subject, settings)) progress.warning(warning);
     }
     if (first) warnUnconsumed(request, graph, progress);
-    return { state, packer: session.packer, open: () => session.views.open(state.tree.snapshot) };
+    return {
+      state,
+      packer: session.packer,
+      records: () => session.usedRecords(),
+      open: () => session.views.open(state.tree.snapshot),
+    };
   }
 
   async #load(request: BuildRequest, source: DockerfileText, progress: Progress): Promise<Definition> {

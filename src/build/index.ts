@@ -2,10 +2,11 @@
 import { DockerfileBuilder } from "./builder.ts";
 import type { CreateBuilder } from "./types.ts";
 
+export { cacheSourceOf, parseCacheSource, parseCacheTarget } from "./cache/options.ts";
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
-export { parseFlag, parseOutput } from "./export/parse.ts";
+export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";
 

@@ -8,9 +8,11 @@ import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 import type { Credentials, RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
+import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
 
+export type { CacheSource, CacheTarget } from "./cache/options.ts";
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 export type * from "./export/types.ts";
 
@@ -56,6 +58,9 @@ export interface BuildRequest {
   entitlements?: readonly string[];
   /** Names of the images among the outputs, normalized. */
   tags: string[];
+  /** Where steps that others have done may be taken from, and where this build's are left for others. */
+  cacheFrom?: CacheSource[];
+  cacheTo?: CacheTarget[];
   /** What becomes of the result; nothing named: an image in the store. */
   outputs?: OutputRequest[];
 }

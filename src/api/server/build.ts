@@ -1,7 +1,7 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
-import { exporterResponse } from "../../build/index.ts";
-import type { OutputFiles } from "../../build/types.ts";
+import { cacheSourceOf, exporterResponse, parseCacheSource, parseCacheTarget } from "../../build/index.ts";
+import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
@@ -83,6 +83,8 @@ export function buildOptions(x: Exchange): BuildOptions {
       soft: Soft,
       hard: Hard,
     })),
+    cacheFrom: parameter("cachefrom", field(v.array(v.string()), [])).flatMap(cacheFrom),
+    cacheTo: parameter("cacheto", field(v.array(v.string()), [])).map(cacheTo),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
   };
@@ -91,6 +93,29 @@ export function buildOptions(x: Exchange): BuildOptions {
 /** One platform is an image alone, several go below an index. */
 export function platformsOf(platforms: Platform[]): Pick<BuildOptions, "platform" | "platforms"> {
   return platforms.length > 1 ? { platforms } : { platform: platforms[0] };
+}
+
+/** `image`, or `type=registry,ref=image`. */
+function cacheFrom(text: string): CacheSource[] {
+  if (!text.includes("=")) return [cacheSourceOf(text)];
+  const { type = "registry", ...attributes } = csvAttributes(text);
+  return [parseCacheSource(type, attributes)].filter((source) => source !== undefined);
+}
+
+/** `type=inline`, `type=registry,ref=image,mode=max`, or an image's name. */
+function cacheTo(text: string): CacheTarget {
+  if (!text.includes("=")) return parseCacheTarget("registry", { ref: text });
+  const { type = "registry", ...attributes } = csvAttributes(text);
+  return parseCacheTarget(type, attributes);
+}
+
+function csvAttributes(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.split(",").map((part) => {
+      const at = part.indexOf("=");
+      return at < 0 ? [part, ""] : [part.slice(0, at).trim(), part.slice(at + 1)];
+    }),
+  );
 }
 
 const pending = new PendingOutputs();

@@ -31,6 +31,7 @@ export interface ImageParts {
 
 /**
  * @param labels go over those of the Dockerfile
+ * @param inlineCache what the config carries for builds to come, given the image's layers
  * @throws what packing and the signal throw
  */
 export async function writeImage(
@@ -40,7 +41,11 @@ export async function writeImage(
     format,
     labels,
     inlineCache,
-  }: { format: ImageFormat; labels: Record<string, string>; inlineCache?: Uint8Array },
+  }: {
+    format: ImageFormat;
+    labels: Record<string, string>;
+    inlineCache?: (layers: PackedLayer[]) => Uint8Array;
+  },
   signal: AbortSignal,
 ): Promise<WrittenImage> {
   const wanted = layerFormat(format);
@@ -57,7 +62,7 @@ export async function writeImage(
     format.oci ? mediaTypes.ociConfig : mediaTypes.dockerConfig,
     {
       ...imageConfig(state, layers, labels, format.epoch),
-      ...(inlineCache && { [inlineCacheField]: Buffer.from(inlineCache).toString("base64") }),
+      ...(inlineCache && { [inlineCacheField]: Buffer.from(inlineCache(layers)).toString("base64") }),
     },
   );
   const { platform } = state;
@@ -139,7 +144,15 @@ export async function putDocument(
   mediaType: string,
   document: object,
 ): Promise<Descriptor> {
-  const bytes = Buffer.from(JSON.stringify(document));
+  return putBytes({ store, lease }, mediaType, Buffer.from(JSON.stringify(document)));
+}
+
+/** Stores a document's bytes. */
+export async function putBytes(
+  { store, lease }: Pick<ImageParts, "store" | "lease">,
+  mediaType: string,
+  bytes: Uint8Array,
+): Promise<Descriptor> {
   lease.addBlob(digestOf(bytes));
   return { mediaType, digest: await store.content.put(bytes), size: bytes.length };
 }

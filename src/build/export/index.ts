@@ -1,14 +1,17 @@
 /** The last part of a build: its results, one a platform, go where the outputs say. */
-import { InvalidParameter } from "../../lib/errors.ts";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { Lease } from "../../store/types.ts";
+import { exportCache, inlineCache } from "../cache/export.ts";
+import type { CacheTarget } from "../cache/options.ts";
 import type { Progress } from "../solve/progress.ts";
+import type { CacheRecord } from "../solve/records.ts";
 import type { StageState } from "../solve/stage.ts";
 import type { BuildBackend, BuildRequest } from "../types.ts";
 import { imageArchive } from "./archive.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { treeFiles } from "./files.ts";
 import { writeImage } from "./image.ts";
-import { layerFormat, type Packer } from "./pack.ts";
+import { layerFormat, type PackedLayer, type Packer } from "./pack.ts";
 import { imageOutput, parseEpoch } from "./parse.ts";
 import { pushBundle } from "./push.ts";
 import { registerBundle } from "./register.ts";
@@ -18,6 +21,8 @@ import type { ExportedImage, ImageFormat, ImageOutput, LayerFormat, OutputReques
 export interface BuiltPlatform {
   state: StageState;
   packer: Packer;
+  /** Of the steps that were met. */
+  records(): CacheRecord[];
   /** The directory with the target's files, mounted until the build ends. */
   open(): string;
 }
@@ -91,7 +96,22 @@ export async function exportResults(
         break;
     }
   }
+  for (const target of parts.request.cacheTo ?? []) await exportTo(parts, platforms, target);
   return exported;
+}
+
+async function exportTo(parts: ExportParts, platforms: BuiltPlatform[], target: CacheTarget): Promise<void> {
+  if (target.type === "inline") return;
+  const vertex = { id: `cache ${target.ref}`, name: `exporting cache to ${target.ref}` };
+  try {
+    await parts.progress.vertex(vertex, async ({ progress }) => {
+      await exportCache(parts, platforms, target, progress);
+      return {};
+    });
+  } catch (error) {
+    if (!target.ignoreError || parts.signal.aborted) throw error;
+    parts.progress.note(`the cache was not exported to ${target.ref}: ${messageOf(error)}`);
+  }
 }
 
 async function exportImage(
@@ -141,10 +161,17 @@ async function writeBundle(
   format: ImageFormat,
 ): Promise<Bundle> {
   const { store } = backend;
+  const inline = request.cacheTo?.some(({ type }) => type === "inline");
   const images = await Promise.all(
-    platforms.map(({ state, packer }) =>
-      writeImage({ store, packer, lease }, state, { format, labels: request.labels }, signal),
-    ),
+    platforms.map((built) => {
+      const { state, packer } = built;
+      const options = {
+        format,
+        labels: request.labels,
+        inlineCache: inline ? (layers: PackedLayer[]) => inlineCache(built, layers) : undefined,
+      };
+      return writeImage({ store, packer, lease }, state, options, signal);
+    }),
   );
   const split = (request.platforms?.length ?? 0) > 1;
   return bundle({ store, lease }, images, { format, about: [], split });

@@ -1,9 +1,11 @@
 /** What the stages of one build share. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "../../lib/errors.ts";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
+import type { ImportedCache } from "../cache/import.ts";
 import { namedContext } from "../definition.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
@@ -40,6 +42,7 @@ export interface SessionParts {
   progress: Progress;
   ignore: IgnoreRules;
   place: PlatformPlace;
+  imported: ImportedCache;
   /** How layers are packed while later steps run; undefined: not at all. */
   layers: LayerFormat | undefined;
   now: () => number;
@@ -57,6 +60,7 @@ export class Session implements AsyncDisposable {
   readonly lease: Lease;
   readonly views: Views;
   readonly packer: Packer;
+  readonly #imported: ImportedCache;
   /** Aborted by the caller, or by the first stage that fails. */
   readonly signal: AbortSignal;
 
@@ -87,6 +91,7 @@ export class Session implements AsyncDisposable {
     this.graph = parts.graph;
     this.#now = parts.now;
     this.#label = parts.place.label;
+    this.#imported = parts.imported;
     this.#vertices = nameVertices(parts.graph, parts.place);
     this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
     this.#directory = join(parts.backend.execDir, shortId(newId()));
@@ -254,6 +259,28 @@ export class Session implements AsyncDisposable {
   ): CacheRecord {
     const at = this.#now();
     return { size: 0, ...fields, id, createdAt: at, lastUsedAt: at, usageCount: 0 };
+  }
+
+  /**
+   * A step's record, of here or of a cache that the build takes steps from.
+   * @param parent the snapshot with the tree before it
+   */
+  async known(id: string, parent: string | undefined): Promise<CacheRecord | undefined> {
+    if (this.request.noCache) return undefined;
+    const record = this.records.find(id);
+    if (record) return record;
+    try {
+      return await this.#imported.find(id, parent, this.lease, this.signal);
+    } catch (error) {
+      this.signal.throwIfAborted();
+      this.progress.note(`a step of the cache is of no use, and done again: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** The steps that the build has met. */
+  usedRecords(): CacheRecord[] {
+    return [...this.#used].flatMap((id) => this.records.find(id) ?? []);
   }
 
   /** Keeps a record and its files until the build ends. */

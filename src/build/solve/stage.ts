@@ -192,7 +192,7 @@ export class StageBuilder {
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
     const record = await session.once(id, async () => {
-      const known = session.request.noCache ? undefined : session.records.find(id);
+      const known = await session.known(id, state.tree.snapshot);
       if (known) return known;
       cached = false;
       return this.#execute(id, createdBy, work);

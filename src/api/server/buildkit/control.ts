@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-import { exporterResponse, parseOutput } from "../../../build/index.ts";
+import { exporterResponse, parseCacheTarget, parseOutput } from "../../../build/index.ts";
 import type { Engine } from "../../../engine/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import type { DockerfileBuild } from "./frontend.ts";
@@ -115,8 +115,6 @@ async function answerSolve(
 ) {
   if (request.definition && request.definition.def.length > 0)
     throw new NotImplemented("building a low-level definition is not supported: build a Dockerfile");
-  if (request.cache && request.cache.exports.length > 0)
-    throw new NotImplemented("exporting the build cache is not supported yet");
   const outputs = exportersOf(request).map(({ type, attrs }) => parseOutput(type, attrs));
   const session = await sessions.wait(request.session, signal);
   // Without a front end the client says by the gateway what to build.
@@ -126,6 +124,7 @@ async function answerSolve(
       : dockerfileBuild(request.frontend, request.frontendAttrs);
   if (!build) return create(SolveResponseSchema);
   build.options.entitlements = request.entitlements;
+  build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
   const { image } = await solve(engine, { job, session, build, outputs }, signal);
   if (!image) return create(SolveResponseSchema);
   const { "containerimage.descriptor": descriptor, ...response } = exporterResponse(image);

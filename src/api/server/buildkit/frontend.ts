@@ -1,8 +1,11 @@
 /** The attributes by which BuildKit's clients ask for a Dockerfile build (`dockerfile.v0`), as a request. */
-import type { BuildRequest } from "../../../build/types.ts";
+import * as v from "valibot";
+import { cacheSourceOf, parseCacheSource } from "../../../build/index.ts";
+import type { BuildRequest, CacheSource } from "../../../build/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import { platformsOf } from "../build.ts";
-import { parsePlatformList } from "../fields.ts";
+import { parseJson, validate } from "../exchange.ts";
+import { field, parsePlatformList, stringMap } from "../fields.ts";
 
 /** Where a context is: a directory of the client's by its name, or an image. */
 export type ContextSource = { local: string } | { image: string };
@@ -55,6 +58,7 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
       noCache: noCache !== undefined,
       pull: attributes["image-resolve-mode"] === "pull",
       networkMode: attributes["force-network-mode"] || "default",
+      cacheFrom: cacheImports(attributes),
       extraHosts: list(attributes["add-hosts"]).map((entry) => entry.replace("=", ":")),
       shmSize: number(attributes, "shm-size"),
       limits: {},
@@ -88,6 +92,17 @@ function withPrefix(attributes: Record<string, string>, prefix: string): Record<
     Object.entries(attributes)
       .filter(([name]) => name.startsWith(prefix))
       .map(([name, value]) => [name.slice(prefix.length), value]),
+  );
+}
+
+const importsSchema = v.array(v.object({ Type: v.string(), Attrs: field(stringMap, {}) }));
+
+/** `cache-imports` is JSON; `cache-from`, of older clients, a list of references. */
+function cacheImports(attributes: Record<string, string>): CacheSource[] {
+  const text = attributes["cache-imports"];
+  if (!text) return list(attributes["cache-from"]).map(cacheSourceOf);
+  return validate(importsSchema, parseJson(text, "invalid cache-imports")).flatMap(
+    ({ Type, Attrs }) => parseCacheSource(Type, Attrs) ?? [],
   );
 }
 
