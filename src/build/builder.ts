@@ -82,6 +82,7 @@ export class DockerfileBuilder implements Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
+    const startedAt = this.now();
     const warnings: string[] = [];
     const progress = new Progress((event) => {
       if (event.type === "warning") warnings.push(event.message);
@@ -116,7 +117,7 @@ export class DockerfileBuilder implements Builder {
     });
     using lease = this.backend.store.images.lease();
     const image = await exportResults(
-      { backend: this.backend, request, progress, lease, signal },
+      { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
       built,
       outputs,
     );
@@ -150,7 +151,7 @@ export class DockerfileBuilder implements Builder {
   /** Builds the target for one platform. */
   async #solve(
     request: BuildRequest,
-    { dockerfile, ignore, settings, warnings }: Definition,
+    { source, dockerfile, ignore, settings, warnings }: Definition,
     parts: {
       place: PlatformPlace;
       imported: ImportedCache;
@@ -200,10 +201,12 @@ export class DockerfileBuilder implements Builder {
       for (const warning of checkStages(subject, settings)) progress.warning(warning);
     }
     if (first) warnUnconsumed(request, graph, progress);
+    const origin = await session.origin();
     return {
       state,
       packer: session.packer,
       records: () => session.usedRecords(),
+      origin: () => ({ ...origin, dockerfile: source }),
       open: () => session.views.open(state.tree.snapshot),
     };
   }
@@ -222,7 +225,7 @@ export class DockerfileBuilder implements Builder {
     const { ignore } = await progress.vertex({ id: "ignore", name: "[internal] load .dockerignore" }, () => ({
       ignore: readIgnoreRules(request),
     }));
-    return { ...definition, ignore };
+    return { ...definition, source, ignore };
   }
 
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
@@ -308,6 +311,7 @@ export class DockerfileBuilder implements Builder {
 
 /** What a build is made from, read and checked. */
 interface Definition {
+  source: DockerfileText;
   dockerfile: ParsedDockerfile;
   ignore: IgnoreRules;
   settings: CheckSettings;

@@ -2,6 +2,7 @@
 import { DockerfileBuilder } from "./builder.ts";
 import type { CreateBuilder } from "./types.ts";
 
+export { parseAttestations } from "./attest/options.ts";
 export { cacheSourceOf, parseCacheSource, parseCacheTarget } from "./cache/options.ts";
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";

@@ -8,6 +8,7 @@ import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 import type { Credentials, RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
+import type { AttestationOptions } from "./attest/types.ts";
 import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
@@ -61,6 +62,8 @@ export interface BuildRequest {
   /** Where steps that others have done may be taken from, and where this build's are left for others. */
   cacheFrom?: CacheSource[];
   cacheTo?: CacheTarget[];
+  /** What is stated about the images among the outputs. */
+  attestations?: AttestationOptions;
   /** What becomes of the result; nothing named: an image in the store. */
   outputs?: OutputRequest[];
 }
@@ -121,6 +124,8 @@ export interface BuildResult {
 export interface BaseImage {
   /** Shown and used in cache keys: the config digest. */
   id: Digest;
+  /** The digest of its manifest. */
+  manifest?: Digest;
   config: ImageConfig;
   platform: Platform;
   layers: { descriptor: Descriptor; diffId: Digest; chainId: string }[];

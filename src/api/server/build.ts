@@ -1,10 +1,17 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
-import { cacheSourceOf, exporterResponse, parseCacheSource, parseCacheTarget } from "../../build/index.ts";
+import {
+  cacheSourceOf,
+  exporterResponse,
+  parseAttestations,
+  parseCacheSource,
+  parseCacheTarget,
+} from "../../build/index.ts";
 import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { hostPlatform } from "../../lib/platform.ts";
 import { familiar, parseReference } from "../../lib/reference.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
@@ -85,14 +92,19 @@ export function buildOptions(x: Exchange): BuildOptions {
     })),
     cacheFrom: parameter("cachefrom", field(v.array(v.string()), [])).flatMap(cacheFrom),
     cacheTo: parameter("cacheto", field(v.array(v.string()), [])).map(cacheTo),
+    attestations: parseAttestations(parameter("attests", field(stringMap, {}))),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
   };
 }
 
-/** One platform is an image alone, several go below an index. */
-export function platformsOf(platforms: Platform[]): Pick<BuildOptions, "platform" | "platforms"> {
-  return platforms.length > 1 ? { platforms } : { platform: platforms[0] };
+/** One platform is an image alone, several go below an index. @param index that one does, too */
+export function platformsOf(
+  platforms: Platform[],
+  index = false,
+): Pick<BuildOptions, "platform" | "platforms"> {
+  if (platforms.length > 1) return { platforms };
+  return index ? { platforms: [platforms[0] ?? hostPlatform] } : { platform: platforms[0] };
 }
 
 /** `image`, or `type=registry,ref=image`. */

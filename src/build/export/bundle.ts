@@ -4,6 +4,7 @@ import { type Descriptor, type Index, mediaTypes } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch } from "../../lib/platform.ts";
 import type { Lease, Store } from "../../store/types.ts";
+import type { Attested } from "../attest/index.ts";
 import { hostPlatform } from "../graph/scope.ts";
 import { annotationsFor, putDocument, type WrittenImage } from "./image.ts";
 import type { ExportedImage, ImageFormat } from "./types.ts";
@@ -16,12 +17,12 @@ export interface Bundle extends Omit<ExportedImage, "names"> {
 
 /**
  * One image without more is its own manifest; else there is an index (OCI image-spec, image-index.md).
- * @param about the manifests of what is stated about each image
+ * @param about what is stated about each image
  */
 export async function bundle(
   parts: { store: Store; lease: Lease },
   images: WrittenImage[],
-  { format, about, split }: { format: ImageFormat; about: Descriptor[]; split: boolean },
+  { format, about, split }: { format: ImageFormat; about: Attested[]; split: boolean },
 ): Promise<Bundle> {
   const { annotations } = format;
   const manifests = images.map(({ manifest, platform, config }) => ({
@@ -41,7 +42,7 @@ export async function bundle(
       : await putDocument(parts, format.oci ? mediaTypes.ociIndex : mediaTypes.dockerList, {
           schemaVersion: 2,
           mediaType: format.oci ? mediaTypes.ociIndex : mediaTypes.dockerList,
-          manifests: [...manifests.map((one) => one.descriptor), ...about],
+          manifests: [...manifests.map((one) => one.descriptor), ...about.map(({ manifest }) => manifest)],
           ...annotationsFor(annotations, "index"),
         } satisfies Index);
   return {
@@ -49,7 +50,8 @@ export async function bundle(
     configDigest: principal.config.digest,
     manifests,
     images,
-    attestations: about,
+    attestations: about.map(({ manifest }) => manifest),
+    provenance: about.flatMap(({ provenance }) => provenance?.body ?? []),
   };
 }
 

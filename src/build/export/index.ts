@@ -1,6 +1,8 @@
 /** The last part of a build: its results, one a platform, go where the outputs say. */
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { Lease } from "../../store/types.ts";
+import { type Attested, attest, attestationsFor } from "../attest/index.ts";
+import type { AttestationOptions, BuildOrigin } from "../attest/types.ts";
 import { exportCache, inlineCache } from "../cache/export.ts";
 import type { CacheTarget } from "../cache/options.ts";
 import type { Progress } from "../solve/progress.ts";
@@ -15,7 +17,7 @@ import { layerFormat, type PackedLayer, type Packer } from "./pack.ts";
 import { imageOutput, parseEpoch } from "./parse.ts";
 import { pushBundle } from "./push.ts";
 import { registerBundle } from "./register.ts";
-import type { ExportedImage, ImageFormat, ImageOutput, LayerFormat, OutputRequest } from "./types.ts";
+import type { ExportedImage, ImageOutput, LayerFormat, OutputRequest } from "./types.ts";
 
 /** What the target has come to on one platform. */
 export interface BuiltPlatform {
@@ -23,6 +25,8 @@ export interface BuiltPlatform {
   packer: Packer;
   /** Of the steps that were met. */
   records(): CacheRecord[];
+  /** What it was made from. */
+  origin(): BuildOrigin;
   /** The directory with the target's files, mounted until the build ends. */
   open(): string;
 }
@@ -32,6 +36,9 @@ export interface ExportParts {
   request: BuildRequest;
   progress: Progress;
   lease: Lease;
+  /** When the build began, and the clock. Milliseconds since the epoch. */
+  startedAt: number;
+  now: () => number;
   signal: AbortSignal;
 }
 
@@ -63,9 +70,10 @@ export async function exportResults(
   outputs: readonly OutputRequest[],
 ): Promise<ExportedImage | undefined> {
   const bundles = new Map<string, Promise<Bundle>>();
-  const bundleOf = (format: ImageFormat) => {
-    const key = JSON.stringify(format);
-    const known = bundles.get(key) ?? writeBundle(parts, platforms, format);
+  const bundleOf = (output: ImageOutput) => {
+    const attestations = attestationsFor(parts.request, output);
+    const key = JSON.stringify([output.format, output.names, attestations]);
+    const known = bundles.get(key) ?? writeBundle(parts, platforms, output, attestations);
     bundles.set(key, known);
     return known;
   };
@@ -119,12 +127,12 @@ async function exportImage(
   id: string,
   output: ImageOutput,
   deliver: OutputRequest["deliver"],
-  bundleOf: (format: ImageFormat) => Promise<Bundle>,
+  bundleOf: (output: ImageOutput) => Promise<Bundle>,
 ): Promise<ExportedImage> {
   const { names, format, type } = output;
   const name = type === "image" ? "exporting to image" : `exporting to ${type} image format`;
   const made = await progress.vertex({ id, name }, async () => {
-    const made = await bundleOf(format);
+    const made = await bundleOf(output);
     if (output.type === "image" && output.store) {
       const sameTimes = !format.rewriteTimestamps || format.epoch === undefined;
       const options = { names: output.pushByDigest ? [] : names, canonical: output.nameCanonical, sameTimes };
@@ -144,8 +152,8 @@ async function exportImage(
       return {};
     });
   }
-  const { descriptor, configDigest, manifests } = made;
-  return { descriptor, configDigest, manifests, names };
+  const { descriptor, configDigest, manifests, provenance } = made;
+  return { descriptor, configDigest, manifests, provenance, names };
 }
 
 function handOver(deliver: OutputRequest["deliver"], type: string): NonNullable<OutputRequest["deliver"]> {
@@ -156,10 +164,12 @@ function handOver(deliver: OutputRequest["deliver"], type: string): NonNullable<
 }
 
 async function writeBundle(
-  { backend, request, lease, signal }: ExportParts,
+  parts: ExportParts,
   platforms: BuiltPlatform[],
-  format: ImageFormat,
+  { format, names }: ImageOutput,
+  attestations: AttestationOptions,
 ): Promise<Bundle> {
+  const { backend, request, lease, signal } = parts;
   const { store } = backend;
   const inline = request.cacheTo?.some(({ type }) => type === "inline");
   const images = await Promise.all(
@@ -173,6 +183,11 @@ async function writeBundle(
       return writeImage({ store, packer, lease }, state, options, signal);
     }),
   );
-  const split = (request.platforms?.length ?? 0) > 1;
-  return bundle({ store, lease }, images, { format, about: [], split });
+  const about: Attested[] = [];
+  for (const [i, image] of images.entries()) {
+    const one = await attest(parts, platforms[i]!, image, { names, epoch: format.epoch }, attestations);
+    if (one) about.push(one);
+  }
+  const split = request.platforms !== undefined && request.platforms.length > 0;
+  return bundle({ store, lease }, images, { format, about, split });
 }

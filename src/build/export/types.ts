@@ -78,5 +78,7 @@ export interface ExportedImage {
   configDigest: Digest;
   /** In the order of the platforms that were asked for. */
   manifests: { platform: Platform; descriptor: Descriptor; configDigest: Digest }[];
+  /** Predicates of the provenance that goes along, in the same order; empty without. */
+  provenance: object[];
   names: string[];
 }

@@ -5,11 +5,13 @@ import { messageOf } from "../../lib/errors.ts";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
+import type { BuildOrigin } from "../attest/types.ts";
 import type { ImportedCache } from "../cache/import.ts";
 import { namedContext } from "../definition.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
+import { parseRunMounts } from "../exec/run-mounts.ts";
 import { Views } from "../exec/workspace.ts";
 import { Packer } from "../export/pack.ts";
 import type { LayerFormat } from "../export/types.ts";
@@ -276,6 +278,35 @@ export class Session implements AsyncDisposable {
       this.progress.note(`a step of the cache is of no use, and done again: ${messageOf(error)}`);
       return undefined;
     }
+  }
+
+  /** What the build was made from, besides the client's files. */
+  async origin(): Promise<Omit<BuildOrigin, "dockerfile">> {
+    const bases = await Promise.all(
+      [...this.#images].map(async ([key, image]) => ({
+        reference: (JSON.parse(key) as [string])[0],
+        image: await image,
+      })),
+    );
+    const mounts = this.graph.needed
+      .flatMap((index) => this.graph.stages[index]!.instructions)
+      .flatMap((one) =>
+        one.kind === "RUN"
+          ? parseRunMounts(
+              one,
+              (text) => text,
+              (path) => path,
+            )
+          : [],
+      );
+    const named = (type: "secret" | "ssh") =>
+      [
+        ...new Map(
+          mounts.flatMap((mount) => (mount.type === type ? [[mount.id, mount.required] as const] : [])),
+        ),
+      ].map(([id, required]) => ({ id, optional: !required }));
+    const platform = this.request.platform ?? hostPlatform();
+    return { platform, bases, secrets: named("secret"), ssh: named("ssh") };
   }
 
   /** The steps that the build has met. */

@@ -127,13 +127,12 @@ async function answerSolve(
   build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
   const { image } = await solve(engine, { job, session, build, outputs }, signal);
   if (!image) return create(SolveResponseSchema);
-  const { "containerimage.descriptor": descriptor, ...response } = exporterResponse(image);
-  return create(SolveResponseSchema, {
-    exporterResponse: {
-      ...response,
-      "containerimage.descriptor": Buffer.from(JSON.stringify(descriptor)).toString("base64"),
-    },
-  });
+  // Values are texts; documents are told in base64.
+  const told = Object.entries(exporterResponse(image)).map(([name, value]): [string, string] => [
+    name,
+    typeof value === "string" ? value : Buffer.from(JSON.stringify(value)).toString("base64"),
+  ]);
+  return create(SolveResponseSchema, { exporterResponse: Object.fromEntries(told) });
 }
 
 function exportersOf({ exporters, exporterDeprecated, exporterAttrsDeprecated }: SolveRequest) {

@@ -1,6 +1,6 @@
 /** The attributes by which BuildKit's clients ask for a Dockerfile build (`dockerfile.v0`), as a request. */
 import * as v from "valibot";
-import { cacheSourceOf, parseCacheSource } from "../../../build/index.ts";
+import { cacheSourceOf, parseAttestations, parseCacheSource } from "../../../build/index.ts";
 import type { BuildRequest, CacheSource } from "../../../build/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import { platformsOf } from "../build.ts";
@@ -26,9 +26,6 @@ export interface DockerfileBuild {
 const refused: Record<string, (value: string) => boolean> = {
   "cgroup-parent": (value) => value !== "",
   contextsubdir: (value) => value !== "",
-  "attest:sbom": (value) => !/disabled=true/.test(value),
-  // Clients ask for it by themselves, to be kept where images can hold it.
-  "attest:provenance": (value) => !/(disabled|inline-only)=true/.test(value),
   requestid: (value) => value !== "",
 };
 
@@ -54,10 +51,14 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
       buildArgs: withPrefix(attributes, "build-arg:"),
       labels: withPrefix(attributes, "label:"),
       target: attributes.target || undefined,
-      ...platformsOf(parsePlatformList(attributes.platform ?? "")),
+      ...platformsOf(
+        parsePlatformList(attributes.platform ?? ""),
+        /^(1|true)$/i.test(attributes["multi-platform"] ?? ""),
+      ),
       noCache: noCache !== undefined,
       pull: attributes["image-resolve-mode"] === "pull",
       networkMode: attributes["force-network-mode"] || "default",
+      attestations: parseAttestations(withPrefix(attributes, "attest:")),
       cacheFrom: cacheImports(attributes),
       extraHosts: list(attributes["add-hosts"]).map((entry) => entry.replace("=", ":")),
       shmSize: number(attributes, "shm-size"),
