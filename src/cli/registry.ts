@@ -1,6 +1,8 @@
 /** `gantry registry`: the registry alone, no daemon needed. */
+
 import { parseArgs } from "node:util";
 import { GantryError, messageOf } from "../lib/errors.ts";
+import { takeProxies } from "../lib/outgoing.ts";
 import { collectRegistry, readRegistrySettings, serveRegistry } from "../registry/index.ts";
 
 const usage = `Usage:  gantry registry COMMAND [OPTIONS]
@@ -95,6 +97,7 @@ export async function registryCommand(args: string[]): Promise<number> {
 async function serve(args: string[]): Promise<number> {
   const { config, ...flags } = parseArgs({ args, options: { ...common, ...serving } }).values;
   const settings = await readRegistrySettings(flags, config);
+  takeProxies({}, process.env);
   await using server = await serveRegistry(settings);
   if (settings["allow-insecure-http"] === true) {
     console.error("WARNING: plain HTTP: passwords and content can be read and changed on the way");
