@@ -78,6 +78,16 @@ export interface ImageWeight extends Weights {
   layers: (LayerWeight & { digest: Digest; compressed: number; createdBy: string })[];
 }
 
+export interface ImportOptions {
+  repository?: string;
+  tag?: string;
+  /** Of the image's history; where it came from when empty. */
+  message: string;
+  /** Dockerfile instructions that are applied to the config. */
+  changes: string[];
+  platform?: Platform;
+}
+
 export interface EngineImages {
   list(options: {
     all: boolean;
@@ -94,9 +104,10 @@ export interface EngineImages {
     target: string,
     platform?: Platform,
   ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[];
+  /** One tag or digest, or all tags of the repository. */
   pull(
     reference: string,
-    options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
+    options: { allTags?: boolean; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void>;
   /** All tags of a repository when `tag` is missing and `all`. */
@@ -126,9 +137,12 @@ export interface EngineImages {
     target: string,
     options: { platform?: Platform; types: string[]; statement: boolean },
   ): Promise<Attestation[]>;
-  importTar(
-    tar: Readable,
-    options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+  importTar(tar: Readable, options: ImportOptions, signal: AbortSignal): Promise<Digest>;
+  /** The archive is fetched from a URL of http or https, which is named in the image's history. */
+  importUrl(
+    url: string,
+    options: ImportOptions,
+    onProgress: OnProgress,
     signal: AbortSignal,
   ): Promise<Digest>;
   /** @throws NotImplemented when the registry can't be searched, InvalidParameter filters */

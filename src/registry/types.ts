@@ -30,6 +30,8 @@ export interface RepositoryClient {
   readonly endpoint: string;
   /** @throws NotFound manifest unknown, Unauthorized, Forbidden, Unavailable when no endpoint answers */
   manifest(reference: string, signal?: AbortSignal): Promise<{ descriptor: Descriptor; bytes: Uint8Array }>;
+  /** All tags, in the registry's order. @throws as `manifest` */
+  tags(signal?: AbortSignal): Promise<string[]>;
   hasBlob(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
   /** Streams a blob from `offset`; retries are the caller's (it knows the offset). Not verified here. */
   blob(descriptor: Descriptor, offset?: number, signal?: AbortSignal): Promise<Readable>;

@@ -190,7 +190,10 @@ export interface TargetManifest {
   blobs?: Digest[];
 }
 
-/** What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. */
+/**
+ * What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. What an index
+ * inside lists stands before that one, whose own `blobs` are empty when its bytes are here.
+ */
 export interface Target {
   descriptor: Descriptor;
   manifests: TargetManifest[];

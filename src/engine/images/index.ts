@@ -16,15 +16,16 @@ import type {
   ImageDetails,
   ImageSummary,
   ImageWeight,
+  ImportOptions,
   OnProgress,
   RemoteManifest,
 } from "../types.ts";
-import { importImage } from "./import.ts";
+import { importImage, importUrl } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
 import { ImageMounts } from "./mounts.ts";
 import { findImage, findTarget, fullName, imagesOf, namesOf, targetOf } from "./names.ts";
-import { pullImage } from "./pull.ts";
+import { pullAllTags, pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
@@ -147,10 +148,13 @@ export class ImageService implements EngineImages {
 
   async pull(
     reference: string,
-    options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
+    options: { allTags?: boolean; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void> {
-    await this.#orFree(pullImage(this.context, reference, options, onProgress));
+    const pulled: Promise<unknown> = options.allTags
+      ? pullAllTags(this.context, parseReference(reference), options, onProgress)
+      : pullImage(this.context, reference, options, onProgress);
+    await this.#orFree(pulled);
   }
 
   push(
@@ -223,12 +227,17 @@ export class ImageService implements EngineImages {
     return attestationsOf(this.context, target, options);
   }
 
-  importTar(
-    archive: Readable,
-    options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+  importTar(archive: Readable, options: ImportOptions, signal: AbortSignal): Promise<Digest> {
+    return this.#orFree(importImage(this.context, archive, options, signal));
+  }
+
+  importUrl(
+    url: string,
+    options: ImportOptions,
+    onProgress: OnProgress,
     signal: AbortSignal,
   ): Promise<Digest> {
-    return importImage(this.context, archive, options, signal);
+    return this.#orFree(importUrl(this.context, url, options, onProgress, signal));
   }
 
   search(
@@ -275,9 +284,9 @@ export class ImageService implements EngineImages {
   }
 
   /** What was brought before the disk was full is in the way of everything else, so it goes. */
-  async #orFree(work: Promise<unknown>): Promise<void> {
+  async #orFree<T>(work: Promise<T>): Promise<T> {
     try {
-      await work;
+      return await work;
     } catch (error) {
       if (error instanceof NoSpace) await this.context.store.images.collect();
       throw error;

@@ -155,8 +155,9 @@ class Push {
     }
   }
 
-  /** Config and layers of a manifest. */
+  /** Config and layers of a manifest; an index inside has nothing but itself. */
   async #pushContent({ descriptor, kind }: TargetManifest): Promise<void> {
+    if (isIndex(descriptor.mediaType)) return;
     const { config, layers } = parseManifest(await this.context.store.content.bytes(descriptor.digest));
     const mountFrom = this.#elsewhere();
     await Promise.all(
