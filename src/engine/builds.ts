@@ -167,7 +167,7 @@ export class BuildService implements Builds, AsyncDisposable {
           ? undefined
           : knownImage(context.store.images, reference, options.platform);
         if (known) {
-          context.signatures.check(reference, known);
+          context.signatures.check(reference, known.id);
           return known;
         }
         const signal = options.signal ?? new AbortController().signal;

@@ -45,7 +45,7 @@ export async function createContainer(
   const name = chooseName(table, request.name);
   const warnings: string[] = [];
   const image = deps.findImage(request.config.Image, request.platform);
-  deps.context.signatures.check(request.config.Image, image);
+  deps.context.signatures.check(request.config.Image, image.id);
   if (!request.platform && platformDistance(image.platform, hostPlatform) === undefined)
     warnings.push(
       `The requested image's platform (${formatPlatform(image.platform)}) does not match the detected host platform (${formatPlatform(hostPlatform)}) and no specific platform was requested`,

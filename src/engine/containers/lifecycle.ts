@@ -180,8 +180,10 @@ export class Lifecycle {
 
   async #launch(container: Container): Promise<void> {
     const { record } = container;
-    const { options, runtime, store } = this.context;
+    const { options, runtime, store, signatures } = this.context;
     try {
+      // The container may be older than the policy.
+      signatures.check(record.config.Image, record.imageId);
       store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id));
       await this.volumes.hold(record);
       const sandboxPath = await this.networking.setUp(record);
