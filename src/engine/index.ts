@@ -18,6 +18,7 @@ import { ExecService } from "./execs.ts";
 import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
 import { SignaturePolicy } from "./images/signature-policy.ts";
+import { allLayers, sizeOf } from "./images/sizes.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
@@ -135,19 +136,10 @@ async function diskUsage(parts: {
   builds: BuildService;
   context: Context;
 }): Promise<DiskUsage> {
-  const { snapshots } = parts.context.store;
-  const images = parts.images.list({ all: true, filters: {} });
-  /** How many images each layer is part of. */
-  const uses = new Map<string, number>();
-  for (const { layers } of parts.context.store.images.list())
-    for (const { chainId } of layers) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
-  const sizeOf = (chains: Iterable<string>) =>
-    [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0);
-  const sharedOf = ({ record }: (typeof images)[number]) =>
-    sizeOf(record.layers.map(({ chainId }) => chainId).filter((chain) => uses.get(chain)! > 1));
+  const { images, snapshots } = parts.context.store;
   return {
-    images: images.map((image) => ({ ...image, sharedSize: sharedOf(image) })),
-    layersSize: sizeOf(uses.keys()),
+    images: parts.images.list({ all: true, filters: {}, sharedSize: true }),
+    layersSize: sizeOf(snapshots, allLayers(images)),
     containers: await Promise.all(
       parts.containers
         .list({ all: true, filters: {} })

@@ -36,6 +36,8 @@ export interface ImageSummary {
   containers: number;
   /** Bytes in layers that other images have too; -1 when it was not asked for. */
   sharedSize: number;
+  /** Bytes unpacked, of all platforms that are here. */
+  size: number;
   /** Each manifest of the target, when asked for. */
   manifests?: ManifestSummary[];
 }

@@ -3,6 +3,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
+import { parseSize } from "../../lib/units.ts";
 import type { Credentials, FoundRepository } from "../../registry/types.ts";
 import type { ImageRecord, Target } from "../../store/types.ts";
 import type { Context } from "../context.ts";
@@ -31,7 +32,7 @@ import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
 import { searchImages } from "./search.ts";
-import { sharedSizes } from "./shared-sizes.ts";
+import { layersOf, sharedSizes, sizeOf } from "./sizes.ts";
 import { weighImage } from "./why-big.ts";
 
 /** All operations on images; what each means is in the files beside. */
@@ -186,13 +187,15 @@ export class ImageService implements EngineImages {
   }
 
   async prune(filters: Filters): Promise<{ deleted: Removed[]; bytes: number }> {
-    checkFilters(filters, ["dangling", "label", "label!", "until"]);
+    checkFilters(filters, ["dangling", "label", "label!", "larger-than", "until"]);
+    const largerThan = filters["larger-than"]?.map(parseSize) ?? [];
     const danglingOnly = booleanFilter(filters, "dangling") ?? true;
     const until = untilFilter(filters);
     const removal = new Removal(this.context, this.containers, this.#mounts);
-    for (const { record, repoTags } of this.list({ all: true, filters: {} })) {
-      if ((danglingOnly && repoTags.length > 0) || removal.isUsed(record.id)) continue;
+    for (const { record, repoTags, size, containers } of this.list({ all: true, filters: {} })) {
+      if ((danglingOnly && repoTags.length > 0) || containers > 0 || removal.isUsed(record.id)) continue;
       if (
+        largerThan.every((bytes) => size > bytes) &&
         matchLabels(filters, record.config.config?.Labels) &&
         (until === undefined || record.createdAt <= until)
       )
@@ -294,12 +297,15 @@ export class ImageService implements EngineImages {
   }
 
   #summary(record: ImageRecord, containers: readonly ContainerRecord[], target?: Target): ImageSummary {
-    const { images } = this.context.store;
+    const { store } = this.context;
+    const whole = target ?? targetOf(store.images, record);
+    const ids = new Set([record.id, ...imagesOf(store.images, whole).map(({ id }) => id)]);
     return {
       record,
-      descriptor: (target ?? targetOf(images, record)).descriptor,
-      ...namesOf(images, record.id),
-      containers: containers.filter(({ imageId }) => imageId === record.id).length,
+      descriptor: whole.descriptor,
+      ...namesOf(store.images, record.id),
+      size: ids.size > 1 ? sizeOf(store.snapshots, layersOf(store, record, whole)) : record.size,
+      containers: containers.filter(({ imageId }) => ids.has(imageId)).length,
       sharedSize: -1,
     };
   }
