@@ -38,6 +38,7 @@ Options of serve:
       --read-only                    Take nothing in, delete nothing
       --warning string               Text that clients show to their users
       --debug-addr string            Address of /metrics and /healthz alone
+      --shutdown-grace duration      Time that requests get to end after SIGTERM (default 10s)
 `;
 
 const string = { type: "string" } as const;
@@ -68,6 +69,7 @@ const serving = {
   "read-only": boolean,
   warning: string,
   "debug-addr": string,
+  "shutdown-grace": string,
 };
 
 /**

@@ -147,7 +147,7 @@ class Push {
 
   async #isThere({ digest }: Descriptor): Promise<boolean> {
     try {
-      await this.#repository.manifest(digest, this.options.signal);
+      await this.#repository.manifestDigest(digest, this.options.signal);
       return true;
     } catch (error) {
       if (error instanceof NotFound) return false;

@@ -58,6 +58,18 @@ export class Repository implements RepositoryClient {
     });
   }
 
+  async manifestDigest(reference: string, signal?: AbortSignal): Promise<Digest | undefined> {
+    return await this.#pull(async (transport) => {
+      const response = await transport.send({
+        ...this.#request("HEAD", `manifests/${reference}`, "pull", signal),
+        headers: { accept: acceptedManifests },
+      });
+      if (response.status !== 200) throw this.#pullError(await readFault(response), reference);
+      const claimed = response.headers.get("docker-content-digest");
+      return claimed !== null && isDigest(claimed) ? claimed : undefined;
+    });
+  }
+
   async tags(signal?: AbortSignal): Promise<string[]> {
     return await this.#pull(async (transport) => {
       const tags: string[] = [];
