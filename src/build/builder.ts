@@ -23,6 +23,7 @@ import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/s
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
 import { writeImage } from "./image/write.ts";
 import { Digests } from "./solve/digests.ts";
+import { Explanations } from "./solve/explain.ts";
 import { Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session } from "./solve/session.ts";
@@ -40,6 +41,7 @@ import type {
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
   readonly #digests: Digests;
+  readonly #explanations: Explanations;
   readonly #cacheMounts: CacheMounts;
   readonly #recovered: Promise<void>;
 
@@ -49,6 +51,7 @@ export class DockerfileBuilder implements Builder {
   ) {
     this.#records = new CacheRecords(backend.store, now);
     this.#digests = new Digests(backend.store);
+    this.#explanations = new Explanations(backend.store, now);
     this.#cacheMounts = new CacheMounts(backend.store, now);
     this.#recovered = recover(backend);
     this.#recovered.catch(() => {});
@@ -131,6 +134,7 @@ export class DockerfileBuilder implements Builder {
         graph,
         records: this.#records,
         digests: this.#digests,
+        explanations: this.#explanations,
         cacheMounts: this.#cacheMounts,
         progress,
         ignore,
@@ -231,6 +235,7 @@ export class DockerfileBuilder implements Builder {
       return gone;
     });
     this.#digests.clear();
+    this.#explanations.collect();
     const collected = await this.backend.store.images.collect();
     const shown = removed.filter(({ empty }) => !empty);
     return { removed: shown.map(({ id }) => id), bytes: bytes + collected.bytes };

@@ -13,10 +13,11 @@ import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
 import { Workspace } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
 import { resolveInside } from "../files/inside.ts";
-import type { SourceTree } from "../files/tree.ts";
+import type { Selection, SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
 import { envMap } from "../graph/scope.ts";
 import type { BuildRequest } from "../types.ts";
+import { argInput, type NamedInput } from "./inputs.ts";
 import type { Vertex } from "./progress.ts";
 import type { Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
@@ -42,8 +43,31 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
   const shown = args_.length > 0 ? `|${args_.length} ${args_.join(" ")} ${args.join(" ")}` : args.join(" ");
   const keys = await Promise.all(mounts.map((mount) => mountKey(builder, run, mount)));
   return {
-    inputs: ["RUN", args, script ?? null, env, cwd, config.User ?? "", network, keys, security, devices],
+    inputs: [
+      "RUN",
+      args,
+      script ?? null,
+      env,
+      cwd,
+      config.User ?? "",
+      network,
+      keys.map(({ key }) => key),
+      security,
+      devices,
+    ],
     createdBy: `RUN ${shown}`,
+    named: async () => {
+      const { digest } = session.explanations;
+      const setting = (name: string): NamedInput => ({ kind: "instruction", name, digest: digest(name) });
+      return [
+        ...[...envMap(env)].map(([name, value]) => argInput(name, value, digest)),
+        setting(`USER ${config.User ?? ""}`),
+        setting(`WORKDIR ${cwd}`),
+        setting(`SHELL ${JSON.stringify(config.Shell ?? defaultShell)}`),
+        setting(`--network ${network}`),
+        ...(await Promise.all(keys.map((key, i) => mountInput(builder, run.mounts[i]!, key)))),
+      ];
+    },
     work: async (workspace) => {
       await using prepared = await prepareMounts(builder, run, mounts, workspace);
       if (script !== undefined) {
@@ -112,23 +136,40 @@ function commandOf(run: Run, shell: string[] | null | undefined): { args: string
   return { args: commandArgs({ form: "shell", text: `${command.text}\n${bodies}` }, shell) };
 }
 
+interface MountKey {
+  key: unknown;
+  /** Files of a context. */
+  shows?: { context: SourceTree; selection: Selection };
+}
+
 /** What a mount adds to the step's key: the files it shows. Caches and secrets add only that they are there. */
-async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promise<unknown> {
+async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promise<MountKey> {
   const { session } = builder;
   if (mount.type === "cache" && mount.from !== undefined) {
     // Begun here, so that a stage that the cache starts from is built and a wrong name is told.
     await session.source(mount.from, builder.stage, run.range);
   }
-  if (mount.type !== "bind") return mount;
+  if (mount.type !== "bind") return { key: mount };
   let context = session.context();
   if (mount.from !== undefined) {
     const source = await session.source(mount.from, builder.stage, run.range);
-    if (source.kind === "tree") return [mount, source.tree.id];
+    if (source.kind === "tree") return { key: [mount, source.tree.id] };
     context = source.files;
   }
   const selection = await context.select(mount.source.replace(/^\/+/, "") || ".", undefined, session.signal);
   if (!selection) throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
-  return [mount, await context.digest([selection], { owners: false, signal: session.signal })];
+  const digest = await context.digest([selection], { owners: false, signal: session.signal });
+  return { key: [mount, digest], shows: { context, selection } };
+}
+
+async function mountInput(
+  { session }: StageBuilder,
+  name: string,
+  { key, shows }: MountKey,
+): Promise<NamedInput> {
+  const { digest } = session.explanations;
+  const files = await shows?.context.fingerprints([shows.selection], { owners: false, digest });
+  return { kind: "mount", name, digest: digest(JSON.stringify(key)), files };
 }
 
 interface PreparedMounts extends AsyncDisposable {

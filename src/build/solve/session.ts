@@ -17,6 +17,7 @@ import type { Graph, Stage } from "../graph/stages.ts";
 import { Packer } from "../image/pack.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
 import type { Digests } from "./digests.ts";
+import type { Explanations } from "./explain.ts";
 import { nameVertices, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
@@ -35,6 +36,7 @@ export interface SessionParts {
   graph: Graph;
   records: CacheRecords;
   digests: Digests;
+  explanations: Explanations;
   cacheMounts: CacheMounts;
   progress: Progress;
   ignore: IgnoreRules;
@@ -48,6 +50,7 @@ export class Session implements AsyncDisposable {
   readonly graph: Graph;
   readonly records: CacheRecords;
   readonly digests: Digests;
+  readonly explanations: Explanations;
   readonly cacheMounts: CacheMounts;
   readonly progress: Progress;
   readonly lease: Lease;
@@ -76,6 +79,7 @@ export class Session implements AsyncDisposable {
     this.dockerfile = parts.dockerfile;
     this.records = parts.records;
     this.digests = parts.digests;
+    this.explanations = parts.explanations;
     this.cacheMounts = parts.cacheMounts;
     this.progress = parts.progress;
     this.graph = parts.graph;
@@ -271,6 +275,7 @@ export class Session implements AsyncDisposable {
     this.views[Symbol.dispose]();
     rmSync(this.#directory, { recursive: true, force: true });
     this.records.flush();
+    this.explanations.flush();
     for (const id of this.#used) this.records.unpin(id);
     this.lease[Symbol.dispose]();
   }

@@ -1,6 +1,6 @@
 /** One stage: its instructions in order, each from the cache or run. */
 import type { ImageRunConfig, Platform } from "../../lib/oci.ts";
-import { expandWord } from "../dockerfile/expand.ts";
+import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { stepError } from "../errors.ts";
@@ -12,8 +12,10 @@ import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
 import { envMap, type Scope } from "../graph/scope.ts";
 import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
 import type { Layer } from "../image/pack.ts";
-import type { BaseImage } from "../types.ts";
+import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
+import type { StepPlace } from "./explain.ts";
+import { argInput, type NamedInput } from "./inputs.ts";
 import { keyOf } from "./key.ts";
 import { ownerOf } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
@@ -49,18 +51,38 @@ export interface StageState {
   scope: Scope;
   /** Record of the last step, for the cache's own listing. */
   record?: string;
+  /** What gave the tree, by name. */
+  treeFrom: Origin;
+  /** What gave the tree with its config, by name. */
+  chainFrom: Origin;
 }
+
+/** How the step before is called when it is the reason to do one again. */
+type Origin = Pick<NamedInput, "name" | "shown"> & { kind: "base" | "parent" };
 
 /** How a step that writes files is known and done. */
 export interface LayerStep {
   /** Everything that the outcome depends on, besides the tree before. */
   inputs: unknown[];
   createdBy: string;
+  /** The inputs that are not of the instruction's own text, by name. */
+  named?: () => Promise<NamedInput[]> | NamedInput[];
   work: (workspace: Workspace) => Promise<void> | void;
+}
+
+/** The instruction that is worked on. */
+interface Current {
+  instruction: Instruction;
+  /** Among those of the stage. */
+  position: string;
+  vertex: Vertex;
+  /** Variables that were substituted so far. */
+  reads: Map<string, string>;
 }
 
 export class StageBuilder {
   state: StageState;
+  #current: Current | undefined;
 
   private constructor(
     readonly session: Session,
@@ -77,6 +99,7 @@ export class StageBuilder {
     let start: StageState | undefined;
     await session.progress.vertex(session.vertexOf(stage.from), async (vertex) => {
       start = await startState(session, stage, vertex);
+      if (start.base && start.treeFrom.kind === "base") explainBase(session, stage, start.base, vertex);
       const result = start.base?.id ?? start.chain;
       return { result, cached: false };
     });
@@ -84,12 +107,12 @@ export class StageBuilder {
     if (typeof stage.base === "object" && "directory" in stage.base) {
       await builder.#fillFrom(session.namedContext(stage.base.directory), stage.from.range.source);
     }
-    for (const trigger of start!.base?.config.config?.OnBuild ?? []) {
+    for (const [i, trigger] of (start!.base?.config.config?.OnBuild ?? []).entries()) {
       const instruction = parseTrigger(trigger, stage.from.range);
-      await builder.#vertex(session.triggerVertex(stage, instruction), instruction);
+      await builder.#vertex(session.triggerVertex(stage, instruction), instruction, `on${i}`);
     }
-    for (const instruction of stage.instructions) {
-      await builder.#vertex(session.vertexOf(instruction), instruction);
+    for (const [i, instruction] of stage.instructions.entries()) {
+      await builder.#vertex(session.vertexOf(instruction), instruction, `${i}`);
     }
     return builder.state;
   }
@@ -105,9 +128,12 @@ export class StageBuilder {
     await this.layer({ inputs, createdBy, work });
   }
 
-  async #vertex(name: VertexName, instruction: Instruction): Promise<void> {
+  async #vertex(name: VertexName, instruction: Instruction, position: string): Promise<void> {
     this.session.signal.throwIfAborted();
-    await this.session.progress.vertex(name, (vertex) => this.#apply(instruction, vertex));
+    await this.session.progress.vertex(name, (vertex) => {
+      this.#current = { instruction, position, vertex, reads: new Map() };
+      return this.#apply(instruction, vertex);
+    });
   }
 
   async #apply(instruction: Instruction, vertex: Vertex): Promise<Outcome> {
@@ -149,7 +175,7 @@ export class StageBuilder {
         const { config, createdBy } = applyMetadata(instruction, {
           config: state.config,
           expand,
-          lookup: this.#lookup(),
+          lookup: this.lookup(),
           esc: this.session.dockerfile.esc,
           cmdSet: state.cmdSet,
         });
@@ -162,32 +188,41 @@ export class StageBuilder {
   /** Substitutes variables in one word. @throws DockerfileError */
   expand(text: string, instruction: Instruction): string {
     try {
-      return expandWord(text, this.#lookup(), this.session.dockerfile.esc);
+      return expandWord(text, this.lookup(), this.session.dockerfile.esc);
     } catch (error) {
       throw expandProblem(error, instruction.range);
     }
   }
 
-  #lookup() {
-    return this.state.scope.lookup(this.state.config.Env ?? []);
+  /** The variables; what is read of them is noted. */
+  lookup(): Lookup {
+    const values = this.state.scope.lookup(this.state.config.Env ?? []);
+    const reads = this.#current?.reads;
+    return (name) => {
+      const value = values(name);
+      reads?.set(name, value ?? "");
+      return value;
+    };
   }
 
   /** A step that changes no file. Its record holds the time, so that the same build gives the same image. */
-  #metadata(config: ImageRunConfig, createdBy: string): Outcome {
+  async #metadata(config: ImageRunConfig, createdBy: string): Promise<Outcome> {
     const { session, state } = this;
     const id = keyOf("metadata", state.chain, state.tree.id, createdBy, config, state.author);
     const known = session.request.noCache ? undefined : session.records.find(id);
     const record = known ?? session.newRecord(id, { result: state.tree.id, description: createdBy });
     if (!known) session.records.put(record);
+    await this.#explain(known !== undefined, { ...state.chainFrom, digest: state.chain });
     session.use(record);
     state.config = config;
     state.chain = id;
+    state.chainFrom = { kind: "parent", name: this.#current?.instruction.text ?? createdBy };
     state.history.push({ createdBy, createdAt: record.createdAt, emptyLayer: true });
     return { cached: known !== undefined, result: id };
   }
 
   /** A step that writes files: from the cache, or done now and kept. */
-  async layer({ inputs, createdBy, work }: LayerStep): Promise<Outcome> {
+  async layer({ inputs, createdBy, named, work }: LayerStep): Promise<Outcome> {
     const { session, state } = this;
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
@@ -195,11 +230,17 @@ export class StageBuilder {
       const known = session.request.noCache ? undefined : session.records.find(id);
       if (known) return known;
       cached = false;
+      await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
       return this.#execute(id, createdBy, work);
     });
+    if (cached) await this.#explain(true, { ...state.treeFrom, digest: state.tree.id });
     session.use(record);
     const { snapshot } = record;
-    state.tree = snapshot === undefined ? state.tree : { id: record.result, snapshot };
+    state.chainFrom = { kind: "parent", name: this.#current?.instruction.text ?? createdBy };
+    if (snapshot !== undefined) {
+      state.tree = { id: record.result, snapshot };
+      state.treeFrom = state.chainFrom;
+    }
     state.chain = keyOf("after", state.chain, id, record.result);
     state.record = id;
     state.history.push({ createdBy, createdAt: record.createdAt, emptyLayer: snapshot === undefined });
@@ -209,6 +250,33 @@ export class StageBuilder {
       if (this.packs) void session.packer.layer(layer.record);
     }
     return { cached, result: id };
+  }
+
+  /** Tells whether the step is cached, and notes what it depends on when it is not. */
+  async #explain(cached: boolean, parent: NamedInput, named?: LayerStep["named"]): Promise<void> {
+    const { session, stage } = this;
+    const { explanations, request } = session;
+    if (!this.#current) return;
+    const { instruction, position, vertex, reads } = this.#current;
+    if (cached) {
+      if (request.explain) vertex.explain(true, []);
+      return;
+    }
+    const { text, kind, range: _, ...rest } = instruction;
+    const args = [...reads].map(([name, value]) => argInput(name, value, explanations.digest));
+    const inputs: NamedInput[] = [
+      { kind: "instruction", name: text, digest: explanations.digest(JSON.stringify(rest)) },
+      parent,
+      ...args,
+      ...((await named?.()) ?? []),
+    ];
+    const place = placeOf(session, stage, kind, position, text);
+    explanations.remember(place, inputs);
+    if (!request.explain) return;
+    const gone: RebuildReason = { kind: "new", name: text, change: "no longer in the cache" };
+    const reasons = explanations.reasons(place, inputs);
+    if (request.noCache) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
+    else vertex.explain(false, reasons.length > 0 ? reasons : [gone]);
   }
 
   async #execute(id: string, description: string, work: LayerStep["work"]): Promise<CacheRecord> {
@@ -231,12 +299,40 @@ export class StageBuilder {
   }
 }
 
+/** Which step this is, whatever its inputs are now. */
+function placeOf(session: Session, stage: Stage, keyword: string, position: string, text: string): StepPlace {
+  const [tag = ""] = session.request.tags;
+  const project = tag.replace(/:[^/:]*$/, "");
+  return { project, stage: stage.name ?? `${stage.index}`, keyword, position, text };
+}
+
+/** A base image costs no step; whether it is another one than the last time matters to those after it. */
+function explainBase(session: Session, stage: Stage, base: BaseImage, { explain }: Vertex): void {
+  const { explanations, request } = session;
+  const { text } = stage.from;
+  const place = placeOf(session, stage, "FROM", "from", text);
+  const inputs: NamedInput[] = [
+    { kind: "instruction", name: text, digest: explanations.digest(text) },
+    { kind: "base", name: baseName(stage), digest: base.id },
+  ];
+  const reasons = explanations.reasons(place, inputs);
+  if (request.explain) explain(reasons.length === 0, reasons);
+  if (reasons.length > 0) explanations.remember(place, inputs);
+}
+
+function baseName({ base, from }: Stage): string {
+  return typeof base === "object" && "image" in base ? base.image : from.image;
+}
+
 async function startState(session: Session, stage: Stage, vertex: Vertex): Promise<StageState> {
   const { base } = stage;
   if (typeof base === "object" && "stage" in base) {
     const parent = await session.stage(base.stage);
+    const origin: Origin = { kind: "parent", name: `stage ${stage.from.image}` };
     return {
       ...parent,
+      treeFrom: origin,
+      chainFrom: origin,
       layers: [...parent.layers],
       history: [...parent.history],
       scope: session.newScope(parent.scope),
@@ -253,7 +349,9 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
   };
   if (base === "scratch" || "directory" in base) {
     const config = { Env: [`PATH=${defaultPath}`], WorkingDir: "/" };
-    return { ...start, tree: { id: "scratch" }, chain: "scratch", config, layers: [] };
+    const origin: Origin = { kind: "base", name: stage.from.image };
+    const begun = { tree: { id: "scratch" }, chain: "scratch", treeFrom: origin, chainFrom: origin };
+    return { ...start, ...begun, config, layers: [] };
   }
   const image = await session.image(base.image, stage.platform === undefined ? undefined : platform, {
     range: stage.from.range,
@@ -261,8 +359,11 @@ async function startState(session: Session, stage: Stage, vertex: Vertex): Promi
   });
   const { OnBuild: _, ...config } = image.config.config ?? {};
   const Env = config.Env ?? [];
+  const origin: Origin = { kind: "base", name: base.image, shown: image.id };
   return {
     ...start,
+    treeFrom: origin,
+    chainFrom: origin,
     tree: session.treeOf(image),
     chain: keyOf("image", image.id),
     config: { ...config, Env: envMap(Env).has("PATH") ? Env : [`PATH=${defaultPath}`, ...Env] },
