@@ -87,7 +87,7 @@ test("no cache, and a cache that was pruned", async () => {
   expect(fresh.get("COPY")).toEqual([{ kind: "no-cache", name: "--no-cache", change: "set" }]);
   await lab.builder.prune({ all: true });
   const pruned = new Map(await explained(files));
-  expect(pruned.get("COPY")).toMatchObject([{ kind: "new", change: "no longer in the cache" }]);
+  expect(pruned.get("COPY")).toMatchObject([{ kind: "new", change: "not in the cache" }]);
 });
 
 test("nothing is told unless it is asked for", async () => {

@@ -52,6 +52,11 @@ export interface BuildRequest {
   entitlements?: readonly string[];
   /** References to tag, normalized. */
   tags: string[];
+  /**
+   * Called once, when nothing reads the directories any more. That may be after the build's end: a step that another
+   * build wants too goes on.
+   */
+  release?(): Promise<void>;
   /** Tell for each instruction whether it was cached, and if not why (`explanation` events). */
   explain?: boolean;
 }

@@ -33,7 +33,9 @@ interface Part {
 interface Sources {
   inputs: unknown[];
   named: () => Promise<NamedInput[]>;
-  load: () => Promise<Part[]>;
+  load: (signal: AbortSignal) => Promise<Part[]>;
+  /** They are fetched with what only this build's client has. */
+  bound?: boolean;
 }
 
 /** @throws DockerfileError, NotImplemented */
@@ -52,21 +54,21 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
     const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
     throw stepError(copy.range, message);
   }
-  const { inputs, named: sources, load } = await sourcesOf(builder, copy, named, exclude, vertex);
+  const { inputs, named: sources, load, bound } = await sourcesOf(builder, copy, named, exclude, vertex);
   const inline = inlineFiles(builder, copy);
   return {
     inputs: [copy.kind, copy.parents, destination, chown ?? null, mode ?? null, inline, inputs],
     createdBy: `${copy.kind} ${createdBy(copy, [...named, ...inline.map(({ name }) => `<<${name}`)], given)}`,
     named: sources,
-    work: async (workspace) => {
+    bound,
+    work: async (workspace, { signal }) => {
       const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy.range);
-      const parts = await load();
+      const parts = await load(signal);
       const many = parts.reduce((sum, part) => sum + part.selections.length, inline.length) > 1;
       if (many && !destination.endsWith("/")) {
         const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
         throw stepError(copy.range, message);
       }
-      const { signal } = session;
       const options = { destination, owner: owner ?? { uid: 0, gid: 0 }, chmod, signal };
       try {
         for (const { tree, selections, unpack, keepOwners } of parts) {
@@ -118,17 +120,18 @@ async function sourcesOf(
       return partsOf(builder, [{ tree: source.files, selections, unpack: false, name: named.join(" ") }]);
     }
     const { tree: identity, files } = source;
-    const select = () => selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
+    const select = (signal: AbortSignal) =>
+      selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
     // The tree never changes under its name, so a selection's digest is remembered.
     let selected: Selection[] | undefined;
-    const digest = await session.digests.get(keyOf(identity.id, named, exclude, copy.parents), async () => {
-      selected = await select();
+    const key = keyOf(identity.id, named, exclude, copy.parents);
+    const digest = await session.digests.get(key, signal, async (signal) => {
+      selected = await select(signal);
       return files().digest(selected, { owners: true, signal });
     });
     const name = `${named.join(" ")} (from ${copy.from})`;
-    let selections = selected;
-    const load = async () => {
-      selections ??= await select();
+    const load = async (signal: AbortSignal) => {
+      const selections = selected ?? (await select(signal));
       return [{ tree: files(), selections, unpack: false, keepOwners: true, name }];
     };
     const list = async (): Promise<NamedInput[]> => {
@@ -175,7 +178,11 @@ async function sourcesOf(
         ({ key, name }): NamedInput => ({ kind: "file", name, digest: keyOf(key).slice(0, 16) }),
       ),
     ],
-    load: async () => [...parts, ...(await Promise.all(repositories.map(({ fetch }) => fetch())))],
+    load: async (signal) => [
+      ...parts,
+      ...(await Promise.all(repositories.map(({ fetch }) => fetch(signal)))),
+    ],
+    bound: repositories.length > 0,
   };
 }
 
@@ -184,7 +191,7 @@ interface Repository {
   /** As the instruction has it. */
   name: string;
   key: unknown;
-  fetch: () => Promise<Part>;
+  fetch: (signal: AbortSignal) => Promise<Part>;
 }
 
 async function repository(
@@ -193,14 +200,14 @@ async function repository(
   url: string,
   exclude: string[],
 ): Promise<Repository> {
-  const { signal, request } = session;
+  const { request } = session;
   const parsed = parseGitSource(url, copy.range);
   const source = {
     ...parsed,
     keepGitDir: copy.keepGitDir ?? parsed.keepGitDir ?? false,
     checksum: copy.checksum ?? parsed.checksum,
   };
-  const withAgent = async <T>(use: (options: GitOptions) => Promise<T>): Promise<T> => {
+  const withAgent = async <T>(signal: AbortSignal, use: (options: GitOptions) => Promise<T>): Promise<T> => {
     await using agent = await request.ssh?.("default", signal);
     return use({
       directory: session.downloads(),
@@ -210,12 +217,12 @@ async function repository(
       range: copy.range,
     });
   };
-  const commit = await withAgent((options) => resolveCommit(source, options));
+  const commit = await withAgent(session.signal, (options) => resolveCommit(source, options));
   return {
     name: url,
     key: ["git", source.url, commit, source.subdirectory, source.keepGitDir, source.submodules, exclude],
-    fetch: async () => {
-      const tree = await withAgent((options) => fetchCommit(source, commit, options));
+    fetch: async (signal) => {
+      const tree = await withAgent(signal, (options) => fetchCommit(source, commit, options));
       const sources = [source.subdirectory || "."];
       const { kind: keyword, range } = copy;
       const selected = await selectSources(

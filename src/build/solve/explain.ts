@@ -1,6 +1,7 @@
 /** Why a step has to be done: its inputs by name, held against those of the nearest earlier time. */
 import type { Store, Table } from "../../store/types.ts";
-import type { RebuildReason } from "../types.ts";
+import type { Stage } from "../graph/stages.ts";
+import type { BuildRequest, RebuildReason } from "../types.ts";
 import { differences, type NamedInput } from "./inputs.ts";
 import { keyOf } from "./key.ts";
 
@@ -105,6 +106,18 @@ export class Explanations {
     const others = (this.#places.get(spot)?.texts ?? []).filter((other) => other !== key);
     this.#places.put(spot, { key: spot, at, texts: [key, ...others].slice(0, keptVariants) });
   }
+}
+
+/** Which step this is, whatever its inputs are now. */
+export function placeOf(
+  { tags: [tag = ""] }: BuildRequest,
+  stage: Stage,
+  keyword: string,
+  position: string,
+  text: string,
+): StepPlace {
+  const project = tag.replace(/:[^/:]*$/, "");
+  return { project, stage: stage.name ?? `${stage.index}`, keyword, position, text };
 }
 
 function textKey({ project, stage, text }: StepPlace): string {

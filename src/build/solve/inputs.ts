@@ -12,6 +12,9 @@ export interface NamedInput {
   files?: Record<string, string>;
 }
 
+/** How the step before is called when it is the reason to do one again. */
+export type Origin = Pick<NamedInput, "name" | "shown"> & { kind: "base" | "parent" };
+
 export function argInput(name: string, value: string, digest: (value: string) => string): NamedInput {
   return { kind: "arg", name, digest: digest(value) };
 }

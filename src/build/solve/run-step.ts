@@ -18,12 +18,11 @@ import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metada
 import { envMap } from "../graph/scope.ts";
 import type { BuildRequest } from "../types.ts";
 import { argInput, type NamedInput } from "./inputs.ts";
-import type { Vertex } from "./progress.ts";
 import type { Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** @throws DockerfileError, NotImplemented */
-export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): Promise<LayerStep> {
+export async function runStep(builder: StageBuilder, run: Run): Promise<LayerStep> {
   const { session, state } = builder;
   const { config, scope } = state;
   const security = securityOf(run, session.request);
@@ -68,8 +67,10 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
         ...(await Promise.all(keys.map((key, i) => mountInput(builder, run.mounts[i]!, key)))),
       ];
     },
-    work: async (workspace) => {
-      await using prepared = await prepareMounts(builder, run, mounts, workspace);
+    // Another client's secrets are others, and so is what comes of them.
+    bound: mounts.some(({ type }) => type === "secret" || type === "ssh"),
+    work: async (workspace, { signal, log }) => {
+      await using prepared = await prepareMounts(builder, run, mounts, workspace, signal);
       if (script !== undefined) {
         const path = join(workspace.directory, "script");
         secretFile(path, Buffer.from(script), { mode: 0o755, uid: 0, gid: 0 });
@@ -84,15 +85,9 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
         insecure: security === "insecure",
         devices,
         mounts: prepared.specs,
-        onOutput: vertex.log,
+        onOutput: log,
       };
-      const exitCode = await runInWorkspace(
-        session.backend,
-        session.request,
-        workspace,
-        step,
-        session.signal,
-      );
+      const exitCode = await runInWorkspace(session.backend, session.request, workspace, step, signal);
       if (exitCode !== 0) throw new BuildStepFailed(args.join(" "), exitCode, run.range);
     },
   };
@@ -182,6 +177,7 @@ async function prepareMounts(
   run: Run,
   mounts: RunMount[],
   workspace: Workspace,
+  signal: AbortSignal,
 ): Promise<PreparedMounts> {
   await using stack = new AsyncDisposableStack();
   const { session } = builder;
@@ -197,13 +193,13 @@ async function prepareMounts(
         break;
       }
       case "cache": {
-        const options = await cacheBase(builder, run, mount);
+        const options = await cacheBase(builder, run, mount, signal);
         const { path } = stack.use(await session.cacheMounts.acquire(mount, options));
         specs.push(bindMount(path, mount.target, mount.readonly));
         break;
       }
       case "bind": {
-        const root = await bindRoot(builder, run, mount, stack);
+        const root = await bindRoot(builder, run, mount, stack, signal);
         const inside = resolveInside(root, mount.source);
         if (inside === undefined) {
           throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
@@ -212,7 +208,7 @@ async function prepareMounts(
         break;
       }
       case "ssh": {
-        const agent = await session.request.ssh?.(mount.id, session.signal);
+        const agent = await session.request.ssh?.(mount.id, signal);
         if (!agent) {
           if (mount.required) {
             const message = `unset ssh forward key ${mount.id}`;
@@ -229,7 +225,7 @@ async function prepareMounts(
         break;
       }
       case "secret": {
-        const bytes = await session.request.secret?.(mount.id, session.signal);
+        const bytes = await session.request.secret?.(mount.id, signal);
         if (bytes === undefined) {
           if (mount.required) {
             throw stepError(
@@ -261,17 +257,18 @@ async function bindRoot(
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
   stack: AsyncDisposableStack,
+  signal: AbortSignal,
 ): Promise<string> {
   const source: Source =
     mount.from === undefined
       ? { kind: "context", files: session.context() }
       : await session.source(mount.from, stage, run.range);
-  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files);
+  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files, signal);
   if (source.kind === "tree" && !mount.writable) return session.views.open(source.tree.snapshot);
   const { store, execDir } = session.backend;
   const below = source.kind === "tree" ? source.tree.snapshot : undefined;
   const { root } = stack.use(Workspace.open(store.snapshots, execDir, below));
-  if (source.kind === "context") await copyVisible(source.files, root, mount.source, session.signal);
+  if (source.kind === "context") await copyVisible(source.files, root, mount.source, signal);
   return root;
 }
 
@@ -294,8 +291,8 @@ async function cacheBase(
   { session, stage }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "cache" }>,
+  signal: AbortSignal,
 ): Promise<CacheMountOptions> {
-  const { signal } = session;
   if (mount.from === undefined) return { signal };
   const source = await session.source(mount.from, stage, run.range);
   const files = source.kind === "tree" ? source.files() : source.files;

@@ -3,25 +3,26 @@ import type { ImageRunConfig, Platform } from "../../lib/oci.ts";
 import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
-import { stepError } from "../errors.ts";
+import { BuildStepFailed, stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
-import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
-import { envMap, type Scope } from "../graph/scope.ts";
-import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
+import { applyMetadata, workdir } from "../graph/metadata.ts";
+import { proxyValues, type Scope } from "../graph/scope.ts";
+import { expandProblem, type Stage } from "../graph/stages.ts";
 import type { Layer } from "../image/pack.ts";
 import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
-import type { StepPlace } from "./explain.ts";
-import { argInput, type NamedInput } from "./inputs.ts";
+import { placeOf } from "./explain.ts";
+import { argInput, type NamedInput, type Origin } from "./inputs.ts";
 import { keyOf } from "./key.ts";
 import { ownerOf } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
-import type { Session } from "./session.ts";
+import type { Session, StepEvent } from "./session.ts";
+import { explainBase, startState } from "./start.ts";
 
 /** A tree of files: its name in keys, and the committed snapshot that holds it (none: empty). */
 export interface Tree {
@@ -57,9 +58,6 @@ export interface StageState {
   chainFrom: Origin;
 }
 
-/** How the step before is called when it is the reason to do one again. */
-type Origin = Pick<NamedInput, "name" | "shown"> & { kind: "base" | "parent" };
-
 /** How a step that writes files is known and done. */
 export interface LayerStep {
   /** Everything that the outcome depends on, besides the tree before. */
@@ -67,7 +65,15 @@ export interface LayerStep {
   createdBy: string;
   /** The inputs that are not of the instruction's own text, by name. */
   named?: () => Promise<NamedInput[]> | NamedInput[];
-  work: (workspace: Workspace) => Promise<void> | void;
+  /** It needs what only this build has, such as secrets: no other build can go on with it. */
+  bound?: boolean;
+  work: (workspace: Workspace, progress: StepProgress) => Promise<void> | void;
+}
+
+/** For work that may go on for other builds when the one that began it has ended. */
+export interface StepProgress {
+  log: Vertex["log"];
+  signal: AbortSignal;
 }
 
 /** The instruction that is worked on. */
@@ -123,8 +129,12 @@ export class StageBuilder {
     const selection = await context.select(".", undefined, signal);
     const selections = selection ? [selection] : [];
     const inputs = ["CONTEXT", await context.digest(selections, { owners: false, signal })];
-    const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal };
-    const work = ({ root }: Workspace) => copySelections(context.root, selections, [], root, options);
+    const work = ({ root }: Workspace, { signal }: StepProgress) =>
+      copySelections(context.root, selections, [], root, {
+        destination: "/",
+        owner: { uid: 0, gid: 0 },
+        signal,
+      });
     await this.layer({ inputs, createdBy, work });
   }
 
@@ -143,7 +153,7 @@ export class StageBuilder {
       case "FROM":
         throw stepError(instruction.range, "FROM isn't allowed here");
       case "RUN":
-        return this.layer(await runStep(this, instruction, vertex));
+        return this.layer(await runStep(this, instruction));
       case "COPY":
       case "ADD":
         return this.layer(await copyStep(this, instruction, vertex));
@@ -222,8 +232,9 @@ export class StageBuilder {
   }
 
   /** A step that writes files: from the cache, or done now and kept. */
-  async layer({ inputs, createdBy, named, work }: LayerStep): Promise<Outcome> {
+  async layer(step: LayerStep): Promise<Outcome> {
     const { session, state } = this;
+    const { inputs, createdBy, named } = step;
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
     const record = await session.once(id, async () => {
@@ -231,7 +242,7 @@ export class StageBuilder {
       if (known) return known;
       cached = false;
       await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
-      return this.#execute(id, createdBy, work);
+      return this.#shared(id, step);
     });
     if (cached) await this.#explain(true, { ...state.treeFrom, digest: state.tree.id });
     session.use(record);
@@ -270,111 +281,66 @@ export class StageBuilder {
       ...args,
       ...((await named?.()) ?? []),
     ];
-    const place = placeOf(session, stage, kind, position, text);
+    const place = placeOf(request, stage, kind, position, text);
     explanations.remember(place, inputs);
     if (!request.explain) return;
-    const gone: RebuildReason = { kind: "new", name: text, change: "no longer in the cache" };
+    const gone: RebuildReason = { kind: "new", name: text, change: "not in the cache" };
     const reasons = explanations.reasons(place, inputs);
     if (request.noCache) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
     else vertex.explain(false, reasons.length > 0 ? reasons : [gone]);
   }
 
-  async #execute(id: string, description: string, work: LayerStep["work"]): Promise<CacheRecord> {
+  /** Done together with other builds that come to the same step now. */
+  #shared(id: string, step: LayerStep): Promise<CacheRecord> {
+    const { session } = this;
+    const { request, lease } = session;
+    const current = this.#current;
+    return session.share(
+      // What a step may use is no part of the cache's key, but two steps are one only when it is the same.
+      keyOf(id, request.limits, request.ulimits, request.shmSize, request.extraHosts, proxyValues(request)),
+      {
+        bound: step.bound,
+        onEvent: (event) => {
+          if (event.type === "log") current?.vertex.log(event.stream, event.data);
+          else lease.addSnapshot(event.key);
+        },
+        failure: (error) =>
+          error instanceof BuildStepFailed && current && !step.bound
+            ? new BuildStepFailed(error.command, error.exitCode, current.instruction.range)
+            : undefined,
+      },
+      (signal, tell) => this.#execute(id, step, signal, tell),
+    );
+  }
+
+  async #execute(
+    id: string,
+    { createdBy, work }: LayerStep,
+    signal: AbortSignal,
+    tell: (event: StepEvent) => void,
+  ): Promise<CacheRecord> {
     const { session, state } = this;
     const { store, execDir } = session.backend;
+    // Another build may have come to its end meanwhile.
+    const known = session.request.noCache ? undefined : session.records.find(id);
+    if (known) return known;
     using workspace = Workspace.open(store.snapshots, execDir, state.tree.snapshot);
-    await work(workspace);
-    session.signal.throwIfAborted();
-    session.lease.addSnapshot(workspace.resultKey);
+    await work(workspace, {
+      signal,
+      // The bytes may be a view of a buffer that is used again.
+      log: (stream, data) => tell({ type: "log", stream, data: Uint8Array.from(data) }),
+    });
+    signal.throwIfAborted();
+    tell({ type: "snapshot", key: workspace.resultKey });
     const committed = await workspace.commit();
     const record = session.newRecord(id, {
       result: committed?.snapshot ?? state.tree.id,
       snapshot: committed?.snapshot,
       size: committed?.size,
-      description,
+      description: createdBy,
       parent: state.record,
     });
     session.records.put(record);
     return record;
   }
-}
-
-/** Which step this is, whatever its inputs are now. */
-function placeOf(session: Session, stage: Stage, keyword: string, position: string, text: string): StepPlace {
-  const [tag = ""] = session.request.tags;
-  const project = tag.replace(/:[^/:]*$/, "");
-  return { project, stage: stage.name ?? `${stage.index}`, keyword, position, text };
-}
-
-/** A base image costs no step; whether it is another one than the last time matters to those after it. */
-function explainBase(session: Session, stage: Stage, base: BaseImage, { explain }: Vertex): void {
-  const { explanations, request } = session;
-  const { text } = stage.from;
-  const place = placeOf(session, stage, "FROM", "from", text);
-  const inputs: NamedInput[] = [
-    { kind: "instruction", name: text, digest: explanations.digest(text) },
-    { kind: "base", name: baseName(stage), digest: base.id },
-  ];
-  const reasons = explanations.reasons(place, inputs);
-  if (request.explain) explain(reasons.length === 0, reasons);
-  if (reasons.length > 0) explanations.remember(place, inputs);
-}
-
-function baseName({ base, from }: Stage): string {
-  return typeof base === "object" && "image" in base ? base.image : from.image;
-}
-
-async function startState(session: Session, stage: Stage, vertex: Vertex): Promise<StageState> {
-  const { base } = stage;
-  if (typeof base === "object" && "stage" in base) {
-    const parent = await session.stage(base.stage);
-    const origin: Origin = { kind: "parent", name: `stage ${stage.from.image}` };
-    return {
-      ...parent,
-      treeFrom: origin,
-      chainFrom: origin,
-      layers: [...parent.layers],
-      history: [...parent.history],
-      scope: session.newScope(parent.scope),
-      cmdSet: false,
-      base: parent.base && { ...parent.base, config: withoutTriggers(parent.base) },
-    };
-  }
-  const platform = platformOf(stage, session.request);
-  const start = {
-    cmdSet: false,
-    history: [],
-    scope: session.newScope(),
-    platform,
-  };
-  if (base === "scratch" || "directory" in base) {
-    const config = { Env: [`PATH=${defaultPath}`], WorkingDir: "/" };
-    const origin: Origin = { kind: "base", name: stage.from.image };
-    const begun = { tree: { id: "scratch" }, chain: "scratch", treeFrom: origin, chainFrom: origin };
-    return { ...start, ...begun, config, layers: [] };
-  }
-  const image = await session.image(base.image, stage.platform === undefined ? undefined : platform, {
-    range: stage.from.range,
-    onProgress: vertex.progress,
-  });
-  const { OnBuild: _, ...config } = image.config.config ?? {};
-  const Env = config.Env ?? [];
-  const origin: Origin = { kind: "base", name: base.image, shown: image.id };
-  return {
-    ...start,
-    treeFrom: origin,
-    chainFrom: origin,
-    tree: session.treeOf(image),
-    chain: keyOf("image", image.id),
-    config: { ...config, Env: envMap(Env).has("PATH") ? Env : [`PATH=${defaultPath}`, ...Env] },
-    author: image.config.author,
-    layers: image.layers.map((layer) => ({ base: layer })),
-    base: image,
-    platform: image.platform,
-  };
-}
-
-/** ONBUILD triggers of an image run once, in the stage that names it. */
-function withoutTriggers(image: BaseImage): BaseImage["config"] {
-  return { ...image.config, config: { ...image.config.config, OnBuild: null } };
 }

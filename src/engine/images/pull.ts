@@ -5,12 +5,13 @@ import type { Descriptor, Index, Platform } from "../../lib/oci.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch, formatPlatform, hostPlatform, platformDistance } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
 import { attestedBy, chainIds, isAttestation, isIndex } from "../../store/index.ts";
 import type { ImageRecord, Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
-import { download, Slots, throttle } from "./download.ts";
+import { download, throttle } from "./download.ts";
 import { digestName, fullName } from "./names.ts";
 
 /** Layers that come down at once, Docker's default. */
