@@ -23,9 +23,10 @@ import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/s
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
 import { writeImage } from "./image/write.ts";
 import { Digests } from "./solve/digests.ts";
+import { Explanations } from "./solve/explain.ts";
 import { Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
-import { Session } from "./solve/session.ts";
+import { Session, SharedWorks } from "./solve/session.ts";
 import type { StageState } from "./solve/stage.ts";
 import type {
   BaseImage,
@@ -40,7 +41,9 @@ import type {
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
   readonly #digests: Digests;
+  readonly #explanations: Explanations;
   readonly #cacheMounts: CacheMounts;
+  readonly #shared = new SharedWorks();
   readonly #recovered: Promise<void>;
 
   constructor(
@@ -49,6 +52,7 @@ export class DockerfileBuilder implements Builder {
   ) {
     this.#records = new CacheRecords(backend.store, now);
     this.#digests = new Digests(backend.store);
+    this.#explanations = new Explanations(backend.store, now);
     this.#cacheMounts = new CacheMounts(backend.store, now);
     this.#recovered = recover(backend);
     this.#recovered.catch(() => {});
@@ -91,11 +95,14 @@ export class DockerfileBuilder implements Builder {
     finish: (session: Session, state: StageState) => Promise<T>,
   ): Promise<T & { warnings: string[] }> {
     let source: DockerfileText | undefined;
+    // Of the session once there is one.
+    await using files = new AsyncDisposableStack();
+    files.defer(async () => request.release?.());
     try {
       signal.throwIfAborted();
       await this.#recovered;
       source = readDockerfile(request);
-      return await this.#work(request, source, onEvent, signal, finish);
+      return await this.#work(request, source, files, onEvent, signal, finish);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
       if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
@@ -106,6 +113,7 @@ export class DockerfileBuilder implements Builder {
   async #work<T extends object>(
     request: BuildRequest,
     source: DockerfileText,
+    files: AsyncDisposableStack,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
     finish: (session: Session, state: StageState) => Promise<T>,
@@ -131,9 +139,12 @@ export class DockerfileBuilder implements Builder {
         graph,
         records: this.#records,
         digests: this.#digests,
+        explanations: this.#explanations,
         cacheMounts: this.#cacheMounts,
+        shared: this.#shared,
         progress,
         ignore,
+        files: files.move(),
         now: this.now,
       },
       signal,
@@ -167,6 +178,8 @@ export class DockerfileBuilder implements Builder {
   }
 
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
+    await using files = new AsyncDisposableStack();
+    files.defer(async () => request.release?.());
     const { name, text } = readDockerfile(request);
     const report = (warnings: CheckWarning[], error?: LintReport["error"]): LintReport => ({
       file: name,
@@ -231,6 +244,7 @@ export class DockerfileBuilder implements Builder {
       return gone;
     });
     this.#digests.clear();
+    this.#explanations.collect();
     const collected = await this.backend.store.images.collect();
     const shown = removed.filter(({ empty }) => !empty);
     return { removed: shown.map(({ id }) => id), bytes: bytes + collected.bytes };

@@ -52,6 +52,26 @@ export interface BuildRequest {
   entitlements?: readonly string[];
   /** References to tag, normalized. */
   tags: string[];
+  /**
+   * Called once, when nothing reads the directories any more. That may be after the build's end: a step that another
+   * build wants too goes on.
+   */
+  release?(): Promise<void>;
+  /** Tell for each instruction whether it was cached, and if not why (`explanation` events). */
+  explain?: boolean;
+}
+
+/** An input that is not what it was the last time that a step was done. Values are never shown. */
+export interface RebuildReason {
+  /**
+   * `base`: another base image; `parent`: the step before gave other files; `instruction`: its text, or the USER,
+   * WORKDIR or network that it runs with; `new`: there is nothing to compare with; `no-cache`: it was asked for.
+   */
+  kind: "file" | "arg" | "base" | "instruction" | "parent" | "mount" | "new" | "no-cache";
+  /** A path, a variable's name, an instruction, an image. */
+  name: string;
+  /** `changed`, `added`, `removed`, `sha256:... -> sha256:...`. */
+  change: string;
 }
 
 /** Progress, in order; every front (classic stream, vertices, later gRPC) is drawn from these. */
@@ -72,6 +92,8 @@ export type BuildEvent =
       error?: string;
     }
   | { type: "log"; id: string; stream: 1 | 2; data: Uint8Array }
+  /** Only with `BuildRequest.explain`; after the vertex started, before it runs. Empty when it was cached. */
+  | { type: "explanation"; id: string; name: string; cached: boolean; reasons: RebuildReason[] }
   | { type: "progress"; id: string; name: string; current: number; total?: number }
   | {
       type: "warning";

@@ -6,6 +6,7 @@ import type {
   BuildBackend,
   BuildEvent,
   Builder,
+  BuildRequest,
   BuildResult,
   LintReport,
 } from "../build/types.ts";
@@ -101,21 +102,23 @@ export class BuildService implements Builds, AsyncDisposable {
     );
   }
 
-  /** Brings the files here, and keeps them until `work` is done. */
+  /** Brings the files here, and keeps them until the builder releases them. */
   async #withFiles<T>(
     source: Readable | FillContext,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-    work: (files: Awaited<ReturnType<FillContext>>) => Promise<T>,
+    work: (files: Awaited<ReturnType<FillContext>> & Pick<BuildRequest, "release">) => Promise<T>,
   ): Promise<T> {
     await using directories = new AsyncDisposableStack();
     const open = (key?: string) => directories.use(this.#contexts.open(key)).path;
     try {
-      return await work(
+      const files =
         typeof source === "function"
           ? await source(open, onEvent, signal)
-          : await this.#extract(source, open(), signal),
-      );
+          : await this.#extract(source, open(), signal);
+      // The builder's from here on: it may need them for longer than the build goes.
+      const owned = directories.move();
+      return await work({ ...files, release: () => owned.disposeAsync() });
     } finally {
       this.#collection.request();
     }

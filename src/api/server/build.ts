@@ -79,6 +79,7 @@ export function buildOptions(x: Exchange): BuildOptions {
     })),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
+    explain: x.flag("explain"),
   };
 }
 
@@ -102,7 +103,12 @@ async function build(x: Exchange): Promise<void> {
       request,
       (event) => {
         failure.note(event);
-        screen.show(event);
+        if (event.type === "explanation") {
+          const { type: _, ...explain } = event;
+          output ??= x.open("application/json");
+          // A message of ours: other clients don't ask for it.
+          output.message({ explain });
+        } else screen.show(event);
       },
       x.signal,
     );

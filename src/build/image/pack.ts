@@ -1,8 +1,9 @@
 /** Packs the layers of a build while its later steps run: no step waits for compression. */
 import { type Digest, digestOf } from "../../lib/digest.ts";
 import type { Descriptor } from "../../lib/oci.ts";
-import type { Store } from "../../store/types.ts";
+import type { Lease, Store } from "../../store/types.ts";
 import type { CacheRecord, CacheRecords } from "../solve/records.ts";
+import type { SharedWork } from "../solve/shared.ts";
 
 export interface PackedLayer {
   descriptor: Descriptor;
@@ -21,6 +22,8 @@ export class Packer implements AsyncDisposable {
   constructor(
     private readonly store: Store,
     private readonly records: CacheRecords,
+    private readonly shared: SharedWork<PackedLayer>,
+    private readonly lease: Lease,
   ) {}
 
   /** The packed layer; begins the work on the first call. Its failure is the caller's who waits for it. */
@@ -37,7 +40,11 @@ export class Packer implements AsyncDisposable {
   async #pack(record: CacheRecord & { snapshot: string }): Promise<PackedLayer> {
     if (record.layer && this.store.content.has(record.layer.descriptor.digest)) return record.layer;
     const options = { compression: "gzip", level: 1 } as const;
-    const layer = await this.store.layers.pack(record.snapshot, options, this.#abort.signal);
+    const { signal } = this.#abort;
+    const layer = await this.shared.run(record.snapshot, { signal }, (signal) =>
+      this.store.layers.pack(record.snapshot, options, signal),
+    );
+    this.lease.addBlob(layer.descriptor.digest);
     this.records.setLayer(record, layer);
     return layer;
   }

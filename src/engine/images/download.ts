@@ -55,28 +55,6 @@ function attemptsFor(error: unknown): number {
   return error instanceof GantryError && error.kind !== "unavailable" ? 1 : attempts;
 }
 
-/** At most `limit` tasks at a time, in the order given. */
-export class Slots {
-  #free: number;
-  #waiting: (() => void)[] = [];
-
-  constructor(limit: number) {
-    this.#free = limit;
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
-}
-
 export function throttle(report: (value: number) => void): (value: number) => void {
   let last = 0;
   return (value) => {

@@ -12,13 +12,14 @@ import {
   type Reference,
   type RepositoryName,
 } from "../../lib/reference.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
 import { chainIds, isIndex } from "../../store/index.ts";
 import type { ImageRecord, Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { attestationsOf, selectPlatform } from "./choose.ts";
-import { download, Slots, throttle } from "./download.ts";
+import { download, throttle } from "./download.ts";
 import { digestName, fullName } from "./names.ts";
 
 /** Layers that come down at once, Docker's default. */
