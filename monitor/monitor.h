@@ -31,6 +31,8 @@ struct options {
     bool log_drop; /* a slow receiver loses lines, instead of slowing the process */
     const char *oom_path; /* memory.events (v2) or memory.oom_control (v1); NULL: don't look */
     bool tty, open_stdin, stdin_once;
+    uid_t uid; /* owner of the pipes, so that the process can open them anew by /proc/self/fd */
+    gid_t gid;
     unsigned short width, height; /* first size of the terminal; 0: the kernel's */
     char **command; /* the OCI runtime's argv */
 };

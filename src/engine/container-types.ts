@@ -1,6 +1,7 @@
 /** Containers and execs as the engine's callers see them; see types.ts. */
 import type { Duplex, Readable } from "node:stream";
 import type { Digest } from "../lib/digest.ts";
+import type { IdMap } from "../lib/id-map.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { InterfaceCounters } from "../net/types.ts";
 import type { CgroupStats } from "../runtime/types.ts";
@@ -99,6 +100,8 @@ export interface ContainerRecord {
   mounts: MountPoint[];
   endpoints: Record<string, EndpointState>;
   sandboxId: string;
+  /** Ids of its user namespace while it runs; undefined: the host's. */
+  idMap?: IdMap;
   /** Host ports in force while running. */
   ports: PortMap;
   restartCount: number;

@@ -59,6 +59,7 @@ export class Info {
       insecureRegistries: options.insecureRegistries,
       labels: options.labels,
       startedAt: this.#startedAt,
+      usernsRemap: this.context.remap?.name,
       warnings: [],
       eventListeners: events.listeners,
       httpProxy: process.env.HTTP_PROXY ?? process.env.http_proxy ?? "",

@@ -101,6 +101,7 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
     args.push("--width", String(command.consoleSize.width), "--height", String(command.consoleSize.height));
   if (stdio.openStdin) args.push("--stdin");
   if (stdio.stdinOnce) args.push("--stdin-once");
+  if (stdio.owner) args.push("--uid", String(stdio.owner.uid), "--gid", String(stdio.owner.gid));
   return args;
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
+import { rootOf } from "../../lib/id-map.ts";
 import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
@@ -19,6 +20,7 @@ import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
+import { holdNamespaceOf } from "./user-namespace.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
 const steadyRun = 10_000;
@@ -172,6 +174,7 @@ export class Lifecycle {
     await runtime.delete(record.id, { force: true });
     await this.volumes.letGo(record);
     await this.networking.tearDown(record);
+    record.idMap = undefined;
     store.snapshots.unmount(paths.rootfs(options, record.id));
     rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
     umountIfMounted(paths.shm(options, record.id), MNT_DETACH);
@@ -182,10 +185,14 @@ export class Lifecycle {
     const { record } = container;
     const { options, runtime, store } = this.context;
     try {
-      store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id));
+      await using user = await holdNamespaceOf(this.context, this.table, record);
+      const root = user && rootOf(user.idMap);
+      record.idMap = user?.idMap;
+      store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id), user?.view);
       await this.volumes.hold(record);
-      const sandboxPath = await this.networking.setUp(record);
+      const sandboxPath = await this.networking.setUp(record, user?.networkPath);
       writeEtcFiles(record, {
+        owner: root,
         addresses: this.networking.addresses(record),
         embeddedDns: this.networking.needsNames(record),
         hostGateway: this.networking.hostGateway(),
@@ -195,16 +202,16 @@ export class Lifecycle {
         links: linkHosts(record, this.table),
       });
       using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
-      const spec = await containerSpec(this.context, this.table, record, sandboxPath, sources);
+      const spec = await containerSpec(this.context, this.table, record, { sandboxPath, sources, user });
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });
       if (record.hostConfig.IpcMode === "shareable")
-        mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize);
+        mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize, root);
       const process = await runtime.start(spec, {
         stateDir,
         log: await logSpec(record),
-        stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce },
+        stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce, owner: root },
         onAttachable: async (attachable) => {
           const waiting = container.waitingAttachers.splice(0);
           await Promise.all(
@@ -353,8 +360,9 @@ function begin(record: ContainerRecord): void {
   transit(record, "start");
 }
 
-/** @param size bytes */
-function mountSharedMemory(path: string, size: number): void {
+/** @param size bytes @param owner host ids */
+function mountSharedMemory(path: string, size: number, owner = { uid: 0, gid: 0 }): void {
   mkdirSync(path, { mode: 0o700 });
-  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, `mode=1777,size=${size}`);
+  const data = `mode=1777,size=${size},uid=${owner.uid},gid=${owner.gid}`;
+  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
 }
