@@ -4,7 +4,7 @@ import type { Digest } from "../lib/digest.ts";
 import type { IdMap } from "../lib/id-map.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { InterfaceCounters } from "../net/types.ts";
-import type { CgroupStats } from "../runtime/types.ts";
+import type { CgroupStats, OutOfMemory } from "../runtime/types.ts";
 import type { ContainerConfig, EndpointConfig, HostConfig, PortMap, RestartPolicy } from "./config.ts";
 
 export type ContainerStatus =
@@ -39,6 +39,8 @@ export interface ContainerState {
   exitCode: number;
   error: string;
   oomKilled: boolean;
+  /** The figures of the last run's end by the kernel. */
+  oom?: OutOfMemory;
   /** undefined: never. */
   startedAt?: number;
   finishedAt?: number;

@@ -160,7 +160,15 @@ export interface ExitRecord {
   exitCode: number;
   /** Milliseconds since the epoch. */
   exitedAt: number;
-  oomKilled: boolean;
+  /** What the kernel killed in it for memory; undefined: nothing. */
+  oom?: OutOfMemory;
+}
+
+/** Peaks in bytes. */
+export interface OutOfMemory {
+  kills: number;
+  memoryPeak: number;
+  swapPeak: number;
 }
 
 export interface StdioSpec {

@@ -165,7 +165,7 @@ export class Lifecycle {
 
   /** Deals with an exit that fell into the daemon's absence; `exit` undefined: the machine went down. */
   async settleExit(container: Container, exit: ExitRecord | undefined): Promise<void> {
-    await this.#handleExit(container, exit ?? { exitCode: 255, exitedAt: Date.now(), oomKilled: false });
+    await this.#handleExit(container, exit ?? { exitCode: 255, exitedAt: Date.now() });
   }
 
   /** Frees all that a run holds: namespaces, mounts, cgroups, sockets. Nothing there is no error. */
@@ -226,6 +226,7 @@ export class Lifecycle {
         exitCode: 0,
         error: "",
         oomKilled: false,
+        oom: undefined,
         health: undefined,
         asked: undefined,
       });
@@ -278,12 +279,13 @@ export class Lifecycle {
         pid: 0,
         exitCode: exit.exitCode,
         finishedAt: exit.exitedAt,
-        oomKilled: exit.oomKilled,
+        oomKilled: exit.oom !== undefined,
+        oom: exit.oom,
       });
       const again = this.#shouldRestart(record);
       if (again) transit(record, "await-restart");
       this.table.note(container);
-      if (exit.oomKilled) this.#event(container, "oom");
+      if (exit.oom) this.#event(container, "oom");
       this.#event(container, "die", {
         exitCode: String(exit.exitCode),
         execDuration: String(Math.round(ran / 1000)),
