@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { type Duplex, PassThrough } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../lib/detach-keys.ts";
 import { Conflict, InvalidParameter, messageOf, NotFound } from "../lib/errors.ts";
+import { rootOf } from "../lib/id-map.ts";
 import { newId } from "../lib/ids.ts";
 import { Demultiplexer, frame } from "../lib/stdcopy.ts";
 import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
@@ -174,7 +175,11 @@ export class ExecService implements Execs {
       exec.process = await this.context.runtime.exec(container.record.id, spec, {
         execId: record.id,
         stateDir,
-        stdio: { openStdin: record.config.attachStdin, stdinOnce: true },
+        stdio: {
+          openStdin: record.config.attachStdin,
+          stdinOnce: true,
+          owner: container.record.idMap && rootOf(container.record.idMap),
+        },
         onAttachable,
       });
     } catch (error) {

@@ -61,6 +61,7 @@ export class Info {
       insecureRegistries: options.insecureRegistries,
       labels: options.labels,
       startedAt: this.#startedAt,
+      usernsRemap: this.context.remap?.name,
       warnings: [],
       eventListeners: events.listeners,
       httpProxy: proxies.http ?? "",

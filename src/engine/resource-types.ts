@@ -290,6 +290,8 @@ export interface SystemInfo {
   mirrors: string[];
   insecureRegistries: string[];
   labels: string[];
+  /** `user:group` of the subordinate ids that containers have; undefined: the host's ids. */
+  usernsRemap?: string;
   startedAt: number;
   warnings: string[];
   eventListeners: number;

@@ -9,6 +9,7 @@ import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { NetworkService } from "../networks.ts";
+import { remapOf } from "../remap.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { checkHostConfig } from "./host-config.ts";
@@ -59,6 +60,7 @@ export async function createContainer(
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
     mountsOf: (target) => table.find(target).record.mounts,
+    root: hostConfig.UsernsMode === "host" ? undefined : context.remap?.root,
   });
   const data = paths.containerData(context.options, id);
   const args = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
@@ -96,7 +98,7 @@ export async function createContainer(
     mkdirSync(data, { recursive: true, mode: 0o710 });
     await deps.volumes.hold(record);
     try {
-      fillVolumes(context, id, mounts);
+      fillVolumes(context, record, mounts);
     } finally {
       await deps.volumes.letGo(record);
     }
@@ -182,14 +184,14 @@ function planEndpoints(
 }
 
 /** An empty volume takes what the image has at its place (Docker's copy-up), with owners and modes. */
-function fillVolumes(context: Context, id: string, mounts: PlannedMount[]): void {
+function fillVolumes(context: Context, record: ContainerRecord, mounts: PlannedMount[]): void {
   const empty = mounts.filter(
     (mount) => mount.type === "volume" && mount.copyUp && readdirSync(mount.source).length === 0,
   );
   if (empty.length === 0) return;
   const { snapshots } = context.store;
-  const root = paths.rootfs(context.options, id);
-  snapshots.mountAt(snapshotKey(id), root);
+  const root = paths.rootfs(context.options, record.id);
+  snapshots.mountAt(snapshotKey(record.id), root, remapOf(context.remap, record)?.view);
   try {
     for (const mount of empty) {
       const source = resolveInRoot(root, mount.destination);

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { isAbsolute, normalize } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
@@ -31,6 +31,8 @@ interface Sources {
   volumes: EngineVolumes;
   /** Mounts of another container, for `--volumes-from`. @throws NotFound */
   mountsOf(container: string): MountPoint[];
+  /** Host ids of the container's root, when they aren't root's. */
+  root: { uid: number; gid: number } | undefined;
 }
 
 /**
@@ -58,8 +60,8 @@ export async function planMounts(
     own.add(mount.destination);
     add(mount);
   };
-  for (const bind of host.Binds ?? []) addOwn(await fromBind(bind, sources.volumes));
-  for (const mount of host.Mounts ?? []) addOwn(await fromMount(mount, sources.volumes));
+  for (const bind of host.Binds ?? []) addOwn(await fromBind(bind, sources));
+  for (const mount of host.Mounts ?? []) addOwn(await fromMount(mount, sources));
   for (const [destination, options] of Object.entries(host.Tmpfs ?? {})) {
     addOwn(tmpfs(checkDestination(destination), options));
   }
@@ -81,7 +83,7 @@ function checkDestination(path: string): string {
   return clean;
 }
 
-async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMount> {
+async function fromBind(spec: string, { volumes, root }: Sources): Promise<PlannedMount> {
   const parts = spec.split(":");
   if (parts.length > 3 || parts.some((part) => part === ""))
     throw new InvalidParameter(`invalid volume specification: '${spec}'`);
@@ -106,7 +108,7 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
     };
   }
   // `-v` creates a missing host directory, as Docker always has; `--mount` refuses it.
-  mkdirSync(source, { recursive: true });
+  if (!existsSync(source)) makeHostDirectory(source, root);
   return {
     type: "bind",
     source: normalize(source),
@@ -119,7 +121,7 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
   };
 }
 
-async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<PlannedMount> {
+async function fromMount(mount: MountConfig, { volumes, root }: Sources): Promise<PlannedMount> {
   const destination = checkDestination(mount.Target);
   const rw = !mount.ReadOnly;
   if (mount.Type === "tmpfs") {
@@ -167,7 +169,7 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
         `invalid mount config for type "bind": bind source path does not exist: ${source}`,
       );
     }
-    mkdirSync(source, { recursive: true });
+    makeHostDirectory(source, root);
   }
   const propagation = mount.BindOptions?.Propagation || "rprivate";
   if (!propagations.includes(propagation))
@@ -182,6 +184,12 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
     copyUp: false,
     recursion: recursionOf(mount),
   };
+}
+
+/** What is missing belongs to the container's root, as with Docker. */
+function makeHostDirectory(path: string, root: Sources["root"]): void {
+  mkdirSync(path, { recursive: true });
+  if (root) chownSync(path, root.uid, root.gid);
 }
 
 /** @throws InvalidParameter for wishes that contradict each other, or the kernel */

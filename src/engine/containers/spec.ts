@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import type { IdMap } from "../../lib/id-map.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
@@ -21,8 +22,11 @@ export async function containerSpec(
   context: Context,
   table: ContainerTable,
   record: ContainerRecord,
-  sandboxPath: string | undefined,
-  sources: MountSources,
+  parts: {
+    sandboxPath: string | undefined;
+    sources: MountSources;
+    user: { path: string; idMap: IdMap } | undefined;
+  },
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
@@ -53,9 +57,10 @@ export async function containerSpec(
       rlimits: rlimits(context, host),
       oomScoreAdj: host.OomScoreAdj || undefined,
     },
-    mounts: [...mountSpecs(record, sources), ...sharedMemory(context, table, record)],
+    mounts: [...mountSpecs(record, parts.sources), ...sharedMemory(context, table, record)],
     shmSize: host.IpcMode === "none" ? 0 : host.ShmSize || context.options.defaultShmSize,
-    namespaces: namespaces(table, record, sandboxPath),
+    namespaces: namespaces(table, record, parts),
+    idMap: parts.user?.idMap,
     devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
     resources: resourceSpec(host),
     cgroupPath: cgroupPath(host.CgroupParent, record.id),
@@ -216,10 +221,11 @@ function ipcDonor(table: ContainerTable, record: ContainerRecord): ContainerReco
 function namespaces(
   table: ContainerTable,
   record: ContainerRecord,
-  sandboxPath: string | undefined,
+  { sandboxPath, user }: { sandboxPath: string | undefined; user: { path: string } | undefined },
 ): ContainerSpec["namespaces"] {
   const { hostConfig: host } = record;
   const list: ContainerSpec["namespaces"] = [{ type: "mount" }];
+  if (user) list.push({ type: "user", path: user.path });
   const add = (type: NamespaceType, mode: string) => {
     if (mode === "host") return;
     if (mode.startsWith("container:"))
