@@ -175,7 +175,9 @@ test("what jsonencode writes, HCL reads", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
       // A template's marks mean something in HCL's strings alone.
-      const text = JSON.stringify(value).replaceAll("${", () => "$${").replaceAll("%{", "%%{");
+      const text = JSON.stringify(value)
+        .replaceAll("${", () => "$${")
+        .replaceAll("%{", "%%{");
       expect(JSON.stringify(resultOf(text))).toBe(JSON.stringify(value));
     }),
   );
