@@ -1,7 +1,8 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { Cancelled } from "../lib/errors.ts";
+import { Cancelled, InvalidParameter } from "../lib/errors.ts";
+import { formatReference, normalize, parseReference } from "../lib/reference.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
   type CheckSettings,
@@ -22,6 +23,7 @@ import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
 import { writeImage } from "./image/write.ts";
+import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
 import { Progress } from "./solve/progress.ts";
@@ -180,20 +182,10 @@ export class DockerfileBuilder implements Builder {
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
     await using files = new AsyncDisposableStack();
     files.defer(async () => request.release?.());
-    const { name, text } = readDockerfile(request);
-    const report = (warnings: CheckWarning[], error?: LintReport["error"]): LintReport => ({
-      file: name,
-      source: text,
-      warnings: inOrder(warnings).map(({ rule, range, detail }) => ({
-        rule: rule.name,
-        description: rule.description,
-        url: rule.url,
-        detail,
-        line: range.line,
-        endLine: range.endLine,
-      })),
-      error,
-    });
+    const source = readDockerfile(request);
+    const { name, text } = source;
+    const report = (warnings: CheckWarning[], error?: LintReport["error"]) =>
+      reportOf(source, warnings, error);
     const warnings: CheckWarning[] = [];
     try {
       const dockerfile = parseDockerfile(text, name);
@@ -209,6 +201,40 @@ export class DockerfileBuilder implements Builder {
       if (!(error instanceof DockerfileError)) throw error;
       const { message, line, endLine } = error;
       return report(warnings, { message, line, endLine });
+    }
+  }
+
+  async lint(request: BuildRequest): Promise<LintReport> {
+    const source = readDockerfile(request);
+    let dockerfile: ParsedDockerfile | undefined;
+    try {
+      dockerfile = parseDockerfile(source.text, source.name);
+      const definition = {
+        dockerfile,
+        graph: graphOf(request, dockerfile),
+        ignore: readIgnoreRules(request),
+      };
+      const subject = stageSubject(request, definition, ({ base }) =>
+        typeof base === "object" && "image" in base ? this.#known(base.image) : undefined,
+      );
+      return reportOf(source, lint(dockerfile, subject, settingsOf(request, dockerfile)));
+    } catch (error) {
+      if (!(error instanceof DockerfileError)) throw error;
+      const { message, line, endLine } = error;
+      // What a stage that is missing breaks can't be told of; the rest can.
+      const found = dockerfile ? lint(dockerfile, undefined, settingsOf(request, dockerfile)) : [];
+      return reportOf(source, found, { message, line, endLine });
+    }
+  }
+
+  /** An image that is here; one that isn't is not fetched for a look at it. */
+  #known(reference: string): BaseImage | undefined {
+    try {
+      const name = formatReference(normalize(parseReference(reference)));
+      return this.backend.store.images.byName(name);
+    } catch (error) {
+      if (error instanceof InvalidParameter) return undefined;
+      throw error;
     }
   }
 
@@ -259,6 +285,29 @@ export class DockerfileBuilder implements Builder {
     const shared = new Set<string>(layers.map(({ diffId }) => diffId));
     return [...this.#records.entries(shared), ...(await this.#cacheMounts.entries())];
   }
+}
+
+function reportOf(
+  { name, text }: DockerfileText,
+  warnings: readonly CheckWarning[],
+  error?: LintReport["error"],
+): LintReport {
+  return {
+    file: name,
+    source: text,
+    warnings: inOrder(warnings).map(({ rule, range, detail, edits }) => ({
+      rule: rule.name,
+      severity: rule.severity ?? "warning",
+      description: rule.description,
+      advice: rule.advice,
+      url: rule.url,
+      detail,
+      line: range.line,
+      endLine: range.endLine,
+      edits,
+    })),
+    error,
+  };
 }
 
 /** What a build is made from, read and checked. */

@@ -5,10 +5,12 @@
  */
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
+import type { TextEdit } from "../lib/text-edit.ts";
 import type { Credentials } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+import type { Severity } from "./checks/types.ts";
 
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 
@@ -106,18 +108,23 @@ export type BuildEvent =
       check?: { rule: string; description: string; url: string; detail: string };
     };
 
-/** What the build checks find; nothing was built. */
+/** What the build checks and practices find; nothing was built. */
 export interface LintReport {
   /** The Dockerfile's name and text. */
   file: string;
   source: string;
   warnings: {
     rule: string;
+    severity: Severity;
     description: string;
+    /** What to do about it, where the description doesn't say. */
+    advice?: string;
     url: string;
     detail: string;
     line: number;
     endLine: number;
+    /** Changes of `source` that end it and leave the image as it is. */
+    edits?: TextEdit[];
   }[];
   /** Why it could not be built at all, or that violations are errors here (`# check=error=true`). */
   error?: { message: string; line?: number; endLine?: number };
@@ -210,6 +217,12 @@ export interface Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<{ warnings: string[] }>;
+  /**
+   * Runs build checks and best practices on the Dockerfile and its ignore file; the context's other files are not
+   * looked at, and no base image is fetched.
+   * @throws InvalidParameter when there is no Dockerfile to look at
+   */
+  lint(request: BuildRequest): Promise<LintReport>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

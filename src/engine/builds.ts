@@ -85,6 +85,15 @@ export class BuildService implements Builds, AsyncDisposable {
     );
   }
 
+  lint(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+    return this.#withFiles(
+      source,
+      () => {},
+      signal,
+      (files) => this.#builder.lint({ ...options, ...files }),
+    );
+  }
+
   async buildTree(
     source: Readable | FillContext,
     options: Omit<BuildOptions, "tags">,

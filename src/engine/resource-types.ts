@@ -377,6 +377,8 @@ export interface Builds {
   ): Promise<void>;
   /** Extracts `context` and runs the build checks alone. */
   check(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  /** The same with best practices; of the context only the Dockerfile and its ignore file matter. */
+  lint(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The cache, for lists of it. */
   usage(): Promise<CacheEntry[]>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */

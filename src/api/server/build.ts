@@ -88,6 +88,7 @@ async function build(x: Exchange): Promise<void> {
   if (x.text("outputs") !== "") throw new NotImplemented("outputs are not supported for builds of version 1");
   if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
   const request = buildOptions(x);
+  if (x.flag("lint")) return x.json(await x.engine.builds.lint(x.request, request, x.signal));
   if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
