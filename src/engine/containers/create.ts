@@ -1,7 +1,9 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { newId, randomName, shortId } from "../../lib/ids.ts";
+import type { Platform } from "../../lib/oci.ts";
 import { resolveInRoot } from "../../store/index.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
@@ -43,16 +45,19 @@ export async function createContainer(
   const name = chooseName(table, request.name);
   const warnings: string[] = [];
   const image = deps.findImage(request.config.Image);
+  checkPlatform(image, request);
   deps.context.signatures.check(request.config.Image, image);
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
-  config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);
+  // With the host's network goes the host's name.
+  config.Hostname ||=
+    hostConfig.UTSMode === "host" || hostConfig.NetworkMode === "host" ? hostname() : shortId(id);
   checkLinks(hostConfig, table);
   checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
-    mountsOf: (target) => table.find(target).record.mounts,
+    mountsOf: (target) => mustExist(() => table.find(target)).record.mounts,
   });
   const data = paths.containerData(context.options, id);
   const args = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
@@ -129,6 +134,23 @@ function chooseName(table: ContainerTable, asked: string | undefined): string {
   }
 }
 
+/** @throws NotFound, which has clients pull the image of the platform that they want */
+function checkPlatform({ platform: own }: ImageRecord, { platform: asked, config }: CreateContainer): void {
+  if (
+    !asked ||
+    (asked.os === own.os &&
+      asked.architecture === own.architecture &&
+      (!asked.variant || !own.variant || asked.variant === own.variant))
+  )
+    return;
+  throw new NotFound(
+    `image with reference ${config.Image} was found but its platform (${platformText(own)}) does not match the specified platform (${platformText(asked)})`,
+  );
+}
+
+const platformText = ({ os, architecture, variant }: Platform) =>
+  [os, architecture, ...(variant ? [variant] : [])].join("/");
+
 const leastInterval = 1_000_000;
 
 function checkConfig(config: ContainerConfig): void {
@@ -151,7 +173,7 @@ function planEndpoints(
 ): Record<string, EndpointState> {
   const mode = host.NetworkMode;
   if (sharedWith(mode) !== undefined) {
-    deps.table.find(sharedWith(mode)!);
+    mustExist(() => deps.table.find(sharedWith(mode)!));
     if (Object.keys(host.PortBindings).length > 0)
       throw new InvalidParameter("conflicting options: port publishing and the container type network mode");
     if (request.config.Hostname !== "")
@@ -167,12 +189,22 @@ function planEndpoints(
   const primary = own ? asked[own]! : {};
   if (own) delete asked[own];
   for (const [target, endpoint] of [[host.NetworkMode, primary] as const, ...Object.entries(asked)]) {
-    const network = deps.networks.find(target);
+    const network = mustExist(() => deps.networks.find(target));
     deps.networks.checkEndpoint(network, endpoint);
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;
     endpoints[network.name] = newEndpoint(network, endpoint);
   }
   return endpoints;
+}
+
+/** @throws InvalidParameter for what isn't there: Docker's clients take a 404 for a missing image, and pull it */
+function mustExist<T>(find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof NotFound) throw new InvalidParameter(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** An empty volume takes what the image has at its place (Docker's copy-up), with owners and modes. */
