@@ -219,7 +219,7 @@ export interface Containers {
   resize(target: string, size: { width: number; height: number }): Promise<void>;
   top(target: string, psArgs: string): Promise<{ titles: string[]; processes: string[][] }>;
   /** Samples at about one a second until aborted or the container is removed. */
-  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample>;
+  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample | undefined>;
   sample(target: string): StatsSample | undefined;
   /** 0 modified, 1 added, 2 deleted. */
   changes(target: string): Promise<{ path: string; kind: 0 | 1 | 2 }[]>;

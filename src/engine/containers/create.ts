@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { newId, randomName, shortId } from "../../lib/ids.ts";
@@ -53,13 +54,15 @@ export async function createContainer(
     );
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
-  config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);
+  // With the host's network goes the host's name.
+  config.Hostname ||=
+    hostConfig.UTSMode === "host" || hostConfig.NetworkMode === "host" ? hostname() : shortId(id);
   checkLinks(hostConfig, table);
   checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
-    mountsOf: (target) => table.find(target).record.mounts,
+    mountsOf: (target) => mustExist(() => table.find(target)).record.mounts,
     root: hostConfig.UsernsMode === "host" ? undefined : context.remap?.root,
   });
   const data = paths.containerData(context.options, id);
@@ -159,7 +162,7 @@ function planEndpoints(
 ): Record<string, EndpointState> {
   const mode = host.NetworkMode;
   if (sharedWith(mode) !== undefined) {
-    deps.table.find(sharedWith(mode)!);
+    mustExist(() => deps.table.find(sharedWith(mode)!));
     if (Object.keys(host.PortBindings).length > 0)
       throw new InvalidParameter("conflicting options: port publishing and the container type network mode");
     if (request.config.Hostname !== "")
@@ -175,12 +178,22 @@ function planEndpoints(
   const primary = own ? asked[own]! : {};
   if (own) delete asked[own];
   for (const [target, endpoint] of [[host.NetworkMode, primary] as const, ...Object.entries(asked)]) {
-    const network = deps.networks.find(target);
+    const network = mustExist(() => deps.networks.find(target));
     deps.networks.checkEndpoint(network, endpoint);
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;
     endpoints[network.name] = newEndpoint(network, endpoint);
   }
   return endpoints;
+}
+
+/** @throws InvalidParameter for what isn't there: Docker's clients take a 404 for a missing image, and pull it */
+function mustExist<T>(find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof NotFound) throw new InvalidParameter(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** An empty volume takes what the image has at its place (Docker's copy-up), with owners and modes. */

@@ -92,6 +92,15 @@ export function writeEtcFiles(
     chownSync(path, uid, gid);
 }
 
+/** Who joins another container's network sees its names too: one set of files for both. */
+export function shareEtcFiles(record: ContainerRecord, peer: ContainerRecord): void {
+  record.config.Hostname = peer.config.Hostname;
+  record.config.Domainname = peer.config.Domainname;
+  record.hostnamePath = peer.hostnamePath;
+  record.hostsPath = peer.hostsPath;
+  record.resolvConfPath = peer.resolvConfPath;
+}
+
 /** The fixed lines of /etc/hosts, then the container's own, then the extra ones. */
 export function hostsFile(ownNames: string, addresses: string[], extra: string): string {
   const fixed = [

@@ -133,7 +133,7 @@ function openInside(record: ContainerRecord, root: string, path: string, asked: 
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     if (error.code === "ENOENT")
-      throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+      throw new NotFound(`Could not find the file ${asked} in container ${record.name}`);
     if (error.code === "ENOTDIR") throw new NotFound(`${asked}: not a directory`);
     throw new InvalidParameter(`invalid path ${asked}: ${error.code}`, { cause: error });
   }
@@ -181,7 +181,7 @@ function statIn(record: ContainerRecord, place: { root: string; path: string }, 
   using opened = openInside(record, place.root, follow ? place.path : dirname(place.path), asked);
   const target = `/proc/self/fd/${opened.fd}/${basename(place.path)}`;
   const stat = follow ? fstatSync(opened.fd) : statOf(target);
-  if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+  if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.name}`);
   if (asked.endsWith("/") && !stat.isDirectory()) throw new InvalidParameter(`${asked}: not a directory`);
   return {
     name: basename(posix.normalize(`/${asked}`)) || "/",

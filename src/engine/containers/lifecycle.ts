@@ -10,7 +10,7 @@ import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { eventAttributes } from "./create.ts";
-import { writeEtcFiles } from "./etc-files.ts";
+import { shareEtcFiles, writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { logSpec } from "./log-config.ts";
@@ -193,16 +193,18 @@ export class Lifecycle {
       store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id), user?.view);
       await this.volumes.hold(record);
       const sandboxPath = await this.networking.setUp(record, user?.networkPath);
-      writeEtcFiles(record, {
-        owner: root,
-        addresses: this.networking.addresses(record),
-        embeddedDns: this.networking.needsNames(record),
-        hostGateway: this.networking.hostGateway(),
-        dns: options.dns,
-        shareHost:
-          record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
-        links: linkHosts(record, this.table),
-      });
+      const peer = sharedWith(record.hostConfig.NetworkMode);
+      if (peer !== undefined) shareEtcFiles(record, this.table.find(peer).record);
+      else
+        writeEtcFiles(record, {
+          owner: root,
+          addresses: this.networking.addresses(record),
+          embeddedDns: this.networking.needsNames(record),
+          hostGateway: this.networking.hostGateway(),
+          dns: options.dns,
+          shareHost: record.hostConfig.NetworkMode === "host",
+          links: linkHosts(record, this.table),
+        });
       using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
       const spec = await containerSpec(this.context, this.table, record, { sandboxPath, sources, user });
       const stateDir = paths.stateDir(options, record.id);

@@ -6,7 +6,7 @@ import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
-import type { ContainerRecord } from "../types.ts";
+import type { ContainerRecord, MountPoint } from "../types.ts";
 import { resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
 import type { MountSources } from "./mount-sources.ts";
@@ -174,21 +174,28 @@ function mountSpecs(record: ContainerRecord, sources: MountSources): MountSpec[]
         options: ["nosuid", "nodev", ...(extra.includes("exec") ? [] : ["noexec"]), ...extra],
       });
     } else {
-      // As Docker since 25: read-only is all that the container sees there.
-      const readOnly = mount.recursion === undefined && canMountReadOnlyRecursively ? "rro" : "ro";
+      const source = sources.sourceOf(mount);
       specs.push({
         destination: mount.destination,
         type: "bind",
-        source: sources.sourceOf(mount),
+        source,
         options: [
           mount.recursion === "none" ? "bind" : "rbind",
           mount.propagation || "rprivate",
-          mount.rw ? "rw" : readOnly,
+          mount.rw ? "rw" : readOnlyOption(mount, source),
         ],
       });
     }
   }
-  return specs;
+  // Parents before what is mounted inside them: a volume at /etc must not hide its hosts.
+  const depth = ({ destination }: MountSpec) => destination.split("/").length;
+  return specs.sort((a, b) => depth(a) - depth(b));
+}
+
+/** As Docker since 25: read-only is all that the container sees there. Below a file there is nothing; crun insists. */
+function readOnlyOption({ recursion }: MountPoint, source: string): "rro" | "ro" {
+  const below = recursion === undefined && canMountReadOnlyRecursively;
+  return below && statSync(source, { throwIfNoEntry: false })?.isDirectory() ? "rro" : "ro";
 }
 
 /** /dev/shm goes with the IPC namespace: the host's, another container's, or one that others may share. */
