@@ -13,7 +13,8 @@
 static int usage(void) {
     dprintf(1, "usage: gantry-monitor monitor [--log PATH [--log-max-size BYTES] [--log-max-files N] [--log-compress]]\n"
                "         [--log-remote ADDRESS --log-format FORMAT [--log-facility N] [--log-tag TAG] [--log-host NAME] [--log-drop]]\n"
-               "         [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]] -- RUNTIME [ARGUMENT...]\n"
+               "         [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]]\n"
+               "         [--uid N --gid N] -- RUNTIME [ARGUMENT...]\n"
                "       gantry-monitor init [--] COMMAND [ARGUMENT...]\n");
     return 2;
 }
@@ -21,7 +22,7 @@ static int usage(void) {
 static bool parse(int argc, char **argv, struct options *options) {
     enum {
         LOG, LOG_MAX_SIZE, LOG_MAX_FILES, LOG_COMPRESS, LOG_REMOTE, LOG_FORMAT, LOG_FACILITY, LOG_TAG, LOG_HOST, LOG_DROP,
-        OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE,
+        OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE, UID, GID,
     };
     static const struct option known[] = {
         {"log", required_argument, NULL, LOG},
@@ -40,6 +41,8 @@ static bool parse(int argc, char **argv, struct options *options) {
         {"height", required_argument, NULL, HEIGHT},
         {"stdin", no_argument, NULL, STDIN},
         {"stdin-once", no_argument, NULL, STDIN_ONCE},
+        {"uid", required_argument, NULL, UID},
+        {"gid", required_argument, NULL, GID},
         {NULL, 0, NULL, 0},
     };
     for (int which; (which = getopt_long(argc, argv, "+", known, NULL)) >= 0;) {
@@ -60,6 +63,8 @@ static bool parse(int argc, char **argv, struct options *options) {
         case HEIGHT: options->height = (unsigned short)strtoul(optarg, NULL, 10); break;
         case STDIN: options->open_stdin = true; break;
         case STDIN_ONCE: options->stdin_once = true; break;
+        case UID: options->uid = (uid_t)strtoul(optarg, NULL, 10); break;
+        case GID: options->gid = (gid_t)strtoul(optarg, NULL, 10); break;
         default: return false;
         }
     }

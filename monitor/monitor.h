@@ -31,6 +31,8 @@ struct options {
     bool log_drop; /* a slow receiver loses lines, instead of slowing the process */
     const char *oom_path; /* memory.events (v2) or memory.oom_control (v1); NULL: don't look */
     bool tty, open_stdin, stdin_once;
+    uid_t uid; /* owner of the pipes, so that the process can open them anew by /proc/self/fd */
+    gid_t gid;
     unsigned short width, height; /* first size of the terminal; 0: the kernel's */
     char **command; /* the OCI runtime's argv */
 };
@@ -41,7 +43,12 @@ int64_t now_ms(void);
 bool write_file(const char *name, const char *text);
 /* Reads at most size-1 bytes and terminates them; -1 when there is no such file. */
 ssize_t read_file(const char *path, char *into, size_t size);
-bool oom_killed(const char *path);
+/* What the kernel killed for memory, and the most bytes of memory and swap that there were; zeros: nothing. */
+struct oom {
+    unsigned long long kills, peak, swap;
+};
+/* From the control file that counts the kills and those beside it. */
+struct oom read_oom(const char *path);
 /* Field 22 of /proc/<pid>/stat: with the pid it names a process for ever. 0 when it's gone. */
 unsigned long long start_ticks(pid_t pid);
 

@@ -41,12 +41,29 @@ ssize_t read_file(const char *path, char *into, size_t size) {
     return (ssize_t)have;
 }
 
-bool oom_killed(const char *path) {
+/* A number in a control file beside `path`; 0 when there is none. */
+static unsigned long long figure(const char *path, const char *name) {
+    char beside[4096], text[32];
+    const char *slash = strrchr(path, '/');
+    int directory = slash == NULL ? 0 : (int)(slash + 1 - path);
+    snprintf(beside, sizeof beside, "%.*s%s", directory, path, name);
+    return read_file(beside, text, sizeof text) < 0 ? 0 : strtoull(text, NULL, 10);
+}
+
+struct oom read_oom(const char *path) {
     char text[1024];
-    if (path == NULL || read_file(path, text, sizeof text) < 0) return false;
+    struct oom oom = {0};
+    if (path == NULL || read_file(path, text, sizeof text) < 0) return oom;
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
-        if (strncmp(line, "oom_kill ", 9) == 0) return strtoull(line + 9, NULL, 10) > 0;
-    return false;
+        if (strncmp(line, "oom_kill ", 9) == 0) oom.kills = strtoull(line + 9, NULL, 10);
+    if (oom.kills == 0) return oom;
+    if ((oom.peak = figure(path, "memory.peak")) > 0) oom.swap = figure(path, "memory.swap.peak");
+    else {
+        oom.peak = figure(path, "memory.max_usage_in_bytes");
+        unsigned long long both = figure(path, "memory.memsw.max_usage_in_bytes");
+        oom.swap = both > oom.peak ? both - oom.peak : 0;
+    }
+    return oom;
 }
 
 unsigned long long start_ticks(pid_t pid) {

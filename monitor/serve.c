@@ -130,16 +130,16 @@ static void reap(void) {
 }
 
 static void finish(void) {
-    char text[160];
+    char text[192];
     log_close();
-    bool oom = oom_killed(options->oom_path);
-    snprintf(text, sizeof text, "{\"exitCode\":%d,\"exitedAt\":%lld,\"oomKilled\":%s}\n", exit_code, (long long)exited_at,
-             oom ? "true" : "false");
+    struct oom oom = read_oom(options->oom_path);
+    snprintf(text, sizeof text, "{\"exitCode\":%d,\"exitedAt\":%lld,\"oomKills\":%llu,\"memoryPeak\":%llu,\"swapPeak\":%llu}\n",
+             exit_code, (long long)exited_at, oom.kills, oom.peak, oom.swap);
     write_file("exit", text);
     if (stdio_fds.in == stdio_fds.out[STDOUT]) stdio_fds.in = -1;
     close_streams();
     enter_done();
-    snprintf(text, sizeof text, "exited %d %lld %d\n", exit_code, (long long)exited_at, oom);
+    snprintf(text, sizeof text, "exited %d %lld %llu %llu %llu\n", exit_code, (long long)exited_at, oom.kills, oom.peak, oom.swap);
     clients_tell(text);
 }
 

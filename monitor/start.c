@@ -49,6 +49,9 @@ pid_t start_runtime(const struct options *options, struct stdio *stdio) {
         if (pipe2(out, O_CLOEXEC) < 0) goto out;
         if (options->open_stdin && pipe2(in, O_CLOEXEC) < 0) goto out;
     }
+    const int theirs[] = {in[0], out[1], err[1]};
+    for (size_t i = 0; options->uid != 0 && i < sizeof theirs / sizeof *theirs; i++)
+        if (theirs[i] >= 0 && fchown(theirs[i], options->uid, options->gid) < 0) goto out;
     pid = fork();
     if (pid == 0) become_runtime(options->command, in[0] < 0 ? null : in[0], out[1] < 0 ? null : out[1], err[1]);
 out:

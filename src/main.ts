@@ -1,4 +1,5 @@
 /** The executable's entry: one program, of which each part loads only what it needs. */
+import type { ReadComposeBuilds } from "./cli/bake/compose.ts";
 import { main, type ProgramRunner } from "./cli/index.ts";
 
 const runners: Record<string, ProgramRunner> = {
@@ -26,6 +27,11 @@ function compileSoon(): void {
   Bun.unsafe.setJITPolicy(1);
 }
 
-const status = await main(process.argv.slice(2), process.env, runners);
+const composeBuilds: ReadComposeBuilds = async (files, context) => {
+  const { projectBuilds } = await import("./compose/index.ts");
+  return projectBuilds({ client: context.client, env: context.env }, files);
+};
+
+const status = await main(process.argv.slice(2), process.env, runners, composeBuilds);
 // What commands write is written when they return, and no handler waits for the end: the short way out saves 3 ms.
 if (status !== undefined) process.reallyExit(status);

@@ -16,12 +16,31 @@ beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), "gt-signed-"));
   registry = await TestRegistry.start();
   author = await TestDaemon.start();
+  await must(["openssl", "genpkey", "-algorithm", "ED25519", "-out", key("ed25519")]);
+  await must([
+    "openssl",
+    "genpkey",
+    "-algorithm",
+    "RSA",
+    "-pkeyopt",
+    "rsa_keygen_bits:2048",
+    "-out",
+    key("rsa"),
+  ]);
+  for (const name of ["ed25519", "rsa"])
+    await must(["openssl", "pkey", "-in", key(name), "-pubout", "-out", `${key(name)}.pub`]);
   for (const name of ["team", "stranger"]) {
     await must(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key(name)]);
     await must(["openssl", "ec", "-in", key(name), "-pubout", "-out", `${key(name)}.pub`]);
   }
   daemon = await TestDaemon.start({
-    config: { "gantry-signatures": { [`${registry.address}/team`]: `${key("team")}.pub` } },
+    config: {
+      "gantry-signatures": {
+        [`${registry.address}/team`]: `${key("team")}.pub`,
+        [`${registry.address}/rsa`]: `${key("rsa")}.pub`,
+        [`${registry.address}/ed25519`]: `${key("ed25519")}.pub`,
+      },
+    },
   });
 });
 afterAll(async () => {
@@ -71,7 +90,11 @@ async function sign(repository: string, digest: string, signer: string, of = dig
   });
   const [file, signature] = [join(scratch, "payload"), join(scratch, "signature")];
   writeFileSync(file, payload);
-  await must(["openssl", "dgst", "-sha256", "-sign", key(signer), "-out", signature, file]);
+  const how =
+    signer === "ed25519"
+      ? ["pkeyutl", "-sign", "-rawin", "-out", signature, "-inkey", key(signer), "-in", file]
+      : ["dgst", "-sha256", "-sign", key(signer), "-out", signature, file];
+  await must(["openssl", ...how]);
   const manifest = JSON.stringify({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",
@@ -105,6 +128,46 @@ test("a signed image is pulled and runs, by tag and by digest", async () => {
   await daemon.ok(["pull", `${image}:1`]);
   for (const name of [`${image}:1`, `${image}@${digest}`])
     expect(await daemon.ok(["run", "--rm", "--network", "none", name, "echo", "runs"])).toBe("runs");
+});
+
+test.each(["rsa", "ed25519"])("keys of kind %s", async (kind) => {
+  const image = `${registry.address}/${kind}/good:1`;
+  const digest = await push(`${kind}/good`);
+  await sign(`${kind}/good`, digest, "stranger");
+  expect((await daemon.gantry(["pull", image])).stderr).toContain("by that key");
+  await sign(`${kind}/good`, digest, kind);
+  await daemon.ok(["pull", image]);
+});
+
+test("a container from before the policy does not start, and one that runs does not start again", async () => {
+  const image = `${registry.address}/late/app:1`;
+  await using late = await TestDaemon.start();
+  await late.ok(["tag", "busybox", image]);
+  await late.ok(["create", "--name", "before", "--network", "none", image, "true"]);
+  await late.ok([
+    "run",
+    "-d",
+    "--name",
+    "kept",
+    "--restart",
+    "always",
+    "--network",
+    "none",
+    image,
+    "sleep",
+    "900",
+  ]);
+  await late.shutDown();
+  Object.assign(late.config, { "gantry-signatures": { [`${registry.address}/late`]: `${key("team")}.pub` } });
+  await late.boot();
+  const refused = await late.gantry(["start", "before"]);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("no pull has verified this one");
+  // What runs goes on; once ended it stays so.
+  expect(await late.ok(["inspect", "-f", "{{.State.Running}}", "kept"])).toBe("true");
+  const again = await late.gantry(["restart", "-t", "0", "kept"]);
+  expect(again.stderr).toContain("no pull has verified this one");
+  expect(await late.ok(["inspect", "-f", "{{.State.Running}}", "kept"])).toBe("false");
 });
 
 test.each<[string, string, (digest: string) => Promise<void>]>([

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon, until } from "./support/daemon.ts";
+import { publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const mib = 1 << 20;
@@ -91,6 +92,34 @@ test("prune by label and age", async () => {
   expect(await daemon.ok(["images", "-q", "kept"])).not.toBe("");
 });
 
+test("prune by size, ours: --filter larger-than=SIZE", async () => {
+  await build("small", 1 * mib);
+  await build("large", 5 * mib);
+  await daemon.ok(["image", "prune", "-af", "--filter", "label!=stage", "--filter", "larger-than=4MiB"]);
+  expect(await daemon.ok(["images", "-q", "large"])).toBe("");
+  expect(await daemon.ok(["images", "-q", "small"])).not.toBe("");
+  const wrong = await daemon.gantry(["image", "prune", "-af", "--filter", "larger-than=big"]);
+  expect(wrong.stderr).toContain("invalid size: 'big'");
+  await daemon.ok(["rmi", "small"]);
+});
+
+test("an image for several platforms is as large as all that are here, each layer once", async () => {
+  const image = `${registry.address}/multi:1`;
+  await publishMultiPlatform(`${registry.address}/multi`, "1", "space");
+  await daemon.ok(["pull", "-q", image]);
+  await daemon.ok(["pull", "-q", "--platform", "linux/arm64", image]);
+  const usage = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const multi = usage.Images.find(({ RepoTags }) => RepoTags.includes(image))!;
+  // Both platforms are made of the same two layers; one of them is busybox's, which others have too.
+  expect(multi.SharedSize).toBe(
+    usage.Images.find(({ RepoTags }) => RepoTags.includes("busybox:latest"))!.Size,
+  );
+  expect(multi.Size - multi.SharedSize).toBe("space".length);
+  const unique = usage.Images.reduce((sum, { Size, SharedSize }) => sum + Size - SharedSize, 0);
+  expect(unique + multi.SharedSize).toBe(usage.LayersSize);
+  await daemon.ok(["rmi", image]);
+});
+
 test("what a pull in flight needs is not collected", async () => {
   const image = `${registry.address}/flight:1`;
   await build(image, 4 * mib);
@@ -112,13 +141,19 @@ test("what a pull in flight needs is not collected", async () => {
   expect((await daemon.gantry(["system", "check"])).code).toBe(0);
 });
 
-test("over the limit the oldest images that nobody uses go by themselves", async () => {
+test("over the limit images go by themselves, that first which was not used for the longest", async () => {
   await daemon.ok(["create", "--name", "user", "busybox"]);
-  for (const tag of ["old", "older", "new"]) await build(tag, 12 * mib);
+  for (const tag of ["old", "older"]) await build(tag, 12 * mib);
+  // The oldest is used again, so that it is the other's turn.
+  await daemon.ok(["run", "--rm", "--network", "none", "old", "true"]);
+  // What the cache holds is not freed with an image.
+  await daemon.ok(["builder", "prune", "-af"]);
+  await build("new", 12 * mib);
   mkdirSync(scratch, { recursive: true });
   await daemon.ok(["builder", "prune", "-af"]);
   await daemon.ok(["tag", "new", "newest"]);
-  await until(async () => (await daemon.ok(["images", "-q", "old"])) === "", "the oldest goes");
+  await until(async () => (await daemon.ok(["images", "-q", "older"])) === "", "what was not used goes");
+  expect(await daemon.ok(["images", "-q", "old"])).not.toBe("");
   expect(await daemon.ok(["images", "-q", "busybox"])).not.toBe("");
   expect(await daemon.ok(["run", "--rm", "--network", "none", "newest", "test", "-s", "/f"])).toBe("");
   await daemon.ok(["rm", "user"]);

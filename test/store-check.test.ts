@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -87,4 +88,27 @@ test("an image that came from nowhere else is told to be lost", async () => {
   expect(code).toBe(1);
   expect(Problems).toMatchObject([{ What: `sha256:${id}`, Images: [registryless], Mended: false }]);
   expect(Problems[0]!.Reason).toContain("build, load or pull");
+});
+
+test("all that an index keeps is looked after: platforms, attestations and itself", async () => {
+  const image = `${registry.address}/multi`;
+  const fixture = await publishMultiPlatform(image, "1", "check");
+  await daemon.ok(["rmi", "-f", "local:1"]);
+  const before = new Set(readdirSync(blobs));
+  await daemon.ok(["pull", "-q", `${image}:1`]);
+  await daemon.ok(["pull", "-q", "--platform", "linux/arm64", `${image}:1`]);
+  const own = readdirSync(blobs).filter((name) => !before.has(name));
+  const hex = ({ digest }: { digest: string }) => digest.slice("sha256:".length);
+  for (const manifest of [fixture.index, fixture.amd64, fixture.arm64, fixture.attestation])
+    expect(own).toContain(hex(manifest));
+  for (const [index, name] of own.entries()) {
+    const kind = index % 2 === 0 ? "corrupt-blob" : "missing-blob";
+    if (kind === "corrupt-blob") writeFileSync(join(blobs, name), "x");
+    else rmSync(join(blobs, name));
+    expect(await check("--repair")).toMatchObject({
+      code: 0,
+      Problems: [{ Kind: kind, What: `sha256:${name}`, Images: [`${image}:1`], Mended: true }],
+    });
+  }
+  expect(await check()).toMatchObject({ code: 0, Problems: [] });
 });

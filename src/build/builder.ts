@@ -1,7 +1,8 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { Cancelled, messageOf } from "../lib/errors.ts";
+import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
+import { formatReference, normalize, parseReference } from "../lib/reference.ts";
 import { ImportedCache } from "./cache/import.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
@@ -23,10 +24,12 @@ import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./expo
 import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
+import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
+import { Explanations } from "./solve/explain.ts";
 import { type PlatformPlace, Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
-import { Session } from "./solve/session.ts";
+import { Session, SharedWorks } from "./solve/session.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -44,7 +47,9 @@ const importPatience = 30_000;
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
   readonly #digests: Digests;
+  readonly #explanations: Explanations;
   readonly #cacheMounts: CacheMounts;
+  readonly #shared = new SharedWorks();
   readonly #recovered: Promise<void>;
 
   constructor(
@@ -53,6 +58,7 @@ export class DockerfileBuilder implements Builder {
   ) {
     this.#records = new CacheRecords(backend.store, now);
     this.#digests = new Digests(backend.store);
+    this.#explanations = new Explanations(backend.store, now);
     this.#cacheMounts = new CacheMounts(backend.store, now);
     this.#recovered = recover(backend);
     this.#recovered.catch(() => {});
@@ -64,11 +70,14 @@ export class DockerfileBuilder implements Builder {
     signal: AbortSignal,
   ): Promise<BuildResult> {
     let source: DockerfileText | undefined;
+    // Of the session once there is one.
+    await using files = new AsyncDisposableStack();
+    files.defer(async () => request.release?.());
     try {
       signal.throwIfAborted();
       await this.#recovered;
       source = readDockerfile(request);
-      return await this.#build(request, source, onEvent, signal);
+      return await this.#build(request, source, files, onEvent, signal);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
       if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
@@ -79,6 +88,7 @@ export class DockerfileBuilder implements Builder {
   async #build(
     request: BuildRequest,
     source: DockerfileText,
+    files: AsyncDisposableStack,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
@@ -95,6 +105,7 @@ export class DockerfileBuilder implements Builder {
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, failed.signal]);
     const platforms = request.platforms?.length ? request.platforms : [request.platform];
+    const held = heldBy(platforms.length, files.move());
     const work = platforms.map(async (platform, i) => {
       try {
         const label = platforms.length > 1 && platform ? `${formatPlatform(platform)} ` : "";
@@ -102,7 +113,7 @@ export class DockerfileBuilder implements Builder {
         return await this.#solve(
           { ...request, platform },
           definition,
-          { place, imported, progress, outputs, sessions },
+          { place, imported, files: held, progress, outputs, sessions },
           stop,
         );
       } catch (error) {
@@ -155,6 +166,8 @@ export class DockerfileBuilder implements Builder {
     parts: {
       place: PlatformPlace;
       imported: ImportedCache;
+      /** The client's files; given back in any case. */
+      files: AsyncDisposable;
       progress: Progress;
       outputs: OutputRequest[];
       sessions: AsyncDisposableStack;
@@ -162,6 +175,8 @@ export class DockerfileBuilder implements Builder {
     signal: AbortSignal,
   ): Promise<BuiltPlatform> {
     const { place, imported, progress, outputs, sessions } = parts;
+    await using own = new AsyncDisposableStack();
+    own.use(parts.files);
     // What is said of the file is the same for all platforms, and said once.
     const first = place.index === 0;
     const graph = graphOf(request, dockerfile);
@@ -181,12 +196,15 @@ export class DockerfileBuilder implements Builder {
           graph,
           records: this.#records,
           digests: this.#digests,
+          explanations: this.#explanations,
           cacheMounts: this.#cacheMounts,
+          shared: this.#shared,
           progress,
           ignore,
           place,
           imported,
           layers: packFormat(outputs),
+          files: own.move(),
           now: this.now,
         },
         signal,
@@ -229,20 +247,12 @@ export class DockerfileBuilder implements Builder {
   }
 
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
-    const { name, text } = readDockerfile(request);
-    const report = (warnings: CheckWarning[], error?: LintReport["error"]): LintReport => ({
-      file: name,
-      source: text,
-      warnings: inOrder(warnings).map(({ rule, range, detail }) => ({
-        rule: rule.name,
-        description: rule.description,
-        url: rule.url,
-        detail,
-        line: range.line,
-        endLine: range.endLine,
-      })),
-      error,
-    });
+    await using files = new AsyncDisposableStack();
+    files.defer(async () => request.release?.());
+    const source = readDockerfile(request);
+    const { name, text } = source;
+    const report = (warnings: CheckWarning[], error?: LintReport["error"]) =>
+      reportOf(source, warnings, error);
     const warnings: CheckWarning[] = [];
     try {
       const dockerfile = parseDockerfile(text, name);
@@ -258,6 +268,40 @@ export class DockerfileBuilder implements Builder {
       if (!(error instanceof DockerfileError)) throw error;
       const { message, line, endLine } = error;
       return report(warnings, { message, line, endLine });
+    }
+  }
+
+  async lint(request: BuildRequest): Promise<LintReport> {
+    const source = readDockerfile(request);
+    let dockerfile: ParsedDockerfile | undefined;
+    try {
+      dockerfile = parseDockerfile(source.text, source.name);
+      const definition = {
+        dockerfile,
+        graph: graphOf(request, dockerfile),
+        ignore: readIgnoreRules(request),
+      };
+      const subject = stageSubject(request, definition, ({ base }) =>
+        typeof base === "object" && "image" in base ? this.#known(base.image) : undefined,
+      );
+      return reportOf(source, lint(dockerfile, subject, settingsOf(request, dockerfile)));
+    } catch (error) {
+      if (!(error instanceof DockerfileError)) throw error;
+      const { message, line, endLine } = error;
+      // What a stage that is missing breaks can't be told of; the rest can.
+      const found = dockerfile ? lint(dockerfile, undefined, settingsOf(request, dockerfile)) : [];
+      return reportOf(source, found, { message, line, endLine });
+    }
+  }
+
+  /** An image that is here; one that isn't is not fetched for a look at it. */
+  #known(reference: string): BaseImage | undefined {
+    try {
+      const name = formatReference(normalize(parseReference(reference)));
+      return this.backend.store.images.byName(name);
+    } catch (error) {
+      if (error instanceof InvalidParameter) return undefined;
+      throw error;
     }
   }
 
@@ -293,6 +337,7 @@ export class DockerfileBuilder implements Builder {
       return gone;
     });
     this.#digests.clear();
+    this.#explanations.collect();
     const collected = await this.backend.store.images.collect();
     const shown = removed.filter(({ empty }) => !empty);
     return { removed: shown.map(({ id }) => id), bytes: bytes + collected.bytes };
@@ -307,6 +352,39 @@ export class DockerfileBuilder implements Builder {
     const shared = new Set<string>(layers.map(({ diffId }) => diffId));
     return [...this.#records.entries(shared), ...(await this.#cacheMounts.entries())];
   }
+}
+
+/** What several hold goes when each of them has let go. */
+function heldBy(holders: number, resource: AsyncDisposable): AsyncDisposable {
+  let left = holders;
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (--left === 0) await resource[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function reportOf(
+  { name, text }: DockerfileText,
+  warnings: readonly CheckWarning[],
+  error?: LintReport["error"],
+): LintReport {
+  return {
+    file: name,
+    source: text,
+    warnings: inOrder(warnings).map(({ rule, range, detail, edits }) => ({
+      rule: rule.name,
+      severity: rule.severity ?? "warning",
+      description: rule.description,
+      advice: rule.advice,
+      url: rule.url,
+      detail,
+      line: range.line,
+      endLine: range.endLine,
+      edits,
+    })),
+    error,
+  };
 }
 
 /** What a build is made from, read and checked. */

@@ -5,12 +5,14 @@
  */
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
+import type { TextEdit } from "../lib/text-edit.ts";
 import type { Credentials, RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { AttestationOptions } from "./attest/types.ts";
 import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
 
 export type { CacheSource, CacheTarget } from "./cache/options.ts";
@@ -66,6 +68,26 @@ export interface BuildRequest {
   attestations?: AttestationOptions;
   /** What becomes of the result; nothing named: an image in the store. */
   outputs?: OutputRequest[];
+  /**
+   * Called once, when nothing reads the directories any more. That may be after the build's end: a step that another
+   * build wants too goes on.
+   */
+  release?(): Promise<void>;
+  /** Tell for each instruction whether it was cached, and if not why (`explanation` events). */
+  explain?: boolean;
+}
+
+/** An input that is not what it was the last time that a step was done. Values are never shown. */
+export interface RebuildReason {
+  /**
+   * `base`: another base image; `parent`: the step before gave other files; `instruction`: its text, or the USER,
+   * WORKDIR or network that it runs with; `new`: there is nothing to compare with; `no-cache`: it was asked for.
+   */
+  kind: "file" | "arg" | "base" | "instruction" | "parent" | "mount" | "new" | "no-cache";
+  /** A path, a variable's name, an instruction, an image. */
+  name: string;
+  /** `changed`, `added`, `removed`, `sha256:... -> sha256:...`. */
+  change: string;
 }
 
 /** Progress, in order; every front (classic stream, vertices, later gRPC) is drawn from these. */
@@ -86,6 +108,8 @@ export type BuildEvent =
       error?: string;
     }
   | { type: "log"; id: string; stream: 1 | 2; data: Uint8Array }
+  /** Only with `BuildRequest.explain`; after the vertex started, before it runs. Empty when it was cached. */
+  | { type: "explanation"; id: string; name: string; cached: boolean; reasons: RebuildReason[] }
   | { type: "progress"; id: string; name: string; current: number; total?: number }
   | {
       type: "warning";
@@ -98,18 +122,23 @@ export type BuildEvent =
       check?: { rule: string; description: string; url: string; detail: string };
     };
 
-/** What the build checks find; nothing was built. */
+/** What the build checks and practices find; nothing was built. */
 export interface LintReport {
   /** The Dockerfile's name and text. */
   file: string;
   source: string;
   warnings: {
     rule: string;
+    severity: Severity;
     description: string;
+    /** What to do about it, where the description doesn't say. */
+    advice?: string;
     url: string;
     detail: string;
     line: number;
     endLine: number;
+    /** Changes of `source` that end it and leave the image as it is. */
+    edits?: TextEdit[];
   }[];
   /** Why it could not be built at all, or that violations are errors here (`# check=error=true`). */
   error?: { message: string; line?: number; endLine?: number };
@@ -195,6 +224,12 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   check(request: BuildRequest, signal: AbortSignal): Promise<LintReport>;
+  /**
+   * Runs build checks and best practices on the Dockerfile and its ignore file; the context's other files are not
+   * looked at, and no base image is fetched.
+   * @throws InvalidParameter when there is no Dockerfile to look at
+   */
+  lint(request: BuildRequest): Promise<LintReport>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

@@ -8,6 +8,7 @@ import {
 } from "../api/client/index.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { fs, textIfAny } from "../lib/lazy-fs.ts";
+import type { ReadComposeBuilds } from "./bake/compose.ts";
 import { stderrFd, stdoutFd, writeAll } from "./terminal.ts";
 
 /** The fields of `config.json` that this client reads. */
@@ -44,6 +45,8 @@ export class CliContext {
   constructor(
     readonly env: Record<string, string | undefined>,
     readonly overrides: EndpointOverrides = {},
+    /** How Compose files are read for what they build; undefined where that part isn't there. */
+    readonly composeBuilds?: ReadComposeBuilds,
   ) {}
 
   get client(): ApiClient {

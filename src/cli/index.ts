@@ -1,6 +1,7 @@
 /** The client's command line: global flags, the command, its arguments, and how failures end. */
 import { Cancelled, messageOf } from "../lib/errors.ts";
 import { HelpRequested, parseFlags, UsageError } from "./args/parse.ts";
+import type { ReadComposeBuilds } from "./bake/compose.ts";
 import type { Command } from "./command.ts";
 import { commands, findCommand, groups, programs } from "./commands.ts";
 import { CliContext, ExitStatus } from "./context.ts";
@@ -15,12 +16,14 @@ export type ProgramRunner = (args: string[], context: CliContext) => Promise<num
 /**
  * Runs one command line.
  * @param runners the programs of `programs`
+ * @param composeBuilds reads Compose files for `bake`
  * @returns the exit status; everything to be said has been written
  */
 export async function main(
   argv: readonly string[],
   env: Record<string, string | undefined>,
   runners: Readonly<Record<string, ProgramRunner>> = {},
+  composeBuilds?: ReadComposeBuilds,
 ): Promise<number | undefined> {
   const say = (text: string) => writeAll(stderrFd, `${text}\n`);
   let parsed: ReturnType<typeof parseFlags<typeof globalFlags>>;
@@ -39,7 +42,7 @@ export async function main(
       writeAll(1, `Gantry version ${version}\n`);
       return 0;
     }
-    const context = new CliContext(env, endpointOverrides(flags, parsed.given));
+    const context = new CliContext(env, endpointOverrides(flags, parsed.given), composeBuilds);
     const [word = "", ...rest] = args;
     if (Object.hasOwn(runners, word)) return await runners[word]!(rest, context);
     const found = findCommand(args);

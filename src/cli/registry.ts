@@ -1,6 +1,8 @@
 /** `gantry registry`: the registry alone, no daemon needed. */
+
 import { parseArgs } from "node:util";
 import { GantryError, messageOf } from "../lib/errors.ts";
+import { takeProxies } from "../lib/outgoing.ts";
 import { collectRegistry, readRegistrySettings, serveRegistry } from "../registry/index.ts";
 
 const usage = `Usage:  gantry registry COMMAND [OPTIONS]
@@ -36,6 +38,7 @@ Options of serve:
       --read-only                    Take nothing in, delete nothing
       --warning string               Text that clients show to their users
       --debug-addr string            Address of /metrics and /healthz alone
+      --shutdown-grace duration      Time that requests get to end after SIGTERM (default 10s)
 `;
 
 const string = { type: "string" } as const;
@@ -66,6 +69,7 @@ const serving = {
   "read-only": boolean,
   warning: string,
   "debug-addr": string,
+  "shutdown-grace": string,
 };
 
 /**
@@ -95,6 +99,7 @@ export async function registryCommand(args: string[]): Promise<number> {
 async function serve(args: string[]): Promise<number> {
   const { config, ...flags } = parseArgs({ args, options: { ...common, ...serving } }).values;
   const settings = await readRegistrySettings(flags, config);
+  takeProxies({}, process.env);
   await using server = await serveRegistry(settings);
   if (settings["allow-insecure-http"] === true) {
     console.error("WARNING: plain HTTP: passwords and content can be read and changed on the way");

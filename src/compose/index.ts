@@ -8,6 +8,7 @@ import { messageOf, NotImplemented } from "../lib/errors.ts";
 import type { Command } from "./commands/command.ts";
 import { describeFlags, type FlagSpecs, parseFlags, UsageError } from "./flags.ts";
 import { didYouMean } from "./model/errors.ts";
+import type { BuildConfig } from "./model/types.ts";
 import { type ComposeContext, type GlobalFlags, Session } from "./run/session.ts";
 
 export { loadProject } from "./model/load.ts";
@@ -154,6 +155,25 @@ export async function composeCommand(args: string[], context: ComposeContext): P
     session.err.write(`${messageOf(error)}\n`);
     return 1;
   }
+}
+
+/** A service that has something to build. */
+export interface ServiceBuild extends BuildConfig {
+  service: string;
+  image?: string;
+}
+
+/**
+ * What the services of Compose files build, for programs that build them otherwise.
+ * @param files absolute paths, each over those before
+ * @throws ComposeError
+ */
+export function projectBuilds(context: ComposeContext, files: string[]): ServiceBuild[] {
+  const session = new Session(context, flagsOf({ file: files }, context.env ?? process.env));
+  const { services } = session.project([], { allProfiles: true });
+  return Object.entries(services).flatMap(([service, { build, image }]) =>
+    build ? [{ ...build, service, image }] : [],
+  );
 }
 
 async function run(session: Session, name: string, words: string[]): Promise<number> {

@@ -6,6 +6,7 @@ import type {
   BuildBackend,
   BuildEvent,
   Builder,
+  BuildRequest,
   BuildResult,
   LintReport,
   Output,
@@ -93,21 +94,32 @@ export class BuildService implements Builds, AsyncDisposable {
     );
   }
 
-  /** Brings the files here, and keeps them until `work` is done. */
+  lint(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+    return this.#withFiles(
+      source,
+      () => {},
+      signal,
+      (files) => this.#builder.lint({ ...options, ...files }),
+    );
+  }
+
+  /** Brings the files here, and keeps them until the builder releases them. */
   async #withFiles<T>(
     source: Readable | FillContext,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-    work: (files: Awaited<ReturnType<FillContext>>) => Promise<T>,
+    work: (files: Awaited<ReturnType<FillContext>> & Pick<BuildRequest, "release">) => Promise<T>,
   ): Promise<T> {
     await using directories = new AsyncDisposableStack();
     const open = (key?: string) => directories.use(this.#contexts.open(key)).path;
     try {
-      return await work(
+      const files =
         typeof source === "function"
           ? await source(open, onEvent, signal)
-          : await this.#extract(source, open(), signal),
-      );
+          : await this.#extract(source, open(), signal);
+      // The builder's from here on: it may need them for longer than the build goes.
+      const owned = directories.move();
+      return await work({ ...files, release: () => owned.disposeAsync() });
     } finally {
       this.#collection.request();
     }
@@ -160,7 +172,7 @@ export class BuildService implements Builds, AsyncDisposable {
           ? undefined
           : knownImage(context.store.images, reference, options.platform);
         if (known) {
-          context.signatures.check(reference, known);
+          context.signatures.check(reference, known.id);
           return known;
         }
         const signal = options.signal ?? new AbortController().signal;

@@ -2,12 +2,12 @@
 import { existsSync } from "node:fs";
 import type { Digest } from "../lib/digest.ts";
 import { GantryError, messageOf, NotFound } from "../lib/errors.ts";
-import { shortId } from "../lib/ids.ts";
 import type { Descriptor } from "../lib/oci.ts";
 import { parseManifest } from "../lib/oci-schema.ts";
-import { familiar, parseReference } from "../lib/reference.ts";
+import { familiarName, parseReference } from "../lib/reference.ts";
 import type { Credentials, RepositoryClient } from "../registry/types.ts";
-import type { ImageRecord, Store } from "../store/types.ts";
+import type { ImageRecord } from "../store/types.ts";
+import { type Need, namesReaching, needsOf, titlesOf } from "./check-needs.ts";
 import { type Context, snapshotKey } from "./context.ts";
 import type { CheckProblem, CheckReport, ContainerRecord } from "./types.ts";
 
@@ -24,17 +24,21 @@ export async function checkStore(
   options: Options,
 ): Promise<CheckReport> {
   const { store } = context;
-  const users = usersOf(store);
+  const needs = needsOf(store.images);
   const report: CheckReport = { blobs: 0, bytes: 0, problems: [] };
-  const blame = (kind: CheckProblem["kind"], what: string, records: Iterable<ImageRecord> = []) => {
-    const problem = {
-      kind,
-      what,
-      images: [...records].flatMap((record) => titles(store, record)),
-      mended: false,
-    };
+  const blame = (kind: CheckProblem["kind"], what: string, titles: string[] = []) => {
+    const problem = { kind, what, images: [...new Set(titles)], mended: false };
     report.problems.push(problem);
     return problem;
+  };
+  const mend = async (kind: CheckProblem["kind"], digest: Digest) => {
+    const known = needs.get(digest) ?? [];
+    const problem = blame(
+      kind,
+      digest,
+      known.flatMap(({ titles }) => titles),
+    );
+    await mendBlob(context, problem, known, options);
   };
   for (const { digest, size } of [...store.content.list()]) {
     const sound = await store.verify(digest, options.signal);
@@ -42,16 +46,14 @@ export async function checkStore(
     if (!store.content.has(digest)) continue;
     report.blobs++;
     report.bytes += size;
-    if (!sound) await mendBlob(context, blame("corrupt-blob", digest, users.get(digest)), users, options);
+    if (!sound) await mend("corrupt-blob", digest);
   }
-  for (const digest of users.keys()) {
-    if (store.content.has(digest)) continue;
-    await mendBlob(context, blame("missing-blob", digest, users.get(digest)), users, options);
-  }
+  for (const digest of needs.keys()) if (!store.content.has(digest)) await mend("missing-blob", digest);
   for (const record of store.images.list()) {
     for (const { chainId } of record.layers) {
       if (store.snapshots.stat(chainId) && existsSync(store.snapshots.upperDir(chainId))) continue;
-      await mendLayer(context, blame("missing-layer", chainId, [record]), record, options);
+      const titles = titlesOf(record, namesReaching(store.images, record));
+      await mendLayer(context, blame("missing-layer", chainId, titles), record, options);
     }
   }
   for (const { id } of containers) {
@@ -62,53 +64,24 @@ export async function checkStore(
   return report;
 }
 
-/** Which images need a blob: its manifest first, then config and layers. */
-function usersOf(store: Store): Map<Digest, Set<ImageRecord>> {
-  const users = new Map<Digest, Set<ImageRecord>>();
-  const add = (digest: Digest, record: ImageRecord) => {
-    const found = users.get(digest);
-    if (found) found.add(record);
-    else users.set(digest, new Set([record]));
-  };
-  for (const record of store.images.list()) {
-    add(record.manifest, record);
-    add(record.id, record);
-    for (const { descriptor } of record.layers) add(descriptor.digest, record);
-  }
-  return users;
-}
-
-function titles(store: Store, record: ImageRecord): string[] {
-  const tags = namesOf(store, record).filter((name) => !parseReference(name).digest);
-  return tags.length > 0 ? tags.map((name) => familiar(parseReference(name))) : [shortId(record.id)];
-}
-
-const namesOf = (store: Store, record: ImageRecord): string[] =>
-  store.images
-    .names()
-    .filter(({ id }) => id === record.id)
-    .map(({ reference }) => reference);
-
 async function mendBlob(
   context: Context,
   problem: CheckProblem,
-  users: Map<Digest, Set<ImageRecord>>,
+  needs: Need[],
   options: Options,
 ): Promise<void> {
   if (!options.repair) return;
-  const { store } = context;
   const digest = problem.what as Digest;
-  const records = users.get(digest);
-  if (!records) {
-    store.content.remove(digest);
+  if (needs.length === 0) {
+    context.store.content.remove(digest);
     problem.mended = true;
     return;
   }
   problem.reason = "no registry is known that has it: build, load or pull the image again";
-  for (const record of records) {
-    for (const repository of repositoriesOf(context, record, options)) {
+  for (const need of needs) {
+    for (const repository of repositoriesOf(context, need, options)) {
       try {
-        await fetchBlob(context, repository, record, digest, options.signal);
+        await fetchBlob(context, repository, need, digest, options.signal);
         problem.mended = true;
         delete problem.reason;
         return;
@@ -120,23 +93,23 @@ async function mendBlob(
   }
 }
 
-/** Those that an image was pulled from or pushed to. */
-function repositoriesOf(context: Context, record: ImageRecord, { auth }: Options): RepositoryClient[] {
-  return namesOf(context.store, record)
-    .map((name) => parseReference(name))
-    .filter(({ digest }) => digest !== undefined)
-    .map((reference) => context.registry.repository(reference, auth[reference.domain]));
+/** Those that what needs the blob was pulled from or pushed to. */
+function repositoriesOf(context: Context, { names }: Need, { auth }: Options): RepositoryClient[] {
+  const references = names.map((name) => parseReference(name)).filter(({ digest }) => digest !== undefined);
+  const distinct = new Map(references.map((reference) => [familiarName(reference), reference]));
+  return [...distinct.values()].map((reference) =>
+    context.registry.repository(reference, auth[reference.domain]),
+  );
 }
 
 async function fetchBlob(
   { store }: Context,
   repository: RepositoryClient,
-  record: ImageRecord,
+  { listedIn }: Need,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<void> {
-  const manifest = digest === record.manifest;
-  const descriptor = manifest ? undefined : await descriptorOf(repository, record, digest, signal);
+  const descriptor = listedIn && (await descriptorOf(repository, listedIn, digest, signal));
   using lease = store.images.lease();
   lease.addBlob(digest);
   // The sound copy takes the broken one's place by rename: there is no moment without.
@@ -155,13 +128,13 @@ async function fetchBlob(
 /** From the registry's manifest: the one here may be what is broken. @throws NotFound */
 async function descriptorOf(
   repository: RepositoryClient,
-  record: ImageRecord,
+  manifest: Digest,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  const { config, layers } = parseManifest((await repository.manifest(record.manifest, signal)).bytes);
+  const { config, layers } = parseManifest((await repository.manifest(manifest, signal)).bytes);
   const found = [config, ...layers].find((descriptor) => descriptor.digest === digest);
-  if (!found) throw new NotFound(`${digest} is not part of ${record.manifest}`);
+  if (!found) throw new NotFound(`${digest} is not part of ${manifest}`);
   return found;
 }
 

@@ -38,12 +38,14 @@ export interface PortBinding {
 export type PortMap = Record<string, PortBinding[] | null>;
 
 export interface RestartPolicy {
-  Name: "" | "no" | "always" | "unless-stopped" | "on-failure";
+  /** no, always, unless-stopped or on-failure; empty is no. */
+  Name: string;
   MaximumRetryCount: number;
 }
 
 export interface MountConfig {
-  Type: "bind" | "volume" | "tmpfs";
+  /** bind, volume or tmpfs. */
+  Type: string;
   Source?: string;
   Target: string;
   ReadOnly?: boolean;

@@ -1,9 +1,10 @@
 /** Containers and execs as the engine's callers see them; see types.ts. */
 import type { Duplex, Readable } from "node:stream";
 import type { Digest } from "../lib/digest.ts";
+import type { IdMap } from "../lib/id-map.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
 import type { InterfaceCounters } from "../net/types.ts";
-import type { CgroupStats } from "../runtime/types.ts";
+import type { CgroupStats, OutOfMemory } from "../runtime/types.ts";
 import type { ContainerConfig, EndpointConfig, HostConfig, PortMap, RestartPolicy } from "./config.ts";
 
 export type ContainerStatus =
@@ -38,6 +39,8 @@ export interface ContainerState {
   exitCode: number;
   error: string;
   oomKilled: boolean;
+  /** The figures of the last run's end by the kernel. */
+  oom?: OutOfMemory;
   /** undefined: never. */
   startedAt?: number;
   finishedAt?: number;
@@ -99,6 +102,8 @@ export interface ContainerRecord {
   mounts: MountPoint[];
   endpoints: Record<string, EndpointState>;
   sandboxId: string;
+  /** Ids of its user namespace while it runs; undefined: the host's. */
+  idMap?: IdMap;
   /** Host ports in force while running. */
   ports: PortMap;
   restartCount: number;
@@ -214,7 +219,7 @@ export interface Containers {
   resize(target: string, size: { width: number; height: number }): Promise<void>;
   top(target: string, psArgs: string): Promise<{ titles: string[]; processes: string[][] }>;
   /** Samples at about one a second until aborted or the container is removed. */
-  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample>;
+  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample | undefined>;
   sample(target: string): StatsSample | undefined;
   /** 0 modified, 1 added, 2 deleted. */
   changes(target: string): Promise<{ path: string; kind: 0 | 1 | 2 }[]>;

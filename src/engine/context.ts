@@ -5,6 +5,7 @@ import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { EventBus } from "./events.ts";
 import type { SignaturePolicy } from "./images/signature-policy.ts";
+import type { Remap } from "./remap.ts";
 import type { EngineOptions } from "./types.ts";
 
 /** What every part of the engine stands on. */
@@ -16,6 +17,8 @@ export interface Context {
   readonly registry: RegistryClient;
   readonly events: EventBus;
   readonly signatures: SignaturePolicy;
+  /** Missing: containers have the host's ids. */
+  readonly remap?: Remap;
 }
 
 /** How many digits of an id name its directory below exec-root: socket paths end at 107 bytes. */
@@ -28,6 +31,8 @@ export const paths = {
   stateDir: (options: EngineOptions, id: string) => join(options.execRoot, "c", id.slice(0, shortDir)),
   execDir: (options: EngineOptions, id: string) => join(options.execRoot, "e", id.slice(0, shortDir)),
   rootfs: (options: EngineOptions, id: string) => join(options.execRoot, "r", id.slice(0, shortDir)),
+  /** Where the trees of images are mounted with owners mapped (remap.ts). */
+  mapped: (options: EngineOptions) => join(options.execRoot, "mapped"),
   /** /dev/shm of a container that shares it. */
   shm: (options: EngineOptions, id: string) => join(paths.stateDir(options, id), "shm"),
   /** A network namespace's mount (net/types.ts: NetworkOptions). */

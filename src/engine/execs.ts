@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { type Duplex, PassThrough } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../lib/detach-keys.ts";
 import { Conflict, InvalidParameter, messageOf, NotFound } from "../lib/errors.ts";
+import { rootOf } from "../lib/id-map.ts";
 import { newId } from "../lib/ids.ts";
 import { Demultiplexer, frame } from "../lib/stdcopy.ts";
 import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
@@ -61,10 +62,10 @@ export class ExecService implements Execs {
     this.#checkRunning(exec.container);
     if (exec.started) throw new Conflict(`exec command ${id} is already running`);
     exec.started = true;
+    const spec = () => this.#processSpec(exec.container, config, options.consoleSize ?? config.consoleSize);
     try {
-      const spec = await this.#processSpec(exec.container, config, options.consoleSize ?? config.consoleSize);
       if (options.detach || !(config.attachStdin || config.attachStdout || config.attachStderr)) {
-        await this.#run(exec, spec);
+        await this.#run(exec, await spec());
         return undefined;
       }
       // The stream comes before the process, as in Docker: there are clients that lose what comes with its head.
@@ -80,10 +81,10 @@ export class ExecService implements Execs {
   }
 
   /** Never rejects: by now the client reads a stream, so the message goes there and the code to the record. */
-  async #launch(exec: Exec, spec: ProcessSpec, stream: DeferredDuplex): Promise<void> {
+  async #launch(exec: Exec, spec: () => Promise<ProcessSpec>, stream: DeferredDuplex): Promise<void> {
     const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr, tty } = exec.record.config;
     try {
-      await this.#run(exec, spec, async (process) => {
+      await this.#run(exec, await spec(), async (process) => {
         stream.connect(await process.attach({ stdin, stdout, stderr }));
       });
     } catch (error) {
@@ -174,7 +175,11 @@ export class ExecService implements Execs {
       exec.process = await this.context.runtime.exec(container.record.id, spec, {
         execId: record.id,
         stateDir,
-        stdio: { openStdin: record.config.attachStdin, stdinOnce: true },
+        stdio: {
+          openStdin: record.config.attachStdin,
+          stdinOnce: true,
+          owner: container.record.idMap && rootOf(container.record.idMap),
+        },
         onAttachable,
       });
     } catch (error) {

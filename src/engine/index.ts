@@ -12,15 +12,17 @@ import { ContainerService } from "./containers/index.ts";
 import { Lifecycle } from "./containers/lifecycle.ts";
 import { Networking } from "./containers/networking.ts";
 import { ContainerTable } from "./containers/table.ts";
-import type { Context } from "./context.ts";
+import { type Context, paths } from "./context.ts";
 import { EventBus } from "./events.ts";
 import { ExecService } from "./execs.ts";
 import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
 import { SignaturePolicy } from "./images/signature-policy.ts";
+import { allLayers, sizeOf } from "./images/sizes.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
+import { Remap } from "./remap.ts";
 import { Tokens } from "./tokens.ts";
 import type { DiskUsage, Engine, EngineOptions } from "./types.ts";
 import { Volumes } from "./volumes.ts";
@@ -34,6 +36,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.dataRoot, { limits: options.layerLimits }));
+  const remap =
+    options.usernsRemap === undefined
+      ? undefined
+      : stack.use(await Remap.open(options.usernsRemap, store.snapshots.root, paths.mapped(options)));
   const runtime = await openRuntime({ binary: options.runtime, root: join(options.execRoot, "runtime") });
   const network = stack.use(
     await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),
@@ -45,7 +51,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   });
   const events = new EventBus();
   const signatures = new SignaturePolicy(store, options.signatures);
-  const context: Context = { options, store, runtime, network, registry, events, signatures };
+  const context: Context = { options, store, runtime, network, registry, events, signatures, remap };
 
   const table = new ContainerTable(store.metadata);
   const records = () => table.all().map((container) => container.record);
@@ -135,19 +141,10 @@ async function diskUsage(parts: {
   builds: BuildService;
   context: Context;
 }): Promise<DiskUsage> {
-  const { snapshots } = parts.context.store;
-  const images = parts.images.list({ all: true, filters: {} });
-  /** How many images each layer is part of. */
-  const uses = new Map<string, number>();
-  for (const { layers } of parts.context.store.images.list())
-    for (const { chainId } of layers) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
-  const sizeOf = (chains: Iterable<string>) =>
-    [...chains].reduce((sum, chain) => sum + (snapshots.stat(chain)?.size ?? 0), 0);
-  const sharedOf = ({ record }: (typeof images)[number]) =>
-    sizeOf(record.layers.map(({ chainId }) => chainId).filter((chain) => uses.get(chain)! > 1));
+  const { images, snapshots } = parts.context.store;
   return {
-    images: images.map((image) => ({ ...image, sharedSize: sharedOf(image) })),
-    layersSize: sizeOf(uses.keys()),
+    images: parts.images.list({ all: true, filters: {}, sharedSize: true }),
+    layersSize: sizeOf(snapshots, allLayers(images)),
     containers: await Promise.all(
       parts.containers
         .list({ all: true, filters: {} })

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
+import { currentProxies } from "../lib/outgoing.ts";
 import { cdiDevices, cdiDirectories } from "../runtime/index.ts";
 import { logDrivers } from "./containers/log-config.ts";
 import type { Context } from "./context.ts";
@@ -43,6 +44,7 @@ export class Info {
     const count = (...wanted: string[]) => statuses.filter((status) => wanted.includes(status)).length;
     const running = count("running", "restarting");
     const paused = count("paused");
+    const proxies = currentProxies();
     return {
       ...this.#facts,
       id: this.id,
@@ -59,11 +61,12 @@ export class Info {
       insecureRegistries: options.insecureRegistries,
       labels: options.labels,
       startedAt: this.#startedAt,
+      usernsRemap: this.context.remap?.name,
       warnings: [],
       eventListeners: events.listeners,
-      httpProxy: process.env.HTTP_PROXY ?? process.env.http_proxy ?? "",
-      httpsProxy: process.env.HTTPS_PROXY ?? process.env.https_proxy ?? "",
-      noProxy: process.env.NO_PROXY ?? process.env.no_proxy ?? "",
+      httpProxy: proxies.http ?? "",
+      httpsProxy: proxies.https ?? "",
+      noProxy: proxies.no ?? "",
       addressPools: options.addressPools,
       logDriver: options.logDriver,
       logDrivers: [...logDrivers],

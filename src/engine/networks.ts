@@ -233,10 +233,10 @@ export class NetworkService {
 
   /** @throws InvalidParameter for what an endpoint on this network can't have */
   checkEndpoint(record: NetworkRecord, config: EndpointConfig): void {
-    const requested = config.IPAMConfig?.IPv4Address;
-    if (requested && record.name === "bridge") {
+    const requested = config.IPAMConfig?.IPv4Address || config.IPAMConfig?.IPv6Address;
+    if (requested && ["bridge", "host", "none"].includes(record.name)) {
       throw new InvalidParameter(
-        "invalid config for network bridge: user specified IP address is supported on user defined networks only",
+        `invalid config for network ${record.name}: user specified IP address is supported on user defined networks only`,
       );
     }
     if (config.Aliases?.length && record.name === "bridge") {

@@ -7,6 +7,7 @@ import { isRunning } from "./containers/state.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths, snapshotKey } from "./context.ts";
 import type { NetworkService } from "./networks.ts";
+import { admit } from "./remap.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface Reconciled {
@@ -29,6 +30,8 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   const { options } = context;
   for (const directory of ["c", "e", "r", "f", "b"])
     mkdirSync(join(options.execRoot, directory), { recursive: true, mode: 0o700 });
+  for (const directory of [join(options.execRoot, "r"), join(options.execRoot, "f")])
+    admit(context.remap?.root, directory);
   // One container that can't be brought in line must not keep all others from their daemon.
   const attempt = (container: Container, what: string, work: Promise<void>) =>
     work.catch((error: unknown) =>
@@ -103,7 +106,8 @@ function dropStrays({ context, table, networks, keepImageMounts }: Reconciled): 
   );
   for (const path of keepImageMounts(mountsBelow(options.execRoot))) live.add(path);
   for (const mount of [...mountsBelow(options.execRoot), ...mountsBelow(paths.tmp(options))])
-    if (!live.has(mount) && !mount.includes("/netns/")) store.snapshots.unmount(mount);
+    if (!live.has(mount) && mount !== context.remap?.view && !mount.includes("/netns/"))
+      store.snapshots.unmount(mount);
   // Places of mounts are empty when nothing is mounted there; one that isn't is left, and shows a mistake.
   for (const directory of ["r", "f"])
     for (const name of readdirSync(join(options.execRoot, directory))) {

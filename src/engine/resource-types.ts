@@ -36,6 +36,8 @@ export interface ImageSummary {
   containers: number;
   /** Bytes in layers that other images have too; -1 when it was not asked for. */
   sharedSize: number;
+  /** Bytes unpacked, of all platforms that are here. */
+  size: number;
   /** Each manifest of the target, when asked for. */
   manifests?: ManifestSummary[];
 }
@@ -78,6 +80,16 @@ export interface ImageWeight extends Weights {
   layers: (LayerWeight & { digest: Digest; compressed: number; createdBy: string })[];
 }
 
+export interface ImportOptions {
+  repository?: string;
+  tag?: string;
+  /** Of the image's history; where it came from when empty. */
+  message: string;
+  /** Dockerfile instructions that are applied to the config. */
+  changes: string[];
+  platform?: Platform;
+}
+
 export interface EngineImages {
   list(options: {
     all: boolean;
@@ -94,9 +106,10 @@ export interface EngineImages {
     target: string,
     platform?: Platform,
   ): { id: string; createdAt: number; createdBy: string; tags: string[]; size: number; comment: string }[];
+  /** One tag or digest, or all tags of the repository. */
   pull(
     reference: string,
-    options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
+    options: { allTags?: boolean; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void>;
   /** All tags of a repository when `tag` is missing and `all`. */
@@ -126,9 +139,12 @@ export interface EngineImages {
     target: string,
     options: { platform?: Platform; types: string[]; statement: boolean },
   ): Promise<Attestation[]>;
-  importTar(
-    tar: Readable,
-    options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+  importTar(tar: Readable, options: ImportOptions, signal: AbortSignal): Promise<Digest>;
+  /** The archive is fetched from a URL of http or https, which is named in the image's history. */
+  importUrl(
+    url: string,
+    options: ImportOptions,
+    onProgress: OnProgress,
     signal: AbortSignal,
   ): Promise<Digest>;
   /** @throws NotImplemented when the registry can't be searched, InvalidParameter filters */
@@ -274,6 +290,8 @@ export interface SystemInfo {
   mirrors: string[];
   insecureRegistries: string[];
   labels: string[];
+  /** `user:group` of the subordinate ids that containers have; undefined: the host's ids. */
+  usernsRemap?: string;
   startedAt: number;
   warnings: string[];
   eventListeners: number;
@@ -345,6 +363,8 @@ export interface Builds {
   ): Promise<BuildResult>;
   /** Extracts `context` and runs the build checks alone. */
   check(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  /** The same with best practices; of the context only the Dockerfile and its ignore file matter. */
+  lint(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The cache, for lists of it. */
   usage(): Promise<CacheEntry[]>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */

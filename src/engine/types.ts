@@ -66,6 +66,8 @@ export interface EngineOptions {
   /** Of layers, build contexts, and archives that are copied in or imported. */
   layerLimits: LayerLimits;
   init: boolean;
+  /** `default`, `user`, or `user:group`: whose subordinate ids containers get; undefined: the host's own. */
+  usernsRemap?: string;
   /** Rules that the build cache is held to, applied in this order; none: it only grows. */
   buildGc: BuildGcRule[];
   /** Missing: images stay until they are removed. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Conflict, InvalidParameter, NotFound } from "../lib/errors.ts";
@@ -53,6 +53,8 @@ export class Volumes implements EngineVolumes {
     const record = this.#newRecord(name, { labels: request.labels, options: request.options, anonymous });
     this.#table.put(name, record);
     mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
+    const { remap } = this.context;
+    if (remap) chownSync(record.mountpoint, remap.root.uid, remap.root.gid);
     this.context.events.publish("volume", "create", name, { driver });
     return record;
   }

@@ -112,5 +112,10 @@ export function statusOf(error: unknown): number {
 export function messageOf(error: unknown): string {
   // A clearing up that failed too has no words of its own; what led to it is the reason.
   if (error instanceof SuppressedError) return messageOf(error.suppressed);
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (!code || !syscall || !path) return error.message;
+  // Node's "ENOENT: no such file or directory, open '/x'", with what it is about first.
+  const [reason] = error.message.replace(`${code}: `, "").split(`, ${syscall}`);
+  return `${syscall} ${path}: ${reason}`;
 }

@@ -89,6 +89,16 @@ export class NetworkNamespaces implements Disposable {
   }
 }
 
+/** Keeps the network namespace `source` (/proc/<pid>/ns/net) alive by a bind mount at `path`. @throws Errno */
+export function keepNamespace(source: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, "");
+  if (mount(cstring(source), cstring(path), null, BigInt(MS_BIND), null) === 0) return;
+  const code = errno();
+  unlinkSync(path);
+  throw new Errno(code, "mount", path);
+}
+
 /** A daemon in the wrong namespace would do harm with every later call, so it rather dies. */
 function dieAbroad(): never {
   console.error(new Errno(errno(), "setns back to the host's network namespace"));

@@ -53,8 +53,8 @@ class KernelNetwork implements Network {
     this.#specs.delete(bridge);
   }
 
-  createSandbox(id: string): Sandbox {
-    return this.#sandboxes.create(id);
+  createSandbox(id: string, source?: string): Sandbox {
+    return this.#sandboxes.create(id, source);
   }
 
   removeSandbox(id: string): void {

@@ -5,6 +5,7 @@ import { InvalidParameter, NotFound } from "../lib/errors.ts";
 import { Errno } from "../linux/libc.ts";
 import {
   isNamespaceMount,
+  keepNamespace,
   listNamespaceMounts,
   NetworkNamespaces,
   removeNamespaceMount,
@@ -43,11 +44,12 @@ export class Sandboxes implements Disposable {
     return join(this.#directory, id);
   }
 
-  create(id: string): Sandbox {
+  create(id: string, source?: string): Sandbox {
     const path = this.#pathOf(id);
     if (isNamespaceMount(path)) return { id, path };
     removeNamespaceMount(path);
-    this.#namespaces.create(path);
+    if (source === undefined) this.#namespaces.create(path);
+    else keepNamespace(source, path);
     try {
       this.withNamespace(id, (namespace) => this.#writeSysctls(namespace));
       using netlink = this.openNetlink(id);

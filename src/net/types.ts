@@ -62,8 +62,11 @@ export interface Network extends AsyncDisposable {
   /** Makes the bridge, its addresses, forwarding and rules as told; what is there already is brought in line. */
   ensureBridge(spec: BridgeSpec): void;
   removeBridge(networkId: string, bridge: string): void;
-  /** A new namespace with `lo` up and `net.ipv4.ip_unprivileged_port_start`=0 as Docker's; idempotent. */
-  createSandbox(id: string): Sandbox;
+  /**
+   * A new namespace with `lo` up and `net.ipv4.ip_unprivileged_port_start`=0 as Docker's; idempotent.
+   * @param source a new namespace's path under /proc, to be kept in place of making one
+   */
+  createSandbox(id: string, source?: string): Sandbox;
   /** Unmounts and frees; endpoints in it go with it. Nothing there is no error. */
   removeSandbox(id: string): void;
   /** Sandboxes that are on disk, for reconciliation. */

@@ -30,6 +30,14 @@ export interface RepositoryClient {
   readonly endpoint: string;
   /** @throws NotFound manifest unknown, Unauthorized, Forbidden, Unavailable when no endpoint answers */
   manifest(reference: string, signal?: AbortSignal): Promise<{ descriptor: Descriptor; bytes: Uint8Array }>;
+  /**
+   * What the registry has under a tag or digest, without fetching it: no pull as registries count them.
+   * @returns undefined when the registry does not say the digest
+   * @throws as `manifest`
+   */
+  manifestDigest(reference: string, signal?: AbortSignal): Promise<Digest | undefined>;
+  /** All tags, in the registry's order. @throws as `manifest` */
+  tags(signal?: AbortSignal): Promise<string[]>;
   hasBlob(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
   /** Streams a blob from `offset`; retries are the caller's (it knows the offset). Not verified here. */
   blob(descriptor: Descriptor, offset?: number, signal?: AbortSignal): Promise<Readable>;

@@ -101,6 +101,7 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
     args.push("--width", String(command.consoleSize.width), "--height", String(command.consoleSize.height));
   if (stdio.openStdin) args.push("--stdin");
   if (stdio.stdinOnce) args.push("--stdin-once");
+  if (stdio.owner) args.push("--uid", String(stdio.owner.uid), "--gid", String(stdio.owner.gid));
   return args;
 }
 
@@ -209,14 +210,34 @@ export class Monitored implements MonitoredProcess {
     } catch {
       // `exited` never rejects; a process that can't be killed is left to `delete`.
     }
-    return { exitCode: 128 + SIGKILL, exitedAt: Date.now(), oomKilled: false };
+    return { exitCode: 128 + SIGKILL, exitedAt: Date.now() };
   }
 }
 
 function parseExit(text: string | undefined): ExitRecord | undefined {
   if (text === undefined) return undefined;
-  const { exitCode, exitedAt, oomKilled } = JSON.parse(text) as ExitRecord;
-  return { exitCode, exitedAt, oomKilled };
+  const { exitCode, exitedAt, oomKills, memoryPeak, swapPeak, oomKilled } = JSON.parse(text) as {
+    exitCode: number;
+    exitedAt: number;
+    oomKills?: number;
+    memoryPeak?: number;
+    swapPeak?: number;
+    /** All that monitors before the figures wrote; they run as long as their containers. */
+    oomKilled?: boolean;
+  };
+  return exitRecord([exitCode, exitedAt, oomKills ?? Number(oomKilled ?? false), memoryPeak, swapPeak]);
+}
+
+type ExitFigures = [
+  exitCode: number,
+  exitedAt: number,
+  kills: number,
+  memoryPeak: number | undefined,
+  swapPeak: number | undefined,
+];
+
+function exitRecord([exitCode, exitedAt, kills, memoryPeak = 0, swapPeak = 0]: ExitFigures): ExitRecord {
+  return { exitCode, exitedAt, oom: kills > 0 ? { kills, memoryPeak, swapPeak } : undefined };
 }
 
 /** The line that commands go down and news come up. */
@@ -281,7 +302,7 @@ class Control {
       if (words[0] === "waiting") this.#waiting.resolve(undefined);
       if (words[0] === "started") this.#started.resolve(parseStarted(line));
       if (words[0] === "exited") {
-        this.exit = { exitCode: Number(words[1]), exitedAt: Number(words[2]), oomKilled: words[3] === "1" };
+        this.exit = exitRecord(words.slice(1, 6).map(Number) as ExitFigures);
         // Not at the connection's end: the monitor may live on for an attacher that is slow to read.
         this.#closed.resolve();
       }

@@ -1,5 +1,6 @@
 /** ContainerSpec as the OCI runtime-spec's config.json, with Docker's defaults. */
 import { existsSync, readFileSync } from "node:fs";
+import type { IdRange } from "../lib/id-map.ts";
 import { type CgroupLayout, cgroupDirectory } from "../linux/cgroup.ts";
 import { heldCapabilities } from "../linux/process.ts";
 import { hostDevices } from "./devices.ts";
@@ -74,6 +75,8 @@ export function ociSpec(spec: ContainerSpec, host: SpecHost): OciSpec {
     hooks: ociHooks(spec.hooks),
     linux: {
       namespaces: spec.namespaces,
+      uidMappings: spec.idMap?.uids.map(ociMapping),
+      gidMappings: spec.idMap?.gids.map(ociMapping),
       devices: ociDevices(privileged ? [...hostDevices(), ...spec.devices] : spec.devices),
       resources: { ...ociResources(spec.resources, host.cgroup), devices: deviceRules(spec) },
       cgroupsPath: spec.cgroupPath,
@@ -84,6 +87,8 @@ export function ociSpec(spec: ContainerSpec, host: SpecHost): OciSpec {
     },
   };
 }
+
+const ociMapping = ({ inside, outside, size }: IdRange) => ({ containerID: inside, hostID: outside, size });
 
 /** The `process` object; also what an exec is started by. @throws InvalidParameter for a limit that can't be set */
 export function ociProcess(process: ProcessSpec): object {

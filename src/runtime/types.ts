@@ -3,6 +3,7 @@
  * monitor each, that outlives this daemon. The spec here is neutral; `spec.ts` writes it as OCI config.json.
  */
 import type { Duplex } from "node:stream";
+import type { IdMap } from "../lib/id-map.ts";
 import type { CgroupFigures } from "../linux/cgroup-stats.ts";
 
 /** The user part is already resolved to numbers (see `users.ts`: resolveUser(rootfs, "name:group")). */
@@ -94,6 +95,8 @@ export interface ContainerSpec {
   shmSize?: number;
   /** New namespaces; a path joins an existing one; a missing type shares the host's. */
   namespaces: { type: NamespaceType; path?: string }[];
+  /** Ids of the user namespace, when there is one among them. */
+  idMap?: IdMap;
   devices: DeviceSpec[];
   resources: ResourceSpec;
   /** Cgroup path below each controller's root, e.g. `/gantry/<id>`; the same for v1 and v2. */
@@ -157,7 +160,15 @@ export interface ExitRecord {
   exitCode: number;
   /** Milliseconds since the epoch. */
   exitedAt: number;
-  oomKilled: boolean;
+  /** What the kernel killed in it for memory; undefined: nothing. */
+  oom?: OutOfMemory;
+}
+
+/** Peaks in bytes. */
+export interface OutOfMemory {
+  kills: number;
+  memoryPeak: number;
+  swapPeak: number;
 }
 
 export interface StdioSpec {
@@ -165,6 +176,8 @@ export interface StdioSpec {
   openStdin: boolean;
   /** Close stdin once the first attacher with stdin leaves. */
   stdinOnce: boolean;
+  /** Host ids that pipes belong to, so that the process can open them anew (/dev/stdout); undefined: root. */
+  owner?: { uid: number; gid: number };
 }
 
 /** A container's or exec's process, seen through its monitor. Survives a restart of the daemon by `reopen`. */

@@ -57,7 +57,8 @@ export async function resolveUser(
   for (const group of extraGroups) additional.add(groupId(groups, group));
   checkRange(uid);
   checkRange(gid);
-  return { uid, gid, additionalGids: [...additional] };
+  // A group that is not listed here too could be shed, and with it what its members are denied (CVE-2022-36109).
+  return { uid, gid, additionalGids: [...new Set([gid, ...additional])] };
 }
 
 function groupId(groups: GroupEntry[], text: string): number {

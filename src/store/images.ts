@@ -2,11 +2,11 @@
 import { type Digest, isDigest } from "../lib/digest.ts";
 import { InvalidParameter, NotFound } from "../lib/errors.ts";
 import type { Descriptor } from "../lib/oci.ts";
-import { parseImageConfig, parseIndex, parseManifest } from "../lib/oci-schema.ts";
+import { parseImageConfig, parseManifest } from "../lib/oci-schema.ts";
 import { chainIds } from "./chain.ts";
 import type { FileContentStore } from "./content.ts";
 import type { OverlaySnapshots } from "./snapshots.ts";
-import { imageTarget, lookAt, ownTarget, principal, Targets } from "./targets.ts";
+import { childrenOf, imageTarget, lookAt, ownTarget, principal, Targets } from "./targets.ts";
 import type { ImageName, ImageRecord, Images, Layers, Lease, Metadata, Table, Target } from "./types.ts";
 
 export class ImageStore implements Images {
@@ -89,9 +89,8 @@ export class ImageStore implements Images {
   ): Promise<{ target: Target; image: ImageRecord }> {
     using lease = this.lease();
     lease.addBlob(descriptor.digest);
-    const index = parseIndex(await this.content.bytes(descriptor.digest));
     const target: Target = { descriptor, manifests: [] };
-    for (const child of index.manifests) {
+    for await (const child of childrenOf(this.content, descriptor.digest)) {
       lease.addBlob(child.digest);
       const found = await lookAt(this.content, child);
       for (const blob of found.blobs ?? []) lease.addBlob(blob);

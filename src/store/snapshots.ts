@@ -37,7 +37,7 @@ export class OverlaySnapshots implements Snapshots {
 
   /** @param root `<store>/snapshots` */
   constructor(
-    private readonly root: string,
+    readonly root: string,
     private readonly metadata: SqliteMetadata,
     private readonly measure: Measure,
   ) {
@@ -159,19 +159,19 @@ export class OverlaySnapshots implements Snapshots {
     return this.#queries.list.all().map(infoOf);
   }
 
-  mountAt(key: string, target: string): void {
+  mountAt(key: string, target: string, view = this.root): void {
     const [{ type, source, options }] = this.mounts(key) as [Mount];
     mkdirSync(target, { recursive: true, mode: 0o700 });
-    const data = options.join(",");
+    const data = options.join(",").replaceAll(escapeOption(this.root), escapeOption(view));
     if (Buffer.byteLength(data) < mountDataLimit) {
       mount(source, target, type, 0, data);
       return;
     }
     // Too many layers for one page of options: name them from the root. Nothing runs between the two changes of
     // directory, and no thread of ours uses relative paths.
-    const short = data.replaceAll(`${escapeOption(this.root)}/`, "");
+    const short = data.replaceAll(`${escapeOption(view)}/`, "");
     const cwd = process.cwd();
-    process.chdir(this.root);
+    process.chdir(view);
     try {
       mount(source, target, type, 0, short);
     } catch (error) {

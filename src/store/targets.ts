@@ -1,7 +1,8 @@
 /** What names stand for: an image's manifest, or an index of several with what of them is here. */
 import { type Digest, isDigest } from "../lib/digest.ts";
+import { InvalidParameter } from "../lib/errors.ts";
 import { type Descriptor, type Manifest, mediaTypes } from "../lib/oci.ts";
-import { parseManifest } from "../lib/oci-schema.ts";
+import { parseIndex, parseManifest } from "../lib/oci-schema.ts";
 import { bestMatch, hostPlatform } from "../lib/platform.ts";
 import type { ContentStore, ImageRecord, Metadata, Table, Target, TargetManifest } from "./types.ts";
 
@@ -56,7 +57,9 @@ export async function lookAt(
   descriptor: Descriptor,
 ): Promise<Omit<TargetManifest, "image">> {
   const declared = isAttestation(descriptor) ? "attestation" : undefined;
-  if (isIndex(descriptor.mediaType)) return { descriptor, kind: "unknown" };
+  // What an index inside lists stands beside it.
+  if (isIndex(descriptor.mediaType))
+    return { descriptor, kind: "unknown", ...(content.has(descriptor.digest) && { blobs: [] }) };
   if (!content.has(descriptor.digest))
     return { descriptor, kind: declared ?? (descriptor.artifactType ? "unknown" : "image") };
   const manifest = parseManifest(await content.bytes(descriptor.digest));
@@ -75,6 +78,27 @@ export function principal(
 ): ImageRecord | undefined {
   const here = target.manifests.flatMap(({ image }) => (image && records.get(image)) ?? []);
   return bestMatch(here, ({ platform }) => platform, hostPlatform) ?? here[0];
+}
+
+/** Indexes within indexes, the outermost counted; nobody who means well needs as many. */
+export const maxIndexDepth = 4;
+
+/**
+ * All that an index lists, those of indexes inside before them: so that what comes later only speaks of what was
+ * before.
+ * @throws InvalidParameter nested too deep
+ */
+export async function* childrenOf(
+  content: ContentStore,
+  index: Digest,
+  depth = 1,
+): AsyncGenerator<Descriptor> {
+  if (depth > maxIndexDepth) throw new InvalidParameter(`indexes are nested deeper than ${maxIndexDepth}`);
+  for (const child of parseIndex(await content.bytes(index)).manifests) {
+    if (isIndex(child.mediaType) && content.has(child.digest))
+      yield* childrenOf(content, child.digest, depth + 1);
+    yield child;
+  }
 }
 
 /** Whether a media type is that of an OCI index or of Docker's manifest list. */

@@ -4,6 +4,7 @@
  */
 import type { Readable } from "node:stream";
 import type { Digest } from "../lib/digest.ts";
+import type { IdMap } from "../lib/id-map.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 
 /** Content-addressed blobs on disk: `<root>/content/blobs/sha256/<hex>`, ingests in `<root>/content/ingest/`. */
@@ -70,6 +71,8 @@ export interface SnapshotInfo {
  * `<root>/snapshots/<n>/{fs,work}`.
  */
 export interface Snapshots {
+  /** The directory that all trees are in. */
+  readonly root: string;
   stat(key: string): SnapshotInfo | undefined;
   /** A writable snapshot on `parent` (none: an empty tree). @throws NotFound parent, Conflict key taken */
   prepare(key: string, parent?: string): SnapshotInfo;
@@ -84,8 +87,11 @@ export interface Snapshots {
   /** Bytes used by the snapshot's own layer, measured now for an active one. */
   usage(key: string): Promise<{ bytes: number; inodes: number }>;
   list(): SnapshotInfo[];
-  /** Mounts `key` at `target` (created if missing); release unmounts. */
-  mountAt(key: string, target: string): void;
+  /**
+   * Mounts `key` at `target` (created if missing); release unmounts.
+   * @param view another mount of `root` to take the trees from
+   */
+  mountAt(key: string, target: string, view?: string): void;
   unmount(target: string): void;
 }
 
@@ -156,7 +162,13 @@ export interface Layers {
   extract(
     tar: Readable,
     directory: string,
-    options?: { limits?: LayerLimits; owner?: { uid: number; gid: number }; noOverwriteDirNonDir?: boolean },
+    options?: {
+      limits?: LayerLimits;
+      owner?: { uid: number; gid: number };
+      /** Owners in the archive are ids of this namespace. */
+      idMap?: IdMap;
+      noOverwriteDirNonDir?: boolean;
+    },
     signal?: AbortSignal,
   ): Promise<void>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
@@ -166,8 +178,11 @@ export interface Layers {
    * layers overwrite or delete. @throws NotFound a blob, InvalidParameter malformed archive
    */
   weigh(blobs: Digest[], limit: number, signal?: AbortSignal): Promise<Weights>;
-  /** A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename). */
-  archive(root: string, path: string, options?: { as?: string }): Readable;
+  /**
+   * A tar stream of `path` below `root`, resolved inside root; entry names start with `as` (default: basename), and
+   * owners are those that a namespace with `idMap` sees.
+   */
+  archive(root: string, path: string, options?: { as?: string; idMap?: IdMap }): Readable;
 }
 
 /** An image as the store knows it. `id` is the digest of its config, as Docker's image id. */
@@ -196,7 +211,10 @@ export interface TargetManifest {
   blobs?: Digest[];
 }
 
-/** What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. */
+/**
+ * What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. What an index
+ * inside lists stands before that one, whose own `blobs` are empty when its bytes are here.
+ */
 export interface Target {
   descriptor: Descriptor;
   manifests: TargetManifest[];

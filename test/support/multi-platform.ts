@@ -20,6 +20,7 @@ export interface MultiPlatform {
 }
 
 const oci = "application/vnd.oci.image";
+const docker = "application/vnd.docker.distribution";
 export const statement = { _type: "https://in-toto.io/Statement/v0.1", predicateType: "https://slsa.dev/v1" };
 
 /** @param repository `host:port/path`; @param note makes layers and images of their own */
@@ -124,7 +125,9 @@ export class Repository {
   /** The digest behind a tag or digest, or undefined. */
   async digest(reference: string): Promise<string | undefined> {
     const answer = await fetch(`${this.#base}/manifests/${reference}`, {
-      headers: { accept: `${oci}.index.v1+json, ${oci}.manifest.v1+json` },
+      headers: {
+        accept: `${oci}.index.v1+json, ${oci}.manifest.v1+json, ${docker}.manifest.v2+json, ${docker}.manifest.list.v2+json`,
+      },
     });
     return answer.ok ? digestOf(new Uint8Array(await answer.arrayBuffer())) : undefined;
   }
@@ -135,7 +138,7 @@ function fromArchive(name: string): Buffer<ArrayBuffer> {
 }
 
 /** A tar with one small file. */
-function tarOf(name: string, content: string): Buffer<ArrayBuffer> {
+export function tarOf(name: string, content: string): Buffer<ArrayBuffer> {
   const body = Buffer.alloc(512);
   body.write(content);
   const header = Buffer.alloc(512);

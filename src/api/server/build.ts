@@ -95,6 +95,7 @@ export function buildOptions(x: Exchange): BuildOptions {
     attestations: parseAttestations(parameter("attests", field(stringMap, {}))),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
+    explain: x.flag("explain"),
   };
 }
 
@@ -136,6 +137,7 @@ async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
   if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
   const request = buildOptions(x);
+  if (x.flag("lint")) return x.json(await x.engine.builds.lint(x.request, request, x.signal));
   if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
@@ -157,7 +159,12 @@ async function build(x: Exchange): Promise<void> {
       { ...request, outputs },
       (event) => {
         failure.note(event);
-        screen.show(event);
+        if (event.type === "explanation") {
+          const { type: _, ...explain } = event;
+          output ??= x.open("application/json");
+          // A message of ours: other clients don't ask for it.
+          output.message({ explain });
+        } else screen.show(event);
       },
       x.signal,
     );

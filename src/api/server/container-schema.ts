@@ -63,7 +63,8 @@ const config = {
 export const configSchema = v.object(config);
 
 const mount = v.object({
-  Type: v.picklist(["bind", "volume", "tmpfs"], "bind, volume or tmpfs is wanted"),
+  // Which there are is the engine's to say, in Docker's words.
+  Type: text(),
   Source: maybeText,
   Target: text(),
   ReadOnly: field(v.boolean(), undefined),
@@ -98,13 +99,7 @@ const mount = v.object({
 });
 
 const restartPolicy = v.object({
-  Name: field(
-    v.picklist(
-      ["", "no", "always", "unless-stopped", "on-failure"],
-      "no, always, unless-stopped or on-failure is wanted",
-    ),
-    "" as const,
-  ),
+  Name: text(),
   MaximumRetryCount: integer(),
 });
 

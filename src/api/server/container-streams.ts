@@ -95,23 +95,20 @@ export const containerStreamRoutes: Route[] = [
     async handle(x) {
       const record = x.engine.containers.get(x.params.id!);
       const stream = x.flag("stream", true);
-      // The parameter came with 1.41.
-      if (!stream && x.flag("one-shot") && x.version >= 41) {
-        x.json(encodeStats(record, x.engine.containers.sample(record.id), undefined));
-        return;
-      }
-      const samples = x.engine.containers.stats(record.id, x.signal);
-      const output = stream ? x.open("application/json") : undefined;
       let before: Parameters<typeof encodeStats>[2];
-      for await (const sample of samples) {
-        const answer = encodeStats(record, sample, before);
-        if (output) await output.write(`${JSON.stringify(answer)}\n`);
-        else if (before) return x.json(answer);
+      if (!stream) {
+        const sample = () => x.engine.containers.sample(record.id);
+        // The parameter came with 1.41. A container that doesn't run has nothing to compare.
+        if (!(x.flag("one-shot") && x.version >= 41)) before = sample();
+        if (before) await Bun.sleep(1000);
+        return x.json(encodeStats(record, sample(), before));
+      }
+      const output = x.open("application/json");
+      for await (const sample of x.engine.containers.stats(record.id, x.signal)) {
+        await output.write(`${JSON.stringify(encodeStats(record, sample, before))}\n`);
         before = sample;
       }
-      // A container that doesn't run has nothing to compare.
-      if (output) output.end();
-      else x.json(encodeStats(record, before, undefined));
+      output.end();
     },
   },
   {

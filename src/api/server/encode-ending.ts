@@ -12,6 +12,13 @@ export function ending(record: ContainerRecord, lines: string[]) {
     ExitCode: state.exitCode,
     Error: state.error,
     OOMKilled: state.oomKilled,
+    OOM: state.oom
+      ? {
+          Kills: state.oom.kills,
+          MemoryPeak: state.oom.memoryPeak,
+          SwapPeak: state.oom.swapPeak,
+        }
+      : null,
     MemoryLimit: hostConfig.Memory,
     StartedAt: rfc3339(state.startedAt),
     FinishedAt: rfc3339(state.finishedAt),

@@ -3,7 +3,7 @@ import type { ImageDetails, ImageSummary, ImageWeight, ManifestSummary } from ".
 import { never, rfc3339 } from "./times.ts";
 
 export function imageSummary(image: ImageSummary, version: number) {
-  const { record, descriptor, repoTags, repoDigests, containers, sharedSize, manifests } = image;
+  const { record, descriptor, repoTags, repoDigests, size, containers, sharedSize, manifests } = image;
   /** Until 1.43 an image without a name had one that says so. */
   const named = (names: string[], none: string) => (version < 43 && names.length === 0 ? [none] : names);
   return {
@@ -12,8 +12,8 @@ export function imageSummary(image: ImageSummary, version: number) {
     RepoTags: named(repoTags, "<none>:<none>"),
     RepoDigests: named(repoDigests, "<none>@<none>"),
     Created: seconds(record.config.created),
-    Size: record.size,
-    VirtualSize: record.size,
+    Size: size,
+    VirtualSize: size,
     SharedSize: sharedSize,
     Labels: record.config.config?.Labels ?? null,
     Containers: containers,

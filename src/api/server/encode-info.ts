@@ -90,7 +90,10 @@ export function encodeInfo(info: SystemInfo, apiVersion: number) {
     RuncCommit: commit(info.runtimeVersion),
     InitCommit: commit(""),
     // Until 1.25 they were bare names.
-    SecurityOptions: apiVersion < 25 ? ["seccomp"] : ["name=seccomp,profile=builtin"],
+    SecurityOptions: [
+      "name=seccomp,profile=builtin",
+      ...(info.usernsRemap === undefined ? [] : ["name=userns"]),
+    ].map((option) => (apiVersion < 25 ? option.replace(/^name=(\w+).*$/, "$1") : option)),
     ProductLicense: "",
     FirewallBackend: { Driver: "nftables", Info: [] },
     CDISpecDirs: info.cdiDirectories,

@@ -1,6 +1,7 @@
 /** Image endpoints (Engine API, tag "Image"). */
-import { InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { parseReference } from "../../lib/reference.ts";
 import { registryAuth } from "./auth.ts";
 import { imageInspection, imageSummary, imageWeight } from "./encode-image.ts";
 import type { Exchange } from "./exchange.ts";
@@ -209,29 +210,30 @@ async function pullOrImport(x: Exchange): Promise<void> {
     const auth = registryAuth(x);
     // A tag may be a digest too (Engine API, "ImageCreate").
     const reference = tag === "" ? image : tag.includes(":") ? `${image}@${tag}` : `${image}:${tag}`;
+    const named = parseReference(reference);
+    const allTags = named.tag === undefined && named.digest === undefined;
     await progress(x, (report) =>
-      x.engine.images.pull(reference, { platform, auth, signal: x.signal }, report),
+      x.engine.images.pull(reference, { allTags, platform, auth, signal: x.signal }, report),
     );
     return;
   }
   if (source === "") throw new InvalidParameter("fromImage or fromSrc is wanted");
-  if (source !== "-")
-    throw new NotImplemented("importing from a URL is not supported yet: fetch it and import from -");
+  const options = {
+    repository: x.text("repo") || undefined,
+    tag: tag || undefined,
+    message: x.text("message"),
+    changes: x.query
+      .getAll("changes")
+      .flatMap((change) => change.split("\n"))
+      .filter(Boolean),
+    platform,
+  };
   await progress(x, async (report) => {
-    const id = await x.engine.images.importTar(
-      x.request,
-      {
-        repository: x.text("repo") || undefined,
-        tag: tag || undefined,
-        message: x.text("message"),
-        changes: x.query
-          .getAll("changes")
-          .flatMap((change) => change.split("\n"))
-          .filter(Boolean),
-        platform,
-      },
-      x.signal,
-    );
+    const { images } = x.engine;
+    const id =
+      source === "-"
+        ? await images.importTar(x.request, options, x.signal)
+        : await images.importUrl(source, options, report, x.signal);
     report({ status: id });
   });
 }

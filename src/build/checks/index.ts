@@ -7,19 +7,27 @@ import type { CheckWarning, Rule, StageSubject, Violation } from "./types.ts";
 
 export { type CheckSettings, checkSettings } from "./settings.ts";
 export { rules } from "./table.ts";
-export type { CheckWarning, Rule, StageSubject } from "./types.ts";
+export type { CheckWarning, Rule, Severity, StageSubject } from "./types.ts";
 
 /** What can be told from the file alone. */
-export function checkFile(dockerfile: ParsedDockerfile, settings: CheckSettings): CheckWarning[] {
-  return rules.flatMap((rule) =>
+export function checkFile(
+  dockerfile: ParsedDockerfile,
+  settings: CheckSettings,
+  among: readonly Rule[] = rules,
+): CheckWarning[] {
+  return among.flatMap((rule) =>
     rule.scope === "file" && settings.runs(rule) ? collect(rule, () => rule.find(dockerfile)) : [],
   );
 }
 
 /** What needs the stages, of which only those that the build needs are looked at. */
-export function checkStages(subject: StageSubject, settings: CheckSettings): CheckWarning[] {
+export function checkStages(
+  subject: StageSubject,
+  settings: CheckSettings,
+  among: readonly Rule[] = rules,
+): CheckWarning[] {
   const stages = subject.graph.needed.map((index) => subject.graph.stages[index]!);
-  return rules.flatMap((rule) =>
+  return among.flatMap((rule) =>
     rule.scope === "stage" && settings.runs(rule)
       ? stages.flatMap((stage) => collect(rule, () => rule.find(stage, subject)))
       : [],

@@ -1,4 +1,5 @@
 /** BuildKit's build checks: rules that find what is likely a mistake in a Dockerfile that can be built. */
+import type { TextEdit } from "../../lib/text-edit.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
@@ -9,7 +10,11 @@ export interface Violation {
   range: SourceRange;
   /** What is wrong here, in BuildKit's words. */
   detail: string;
+  /** Changes of the file that end it and change nothing else about the image. */
+  edits?: TextEdit[];
 }
+
+export type Severity = "error" | "warning" | "info";
 
 interface RuleText {
   /** As `# check=skip=` names it. */
@@ -17,6 +22,10 @@ interface RuleText {
   /** What the rule is about, one sentence. */
   description: string;
   url: string;
+  /** Default `warning`. */
+  severity?: Severity;
+  /** What to do about it, where the description doesn't say. */
+  advice?: string;
   /** Runs only when it is asked for by name. */
   experimental?: boolean;
 }

@@ -2,8 +2,9 @@
 import type { Digest } from "../../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import { own } from "../../lib/own.ts";
-import type { Store } from "../../store/types.ts";
+import type { Lease, Store } from "../../store/types.ts";
 import type { CacheRecord, CacheRecords } from "../solve/records.ts";
+import type { SharedWork } from "../solve/shared.ts";
 import type { ImageFormat, LayerFormat } from "./types.ts";
 
 export interface PackedLayer {
@@ -27,8 +28,12 @@ export class Packer implements AsyncDisposable {
 
   /** @param wanted the format that layers are packed in ahead of the export; undefined: there is no image */
   constructor(
-    private readonly store: Store,
-    private readonly records: CacheRecords,
+    private readonly parts: {
+      store: Store;
+      records: CacheRecords;
+      shared: SharedWork<PackedLayer>;
+      lease: Lease;
+    },
     private readonly wanted: LayerFormat | undefined,
   ) {}
 
@@ -40,13 +45,15 @@ export class Packer implements AsyncDisposable {
   /** The packed layer; begins the work on the first call. Its failure is the caller's who waits for it. */
   layer(record: CacheRecord & { snapshot: string }, format: LayerFormat): Promise<PackedLayer> {
     const variant = variantOf(format);
-    return this.#once(`${record.snapshot} ${variant}`, async () => {
+    const { store, records } = this.parts;
+    return this.#once(`${record.snapshot} ${variant}`, async (signal, key) => {
       const known = variant === "" ? record.layer : record.variants?.[variant];
-      if (known && this.store.content.has(known.descriptor.digest)) return known;
+      if (known && store.content.has(known.descriptor.digest)) return known;
       const { compression, level = 1, epoch } = format;
-      const options = { compression, level, epoch };
-      const layer = await this.store.layers.pack(record.snapshot, options, this.#abort.signal);
-      this.records.setLayer(record, layer, variant);
+      const layer = await this.parts.shared.run(key, { signal }, (signal) =>
+        store.layers.pack(record.snapshot, { compression, level, epoch }, signal),
+      );
+      records.setLayer(record, layer, variant);
       return layer;
     });
   }
@@ -55,16 +62,21 @@ export class Packer implements AsyncDisposable {
   base(layer: PackedLayer, format: LayerFormat): Promise<PackedLayer> {
     if (compressionOf(layer.descriptor) === format.compression) return Promise.resolve(layer);
     const { digest } = layer.descriptor;
-    return this.#once(`${digest} ${variantOf(format)}`, async () => {
-      const { compression, level = 1 } = format;
-      return this.store.layers.recompress(digest, { compression, level }, this.#abort.signal);
-    });
+    const { compression, level = 1 } = format;
+    return this.#once(`${digest} ${variantOf(format)}`, (signal, key) =>
+      this.parts.shared.run(key, { signal }, (signal) =>
+        this.parts.store.layers.recompress(digest, { compression, level }, signal),
+      ),
+    );
   }
 
-  #once(key: string, work: () => Promise<PackedLayer>): Promise<PackedLayer> {
+  #once(key: string, work: (signal: AbortSignal, key: string) => Promise<PackedLayer>): Promise<PackedLayer> {
     let packed = this.#running.get(key);
     if (!packed) {
-      packed = work();
+      packed = work(this.#abort.signal, key).then((layer) => {
+        this.parts.lease.addBlob(layer.descriptor.digest);
+        return layer;
+      });
       packed.catch(() => {});
       this.#running.set(key, packed);
     }

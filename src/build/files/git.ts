@@ -2,9 +2,11 @@
  * Git repositories as sources of ADD. The engine host's `git` fetches; a repository is hostile input, so it gets no
  * hooks, no configuration of the host's, no protocol that runs programs or reads the host's files, and a time limit.
  */
+
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { proxyVariables } from "../../lib/outgoing.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import { stepError } from "../errors.ts";
 import { SourceTree } from "./tree.ts";
@@ -204,6 +206,7 @@ async function environment({ secret, sshSocket }: GitOptions): Promise<Record<st
     PATH: process.env.PATH ?? "/usr/bin:/bin",
     HOME: "/nonexistent",
     LC_ALL: "C",
+    ...proxyVariables(),
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_TERMINAL_PROMPT: "0",

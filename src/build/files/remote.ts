@@ -1,9 +1,11 @@
 /** Sources of ADD that are not in the context. */
+
 import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, utimesSync } from "node:fs";
 import { join, posix } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { messageOf } from "../../lib/errors.ts";
+import { openUrl } from "../../lib/outgoing.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import { stepError } from "../errors.ts";
 import type { Vertex } from "../solve/progress.ts";
@@ -24,16 +26,13 @@ export async function fetchRemote(
   options: { checksum?: string; vertex: Vertex; signal: AbortSignal; range: SourceRange },
 ): Promise<SourceTree> {
   const { checksum, vertex, signal, range } = options;
-  const fail = (why: string) => stepError(range, `ADD failed: failed to GET ${url}: ${why}`);
   if (checksum !== undefined && !/^sha256:[0-9a-f]{64}$/.test(checksum)) {
     throw stepError(range, `invalid checksum ${JSON.stringify(checksum)}: sha256:<hex> is expected`);
   }
-  const response = await fetch(url, { signal }).catch((error) => {
+  const response = await openUrl(url, signal).catch((error) => {
     signal.throwIfAborted();
-    throw fail(messageOf(error));
+    throw stepError(range, `ADD failed: ${messageOf(error)}`);
   });
-  if (!response.ok || !response.body)
-    throw fail(`with status ${response.status} ${response.statusText}`.trim());
   const name = posix.basename(decodeURIComponent(new URL(response.url).pathname));
   if (name === "" || name === "/") throw stepError(range, `cannot determine filename from url: ${url}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });

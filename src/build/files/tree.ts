@@ -39,6 +39,8 @@ export interface Selection {
 /** Files up to this are hashed where they are read; bigger ones off the thread, in pieces. */
 const inlineLimit = 64 * 1024;
 const pieceSize = 4 * 1024 * 1024;
+/** Files of one selection that are listed by name. */
+const maxFingerprints = 2000;
 
 export class SourceTree {
   readonly #hashes = new Map<string, Promise<string> | string>();
@@ -158,16 +160,31 @@ export class SourceTree {
     await this.#hashLarge(files, options.signal);
     for (const selection of selections) {
       hash.update(`${JSON.stringify([selection.name, selection.directory])}\n`);
-      for (const { path, target, stat, link } of selection.entries) {
+      for (const entry of selection.entries) {
         await breather.breathe();
-        const fields: unknown[] = [target, stat.mode, stat.isFile() ? stat.size : 0, link ?? null];
-        if (options.owners) fields.push(stat.uid, stat.gid);
-        if (stat.isFile()) fields.push(await this.#hashFile(path, stat));
-        if (stat.isCharacterDevice() || stat.isBlockDevice()) fields.push(stat.rdev);
-        hash.update(`${JSON.stringify(fields)}\n`);
+        const content = entry.stat.isFile() ? await this.#hashFile(entry.path, entry.stat) : undefined;
+        hash.update(`${fieldsOf(entry, content, options.owners)}\n`);
       }
     }
     return hash.digest("hex");
+  }
+
+  /**
+   * A digest for each path that `digest` has read before; undefined when it has not read all. What is too much to
+   * list is summed up by directory.
+   */
+  async fingerprints(
+    selections: Selection[],
+    options: { owners: boolean; digest: (text: string) => string },
+  ): Promise<Record<string, string> | undefined> {
+    const texts = new Map<string, string>();
+    for (const entry of selections.flatMap(({ entries }) => entries)) {
+      const content = entry.stat.isFile() ? await this.#hashes.get(entry.path) : undefined;
+      if (entry.stat.isFile() && content === undefined) return undefined;
+      texts.set(entry.path || ".", fieldsOf(entry, content, options.owners));
+    }
+    const grouped = byDirectory(texts, maxFingerprints);
+    return Object.fromEntries([...grouped].map(([path, text]) => [path, options.digest(text)]));
   }
 
   /** Begins hashing the big files, two at a time, so that reading one overlaps with hashing another. */
@@ -193,6 +210,30 @@ export class SourceTree {
     }
     return found;
   }
+}
+
+/** What of an entry counts, as text. */
+function fieldsOf({ target, stat, link }: Entry, content: string | undefined, owners: boolean): string {
+  const fields: unknown[] = [target, stat.mode, stat.isFile() ? stat.size : 0, link ?? null];
+  if (owners) fields.push(stat.uid, stat.gid);
+  if (content !== undefined) fields.push(content);
+  if (stat.isCharacterDevice() || stat.isBlockDevice()) fields.push(stat.rdev);
+  return JSON.stringify(fields);
+}
+
+/** At most `limit` paths, if need be by joining what is in the deepest directories. */
+function byDirectory(texts: Map<string, string>, limit: number): Map<string, string> {
+  let depth = Math.max(0, ...[...texts.keys()].map((path) => path.split("/").length - 1));
+  for (; texts.size > limit && depth >= 0; depth--) {
+    const joined = new Map<string, string>();
+    for (const [path, text] of texts) {
+      const parts = path.split("/");
+      const name = parts.length > depth ? `${parts.slice(0, depth).join("/") || "."}/` : path;
+      joined.set(name, (joined.get(name) ?? "") + text);
+    }
+    texts = joined;
+  }
+  return texts;
 }
 
 function hashSmall(path: string): string {

@@ -124,6 +124,11 @@ export class Scope {
   }
 }
 
+/** Proxy settings of a build, declared or not. */
+export function proxyValues({ buildArgs }: { buildArgs: BuildArgs }): (string | null)[] {
+  return proxyArgs.map((name) => (Object.hasOwn(buildArgs, name) ? (buildArgs[name] ?? null) : null));
+}
+
 export function envMap(env: readonly string[]): Map<string, string> {
   const map = new Map<string, string>();
   for (const line of env) {

@@ -11,6 +11,7 @@ import { selectSources } from "../files/sources.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { workdir } from "../graph/metadata.ts";
 import { expandProblem } from "../graph/stages.ts";
+import type { NamedInput } from "./inputs.ts";
 import { keyOf } from "./key.ts";
 import { ownerOf } from "./owner.ts";
 import type { Vertex } from "./progress.ts";
@@ -18,12 +19,23 @@ import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** Files of one tree, with what is done with them. */
 interface Part {
+  /** The sources, as the instruction has them. */
+  name: string;
   tree: SourceTree;
   selections: Selection[];
   /** They are tar archives: unpacked instead of copied. */
   unpack: boolean;
   /** Owners are as in the source: it is a stage or an image. */
   keepOwners?: boolean;
+}
+
+/** What the sources mean for the key; `load` gives the files when the step has to be done. */
+interface Sources {
+  inputs: unknown[];
+  named: () => Promise<NamedInput[]>;
+  load: (signal: AbortSignal) => Promise<Part[]>;
+  /** They are fetched with what only this build's client has. */
+  bound?: boolean;
 }
 
 /** @throws DockerfileError, NotImplemented */
@@ -42,20 +54,21 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
     const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
     throw stepError(copy.range, message);
   }
-  const { inputs, load } = await sourcesOf(builder, copy, named, exclude, vertex);
+  const { inputs, named: sources, load, bound } = await sourcesOf(builder, copy, named, exclude, vertex);
   const inline = inlineFiles(builder, copy);
   return {
     inputs: [copy.kind, copy.parents, destination, chown ?? null, mode ?? null, inline, inputs],
     createdBy: `${copy.kind} ${createdBy(copy, [...named, ...inline.map(({ name }) => `<<${name}`)], given)}`,
-    work: async (workspace) => {
+    named: sources,
+    bound,
+    work: async (workspace, { signal }) => {
       const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy.range);
-      const parts = await load();
+      const parts = await load(signal);
       const many = parts.reduce((sum, part) => sum + part.selections.length, inline.length) > 1;
       if (many && !destination.endsWith("/")) {
         const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
         throw stepError(copy.range, message);
       }
-      const { signal } = session;
       const options = { destination, owner: owner ?? { uid: 0, gid: 0 }, chmod, signal };
       try {
         for (const { tree, selections, unpack, keepOwners } of parts) {
@@ -86,14 +99,13 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
   };
 }
 
-/** What the sources mean for the key; `load` gives the files when the step has to be done. */
 async function sourcesOf(
   builder: StageBuilder,
   copy: Copy,
   named: string[],
   exclude: string[],
   vertex: Vertex,
-): Promise<{ inputs: unknown[]; load: () => Promise<Part[]> }> {
+): Promise<Sources> {
   const { session } = builder;
   const { signal } = session;
   const request = { exclude, keyword: copy.kind, range: copy.range, parents: copy.parents };
@@ -105,16 +117,30 @@ async function sourcesOf(
         { ...request, sources: named, fromContext: true },
         signal,
       );
-      return partsOf([{ tree: source.files, selections, unpack: false }], signal);
+      return partsOf(builder, [{ tree: source.files, selections, unpack: false, name: named.join(" ") }]);
     }
     const { tree: identity, files } = source;
-    const select = () => selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
+    const select = (signal: AbortSignal) =>
+      selectSources(files(), { ...request, sources: named, fromContext: false }, signal);
     // The tree never changes under its name, so a selection's digest is remembered.
-    const digest = await session.digests.get(keyOf(identity.id, named, exclude, copy.parents), async () =>
-      files().digest(await select(), { owners: true, signal }),
-    );
-    const load = async () => [{ tree: files(), selections: await select(), unpack: false, keepOwners: true }];
-    return { inputs: [digest], load };
+    let selected: Selection[] | undefined;
+    const key = keyOf(identity.id, named, exclude, copy.parents);
+    const digest = await session.digests.get(key, signal, async (signal) => {
+      selected = await select(signal);
+      return files().digest(selected, { owners: true, signal });
+    });
+    const name = `${named.join(" ")} (from ${copy.from})`;
+    const load = async (signal: AbortSignal) => {
+      const selections = selected ?? (await select(signal));
+      return [{ tree: files(), selections, unpack: false, keepOwners: true, name }];
+    };
+    const list = async (): Promise<NamedInput[]> => {
+      const options = { owners: true, digest: session.explanations.digest };
+      return [
+        { kind: "file", name, digest, files: selected && (await files().fingerprints(selected, options)) },
+      ];
+    };
+    return { inputs: [digest], named: list, load };
   }
   const parts: Part[] = [];
   const remote = copy.kind === "ADD" ? named.filter(isRemote) : [];
@@ -131,7 +157,7 @@ async function sourcesOf(
       range: copy.range,
     });
     const selections = await selectSources(tree, { ...request, sources: ["*"], fromContext: false }, signal);
-    parts.push(...(await splitArchives(tree, selections, copy.unpack === true)));
+    parts.push(...(await splitArchives(tree, selections, copy.unpack === true, url)));
   }
   if (copy.checksum !== undefined && remote.length === 0) {
     throw stepError(copy.range, "checksum requires HTTP(S) or Git sources");
@@ -140,19 +166,32 @@ async function sourcesOf(
   if (local.length > 0) {
     const tree = session.context();
     const selections = await selectSources(tree, { ...request, sources: local, fromContext: true }, signal);
-    parts.push(...(await splitArchives(tree, selections, copy.kind === "ADD" && copy.unpack !== false)));
+    const unpacks = copy.kind === "ADD" && copy.unpack !== false;
+    parts.push(...(await splitArchives(tree, selections, unpacks, local.join(" "))));
   }
-  const { inputs } = await partsOf(parts, signal);
+  const files = await partsOf(builder, parts);
   return {
-    inputs: [...inputs, ...repositories.map(({ key }) => key)],
-    load: async () => [...parts, ...(await Promise.all(repositories.map(({ fetch }) => fetch())))],
+    inputs: [...files.inputs, ...repositories.map(({ key }) => key)],
+    named: async () => [
+      ...(await files.named()),
+      ...repositories.map(
+        ({ key, name }): NamedInput => ({ kind: "file", name, digest: keyOf(key).slice(0, 16) }),
+      ),
+    ],
+    load: async (signal) => [
+      ...parts,
+      ...(await Promise.all(repositories.map(({ fetch }) => fetch(signal)))),
+    ],
+    bound: repositories.length > 0,
   };
 }
 
 /** Known by its commit: it is fetched only when the step has to be done. */
 interface Repository {
+  /** As the instruction has it. */
+  name: string;
   key: unknown;
-  fetch: () => Promise<Part>;
+  fetch: (signal: AbortSignal) => Promise<Part>;
 }
 
 async function repository(
@@ -161,14 +200,14 @@ async function repository(
   url: string,
   exclude: string[],
 ): Promise<Repository> {
-  const { signal, request } = session;
+  const { request } = session;
   const parsed = parseGitSource(url, copy.range);
   const source = {
     ...parsed,
     keepGitDir: copy.keepGitDir ?? parsed.keepGitDir ?? false,
     checksum: copy.checksum ?? parsed.checksum,
   };
-  const withAgent = async <T>(use: (options: GitOptions) => Promise<T>): Promise<T> => {
+  const withAgent = async <T>(signal: AbortSignal, use: (options: GitOptions) => Promise<T>): Promise<T> => {
     await using agent = await request.ssh?.("default", signal);
     return use({
       directory: session.downloads(),
@@ -178,11 +217,12 @@ async function repository(
       range: copy.range,
     });
   };
-  const commit = await withAgent((options) => resolveCommit(source, options));
+  const commit = await withAgent(session.signal, (options) => resolveCommit(source, options));
   return {
+    name: url,
     key: ["git", source.url, commit, source.subdirectory, source.keepGitDir, source.submodules, exclude],
-    fetch: async () => {
-      const tree = await withAgent((options) => fetchCommit(source, commit, options));
+    fetch: async (signal) => {
+      const tree = await withAgent(signal, (options) => fetchCommit(source, commit, options));
       const sources = [source.subdirectory || "."];
       const { kind: keyword, range } = copy;
       const selected = await selectSources(
@@ -190,38 +230,52 @@ async function repository(
         { sources, exclude, keyword, fromContext: false, range },
         signal,
       );
-      return { tree, selections: selected, unpack: false };
+      return { tree, selections: selected, unpack: false, name: url };
     },
   };
 }
 
 /** Files of the client's: known by their content. */
-async function partsOf(parts: Part[], signal: AbortSignal) {
-  const inputs = await Promise.all(
-    parts.map(async ({ tree, selections, unpack }) => [
-      unpack,
-      await tree.digest(selections, { owners: false, signal }),
-    ]),
+async function partsOf({ session }: StageBuilder, parts: Part[]): Promise<Sources> {
+  const { signal } = session;
+  const digests = await Promise.all(
+    parts.map(({ tree, selections }) => tree.digest(selections, { owners: false, signal })),
   );
-  return { inputs, load: async () => parts };
+  return {
+    inputs: parts.map(({ unpack }, i) => [unpack, digests[i]]),
+    named: () => {
+      const options = { owners: false, digest: session.explanations.digest };
+      return Promise.all(
+        parts.map(async ({ tree, selections, name }, i): Promise<NamedInput> => {
+          const files = await tree.fingerprints(selections, options);
+          return { kind: "file", name, digest: digests[i]!, files };
+        }),
+      );
+    },
+    load: async () => parts,
+  };
 }
 
 /** In the order that they are named: a later one writes over an earlier one. */
-async function splitArchives(tree: SourceTree, selections: Selection[], unpacks: boolean): Promise<Part[]> {
+async function splitArchives(
+  tree: SourceTree,
+  selections: Selection[],
+  unpacks: boolean,
+  name: string,
+): Promise<Part[]> {
   const parts: Part[] = [];
   for (const selection of selections) {
     const [first] = selection.entries;
     const unpack = unpacks && !selection.directory && (await isArchive(tree.root, first!.path));
     const last = parts.at(-1);
     if (last?.unpack === unpack) last.selections.push(selection);
-    else parts.push({ tree, selections: [selection], unpack });
+    else parts.push({ tree, selections: [selection], unpack, name });
   }
   return parts;
 }
 
 function inlineFiles(builder: StageBuilder, copy: Copy): InlineFile[] {
-  const { scope, config } = builder.state;
-  const lookup = scope.lookup(config.Env ?? []);
+  const lookup = builder.lookup();
   return copy.inline.map(({ name, content, expand }) => {
     if (!expand) return { name, content };
     try {

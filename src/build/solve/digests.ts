@@ -1,5 +1,6 @@
 /** Digests of selections from trees that never change under their names: images and finished stages. */
 import type { Store, Table } from "../../store/types.ts";
+import { SharedWork } from "./shared.ts";
 
 interface Entry {
   key: string;
@@ -8,17 +9,25 @@ interface Entry {
 
 export class Digests {
   readonly #table: Table<Entry>;
+  readonly #running = new SharedWork<string>();
 
   constructor(store: Store) {
     this.#table = store.metadata.table("build_digests");
   }
 
-  async get(key: string, compute: () => Promise<string>): Promise<string> {
+  /** @param compute done once for all who ask meanwhile; the tree is its first caller's */
+  async get(
+    key: string,
+    signal: AbortSignal,
+    compute: (signal: AbortSignal) => Promise<string>,
+  ): Promise<string> {
     const known = this.#table.get(key);
     if (known) return known.digest;
-    const digest = await compute();
-    this.#table.put(key, { key, digest });
-    return digest;
+    return this.#running.run(key, { signal, bound: true }, async (signal) => {
+      const digest = await compute(signal);
+      this.#table.put(key, { key, digest });
+      return digest;
+    });
   }
 
   clear(): void {

@@ -3,7 +3,7 @@ import { messageOf } from "../../lib/errors.ts";
 import type { CheckWarning } from "../checks/index.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
-import type { BuildEvent } from "../types.ts";
+import type { BuildEvent, RebuildReason } from "../types.ts";
 
 export interface VertexName {
   id: string;
@@ -65,6 +65,7 @@ export interface Outcome {
 export interface Vertex {
   log(stream: 1 | 2, data: Uint8Array): void;
   progress(name: string, current: number, total?: number): void;
+  explain(cached: boolean, reasons: RebuildReason[]): void;
 }
 
 export class Progress {
@@ -78,12 +79,13 @@ export class Progress {
     vertex: VertexName,
     work: (vertex: Vertex) => Promise<T & Outcome> | (T & Outcome),
   ): Promise<T> {
-    const { id } = vertex;
+    const { id, name: title } = vertex;
     this.onEvent({ type: "vertex", ...vertex, state: "started", at: this.now() });
     try {
       const outcome = await work({
         log: (stream, data) => this.onEvent({ type: "log", id, stream, data }),
         progress: (name, current, total) => this.onEvent({ type: "progress", id, name, current, total }),
+        explain: (cached, reasons) => this.onEvent({ type: "explanation", id, name: title, cached, reasons }),
       });
       const state = outcome.cached ? "cached" : "done";
       this.onEvent({ type: "vertex", ...vertex, state, at: this.now(), result: outcome.result });

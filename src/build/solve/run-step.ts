@@ -14,16 +14,16 @@ import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
 import { Workspace } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
 import { resolveInside } from "../files/inside.ts";
-import type { SourceTree } from "../files/tree.ts";
+import type { Selection, SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
 import { envMap } from "../graph/scope.ts";
 import type { BuildRequest } from "../types.ts";
-import type { Vertex } from "./progress.ts";
+import { argInput, type NamedInput } from "./inputs.ts";
 import type { Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** @throws DockerfileError, NotImplemented */
-export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): Promise<LayerStep> {
+export async function runStep(builder: StageBuilder, run: Run): Promise<LayerStep> {
   const { session, state } = builder;
   const { config, scope } = state;
   const security = securityOf(run, session.request);
@@ -43,12 +43,37 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
   const shown = args_.length > 0 ? `|${args_.length} ${args_.join(" ")} ${args.join(" ")}` : args.join(" ");
   const keys = await Promise.all(mounts.map((mount) => mountKey(builder, run, mount)));
   return {
-    inputs: ["RUN", args, script ?? null, env, cwd, config.User ?? "", network, keys, security, devices],
+    inputs: [
+      "RUN",
+      args,
+      script ?? null,
+      env,
+      cwd,
+      config.User ?? "",
+      network,
+      keys.map(({ key }) => key),
+      security,
+      devices,
+    ],
     createdBy: `RUN ${shown}`,
-    work: async (workspace) => {
+    named: async () => {
+      const { digest } = session.explanations;
+      const setting = (name: string): NamedInput => ({ kind: "instruction", name, digest: digest(name) });
+      return [
+        ...[...envMap(env)].map(([name, value]) => argInput(name, value, digest)),
+        setting(`USER ${config.User ?? ""}`),
+        setting(`WORKDIR ${cwd}`),
+        setting(`SHELL ${JSON.stringify(config.Shell ?? defaultShell)}`),
+        setting(`--network ${network}`),
+        ...(await Promise.all(keys.map((key, i) => mountInput(builder, run.mounts[i]!, key)))),
+      ];
+    },
+    // Another client's secrets are others, and so is what comes of them.
+    bound: mounts.some(({ type }) => type === "secret" || type === "ssh"),
+    work: async (workspace, { signal, log }) => {
       const obstacle = cannotRun(state.platform);
       if (obstacle) throw stepError(run.range, obstacle);
-      await using prepared = await prepareMounts(builder, run, mounts, workspace);
+      await using prepared = await prepareMounts(builder, run, mounts, workspace, signal);
       if (script !== undefined) {
         const path = join(workspace.directory, "script");
         secretFile(path, Buffer.from(script), { mode: 0o755, uid: 0, gid: 0 });
@@ -63,15 +88,9 @@ export async function runStep(builder: StageBuilder, run: Run, vertex: Vertex): 
         insecure: security === "insecure",
         devices,
         mounts: prepared.specs,
-        onOutput: vertex.log,
+        onOutput: log,
       };
-      const exitCode = await runInWorkspace(
-        session.backend,
-        session.request,
-        workspace,
-        step,
-        session.signal,
-      );
+      const exitCode = await runInWorkspace(session.backend, session.request, workspace, step, signal);
       if (exitCode !== 0) throw new BuildStepFailed(args.join(" "), exitCode, run.range);
     },
   };
@@ -115,23 +134,40 @@ function commandOf(run: Run, shell: string[] | null | undefined): { args: string
   return { args: commandArgs({ form: "shell", text: `${command.text}\n${bodies}` }, shell) };
 }
 
+interface MountKey {
+  key: unknown;
+  /** Files of a context. */
+  shows?: { context: SourceTree; selection: Selection };
+}
+
 /** What a mount adds to the step's key: the files it shows. Caches and secrets add only that they are there. */
-async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promise<unknown> {
+async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promise<MountKey> {
   const { session } = builder;
   if (mount.type === "cache" && mount.from !== undefined) {
     // Begun here, so that a stage that the cache starts from is built and a wrong name is told.
     await session.source(mount.from, builder.stage, run.range);
   }
-  if (mount.type !== "bind") return mount;
+  if (mount.type !== "bind") return { key: mount };
   let context = session.context();
   if (mount.from !== undefined) {
     const source = await session.source(mount.from, builder.stage, run.range);
-    if (source.kind === "tree") return [mount, source.tree.id];
+    if (source.kind === "tree") return { key: [mount, source.tree.id] };
     context = source.files;
   }
   const selection = await context.select(mount.source.replace(/^\/+/, "") || ".", undefined, session.signal);
   if (!selection) throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
-  return [mount, await context.digest([selection], { owners: false, signal: session.signal })];
+  const digest = await context.digest([selection], { owners: false, signal: session.signal });
+  return { key: [mount, digest], shows: { context, selection } };
+}
+
+async function mountInput(
+  { session }: StageBuilder,
+  name: string,
+  { key, shows }: MountKey,
+): Promise<NamedInput> {
+  const { digest } = session.explanations;
+  const files = await shows?.context.fingerprints([shows.selection], { owners: false, digest });
+  return { kind: "mount", name, digest: digest(JSON.stringify(key)), files };
 }
 
 interface PreparedMounts extends AsyncDisposable {
@@ -144,6 +180,7 @@ async function prepareMounts(
   run: Run,
   mounts: RunMount[],
   workspace: Workspace,
+  signal: AbortSignal,
 ): Promise<PreparedMounts> {
   await using stack = new AsyncDisposableStack();
   const { session } = builder;
@@ -159,13 +196,13 @@ async function prepareMounts(
         break;
       }
       case "cache": {
-        const options = await cacheBase(builder, run, mount);
+        const options = await cacheBase(builder, run, mount, signal);
         const { path } = stack.use(await session.cacheMounts.acquire(mount, options));
         specs.push(bindMount(path, mount.target, mount.readonly));
         break;
       }
       case "bind": {
-        const root = await bindRoot(builder, run, mount, stack);
+        const root = await bindRoot(builder, run, mount, stack, signal);
         const inside = resolveInside(root, mount.source);
         if (inside === undefined) {
           throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
@@ -174,7 +211,7 @@ async function prepareMounts(
         break;
       }
       case "ssh": {
-        const agent = await session.request.ssh?.(mount.id, session.signal);
+        const agent = await session.request.ssh?.(mount.id, signal);
         if (!agent) {
           if (mount.required) {
             const message = `unset ssh forward key ${mount.id}`;
@@ -191,7 +228,7 @@ async function prepareMounts(
         break;
       }
       case "secret": {
-        const bytes = await session.request.secret?.(mount.id, session.signal);
+        const bytes = await session.request.secret?.(mount.id, signal);
         if (bytes === undefined) {
           if (mount.required) {
             throw stepError(
@@ -223,17 +260,18 @@ async function bindRoot(
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
   stack: AsyncDisposableStack,
+  signal: AbortSignal,
 ): Promise<string> {
   const source: Source =
     mount.from === undefined
       ? { kind: "context", files: session.context() }
       : await session.source(mount.from, stage, run.range);
-  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files);
+  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files, signal);
   if (source.kind === "tree" && !mount.writable) return session.views.open(source.tree.snapshot);
   const { store, execDir } = session.backend;
   const below = source.kind === "tree" ? source.tree.snapshot : undefined;
   const { root } = stack.use(Workspace.open(store.snapshots, execDir, below));
-  if (source.kind === "context") await copyVisible(source.files, root, mount.source, session.signal);
+  if (source.kind === "context") await copyVisible(source.files, root, mount.source, signal);
   return root;
 }
 
@@ -256,8 +294,8 @@ async function cacheBase(
   { session, stage }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "cache" }>,
+  signal: AbortSignal,
 ): Promise<CacheMountOptions> {
-  const { signal } = session;
   if (mount.from === undefined) return { signal };
   const source = await session.source(mount.from, stage, run.range);
   const files = source.kind === "tree" ? source.files() : source.files;

@@ -1,9 +1,11 @@
 /** What the stages of one build share. */
 import { mkdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../lib/errors.ts";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { Lease } from "../../store/types.ts";
 import type { BuildOrigin } from "../attest/types.ts";
 import type { ImportedCache } from "../cache/import.ts";
@@ -13,7 +15,7 @@ import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
 import { parseRunMounts } from "../exec/run-mounts.ts";
 import { Views } from "../exec/workspace.ts";
-import { Packer } from "../export/pack.ts";
+import { type PackedLayer, Packer } from "../export/pack.ts";
 import type { LayerFormat } from "../export/types.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
@@ -22,8 +24,11 @@ import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
 import type { Digests } from "./digests.ts";
+import type { Explanations } from "./explain.ts";
+import { keyOf } from "./key.ts";
 import { nameVertices, type PlatformPlace, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
+import { SharedWork, type Wish } from "./shared.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
 
 /** What `--from` may name. */
@@ -33,6 +38,31 @@ export type Source =
   /** A directory of the client's: its owners are those of another machine and don't count. */
   | { kind: "context"; files: SourceTree };
 
+/** What a shared step tells the builds that wait for it. */
+export type StepEvent =
+  | { type: "log"; stream: 1 | 2; data: Uint8Array }
+  /** The name of the snapshot that it is about to commit. */
+  | { type: "snapshot"; key: string };
+
+/** What all builds of one builder share while they run. */
+export class SharedWorks {
+  /** Of a step's output, those who come later are told the last megabyte. */
+  readonly steps = new SharedWork<CacheRecord, StepEvent>(
+    (event) => (event.type === "log" ? event.data.length : 0),
+    1024 * 1024,
+  );
+  readonly pulls = new SharedWork<BaseImage, PullEvent>();
+  readonly packs = new SharedWork<PackedLayer>();
+  /** Steps that run at a time: a file of a thousand stages must not become a thousand containers. */
+  readonly slots = new Slots(Math.max(16, 4 * availableParallelism()));
+}
+
+interface PullEvent {
+  name: string;
+  current: number;
+  total?: number;
+}
+
 export interface SessionParts {
   backend: BuildBackend;
   request: BuildRequest;
@@ -40,13 +70,17 @@ export interface SessionParts {
   graph: Graph;
   records: CacheRecords;
   digests: Digests;
+  explanations: Explanations;
   cacheMounts: CacheMounts;
+  shared: SharedWorks;
   progress: Progress;
   ignore: IgnoreRules;
   place: PlatformPlace;
   imported: ImportedCache;
   /** How layers are packed while later steps run; undefined: not at all. */
   layers: LayerFormat | undefined;
+  /** The build's directories. */
+  files: AsyncDisposable;
   now: () => number;
 }
 
@@ -57,6 +91,7 @@ export class Session implements AsyncDisposable {
   readonly graph: Graph;
   readonly records: CacheRecords;
   readonly digests: Digests;
+  readonly explanations: Explanations;
   readonly cacheMounts: CacheMounts;
   readonly progress: Progress;
   readonly lease: Lease;
@@ -73,11 +108,16 @@ export class Session implements AsyncDisposable {
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #images = new Map<string, Promise<BaseImage>>();
   readonly #steps = new Map<string, Promise<CacheRecord>>();
+  readonly #shared: SharedWorks;
+  /** Begun here, and not over: other builds may still want them. */
+  readonly #begun = new Set<Promise<unknown>>();
   readonly #files = new Map<string, SourceTree>();
   readonly #used = new Set<string>();
   readonly #context: SourceTree;
+  readonly #sources: AsyncDisposable;
   readonly #namedContexts = new Map<string, SourceTree>();
-  readonly #visible = new Map<SourceTree, Promise<string>>();
+  readonly #visible = new Map<SourceTree, string>();
+  readonly #copying = new SharedWork<string>();
   readonly #failed = new AbortController();
   readonly #directory: string;
   #triggers = 0;
@@ -88,19 +128,25 @@ export class Session implements AsyncDisposable {
     this.dockerfile = parts.dockerfile;
     this.records = parts.records;
     this.digests = parts.digests;
+    this.explanations = parts.explanations;
     this.cacheMounts = parts.cacheMounts;
+    this.#shared = parts.shared;
     this.progress = parts.progress;
     this.graph = parts.graph;
     this.#now = parts.now;
     this.#label = parts.place.label;
     this.#imported = parts.imported;
     this.#vertices = nameVertices(parts.graph, parts.place);
+    this.#sources = parts.files;
     this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
     this.#directory = join(parts.backend.execDir, shortId(newId()));
     this.signal = AbortSignal.any([signal, this.#failed.signal]);
     this.lease = parts.backend.store.images.lease();
     this.views = new Views(parts.backend.store.snapshots, parts.backend.execDir);
-    this.packer = new Packer(parts.backend.store, parts.records, parts.layers);
+    this.packer = new Packer(
+      { store: parts.backend.store, records: parts.records, shared: parts.shared.packs, lease: this.lease },
+      parts.layers,
+    );
   }
 
   /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
@@ -149,15 +195,20 @@ export class Session implements AsyncDisposable {
     let found = this.#images.get(key);
     if (!found) {
       const { pull, credentials } = this.request;
-      const { signal } = this;
       const { onProgress } = options;
-      found = this.backend.resolveImage(reference, {
-        pull,
-        platform: wanted,
-        signal,
-        credentials,
-        onProgress,
-      });
+      const wish = {
+        signal: this.signal,
+        onEvent: ({ name, current, total }: PullEvent) => onProgress?.(name, current, total),
+      };
+      found = this.#shared.pulls.run(keyOf(key, pull), wish, (signal, tell) =>
+        this.backend.resolveImage(reference, {
+          pull,
+          platform: wanted,
+          signal,
+          credentials,
+          onProgress: (name, current, total) => tell({ name, current, total }),
+        }),
+      );
       this.#images.set(key, found);
     }
     const image = await found;
@@ -207,23 +258,20 @@ export class Session implements AsyncDisposable {
   }
 
   /** A context for bind mounts: a copy without the ignored files when there are any rules. */
-  visibleContext(context: SourceTree): Promise<string> {
-    let visible = this.#visible.get(context);
-    if (!visible) {
-      visible = this.#copyVisible(context, join(this.#directory, `context-${this.#visible.size}`));
-      this.#visible.set(context, visible);
-    }
-    return visible;
-  }
-
-  async #copyVisible(context: SourceTree, target: string): Promise<string> {
+  async visibleContext(context: SourceTree, signal: AbortSignal): Promise<string> {
     const { root, ignore } = context;
     if (ignore.empty) return root;
-    mkdirSync(target, { recursive: true, mode: 0o755 });
-    const selection = await context.select(".", undefined, this.signal);
-    const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal: this.signal };
-    if (selection) await copySelections(root, [selection], [], target, options);
-    return target;
+    const known = this.#visible.get(context);
+    if (known !== undefined) return known;
+    return this.#copying.run(root, { signal }, async (signal) => {
+      const target = join(this.#directory, `context-${newId()}`);
+      mkdirSync(target, { recursive: true, mode: 0o755 });
+      const selection = await context.select(".", undefined, signal);
+      const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal };
+      if (selection) await copySelections(root, [selection], [], target, options);
+      this.#visible.set(context, target);
+      return target;
+    });
   }
 
   /** A directory for downloads of this build. */
@@ -334,12 +382,40 @@ export class Session implements AsyncDisposable {
     return running;
   }
 
+  /** Does a step together with other builds. One without cache does its own. */
+  share(
+    key: string,
+    wish: Omit<Wish<StepEvent>, "signal">,
+    work: (signal: AbortSignal, tell: (event: StepEvent) => void) => Promise<CacheRecord>,
+  ): Promise<CacheRecord> {
+    const { steps, slots } = this.#shared;
+    const own = this.request.noCache ? keyOf(key, this.#directory) : key;
+    return steps.run(own, { ...wish, signal: this.signal }, (signal, tell) => {
+      const begun = slots.run(() => work(signal, tell), signal).finally(() => this.#begun.delete(begun));
+      this.#begun.add(begun);
+      return begun;
+    });
+  }
+
+  /**
+   * Ends the build. What it reads from stays while another build wants a step that was begun here: then it goes
+   * when that step is over.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.packer[Symbol.asyncDispose]();
+    if (this.#begun.size === 0) return this.#close();
+    void Promise.allSettled(this.#begun)
+      .then(() => this.#close())
+      .catch((error) => console.error("cannot remove what a build left:", error));
+  }
+
+  async #close(): Promise<void> {
     this.views[Symbol.dispose]();
     rmSync(this.#directory, { recursive: true, force: true });
     this.records.flush();
+    this.explanations.flush();
     for (const id of this.#used) this.records.unpin(id);
     this.lease[Symbol.dispose]();
+    await this.#sources[Symbol.asyncDispose]();
   }
 }

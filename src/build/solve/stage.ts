@@ -1,25 +1,28 @@
 /** One stage: its instructions in order, each from the cache or run. */
 import type { ImageRunConfig, Platform } from "../../lib/oci.ts";
-import { expandWord } from "../dockerfile/expand.ts";
+import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
-import { stepError } from "../errors.ts";
+import { BuildStepFailed, stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
 import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
-import { applyMetadata, defaultPath, workdir } from "../graph/metadata.ts";
-import { envMap, type Scope } from "../graph/scope.ts";
-import { expandProblem, platformOf, type Stage } from "../graph/stages.ts";
-import type { BaseImage } from "../types.ts";
+import { applyMetadata, workdir } from "../graph/metadata.ts";
+import { proxyValues, type Scope } from "../graph/scope.ts";
+import { expandProblem, type Stage } from "../graph/stages.ts";
+import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
+import { placeOf } from "./explain.ts";
+import { argInput, type NamedInput, type Origin } from "./inputs.ts";
 import { keyOf } from "./key.ts";
 import { ownerOf } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
-import type { Session } from "./session.ts";
+import type { Session, StepEvent } from "./session.ts";
+import { explainBase, startState } from "./start.ts";
 
 /** A tree of files: its name in keys, and the committed snapshot that holds it (none: empty). */
 export interface Tree {
@@ -49,6 +52,10 @@ export interface StageState {
   scope: Scope;
   /** Record of the last step, for the cache's own listing. */
   record?: string;
+  /** What gave the tree, by name. */
+  treeFrom: Origin;
+  /** What gave the tree with its config, by name. */
+  chainFrom: Origin;
 }
 
 /** How a step that writes files is known and done. */
@@ -56,11 +63,32 @@ export interface LayerStep {
   /** Everything that the outcome depends on, besides the tree before. */
   inputs: unknown[];
   createdBy: string;
-  work: (workspace: Workspace) => Promise<void> | void;
+  /** The inputs that are not of the instruction's own text, by name. */
+  named?: () => Promise<NamedInput[]> | NamedInput[];
+  /** It needs what only this build has, such as secrets: no other build can go on with it. */
+  bound?: boolean;
+  work: (workspace: Workspace, progress: StepProgress) => Promise<void> | void;
+}
+
+/** For work that may go on for other builds when the one that began it has ended. */
+export interface StepProgress {
+  log: Vertex["log"];
+  signal: AbortSignal;
+}
+
+/** The instruction that is worked on. */
+interface Current {
+  instruction: Instruction;
+  /** Among those of the stage. */
+  position: string;
+  vertex: Vertex;
+  /** Variables that were substituted so far. */
+  reads: Map<string, string>;
 }
 
 export class StageBuilder {
   state: StageState;
+  #current: Current | undefined;
 
   private constructor(
     readonly session: Session,
@@ -77,6 +105,7 @@ export class StageBuilder {
     let start: StageState | undefined;
     await session.progress.vertex(session.vertexOf(stage.from), async (vertex) => {
       start = await startState(session, stage, vertex);
+      if (start.base && start.treeFrom.kind === "base") explainBase(session, stage, start.base, vertex);
       const result = start.base?.id ?? start.chain;
       return { result, cached: false };
     });
@@ -84,12 +113,12 @@ export class StageBuilder {
     if (typeof stage.base === "object" && "directory" in stage.base) {
       await builder.#fillFrom(session.namedContext(stage.base.directory), stage.from.range.source);
     }
-    for (const trigger of start!.base?.config.config?.OnBuild ?? []) {
+    for (const [i, trigger] of (start!.base?.config.config?.OnBuild ?? []).entries()) {
       const instruction = parseTrigger(trigger, stage.from.range);
-      await builder.#vertex(session.triggerVertex(stage, instruction), instruction);
+      await builder.#vertex(session.triggerVertex(stage, instruction), instruction, `on${i}`);
     }
-    for (const instruction of stage.instructions) {
-      await builder.#vertex(session.vertexOf(instruction), instruction);
+    for (const [i, instruction] of stage.instructions.entries()) {
+      await builder.#vertex(session.vertexOf(instruction), instruction, `${i}`);
     }
     return builder.state;
   }
@@ -100,14 +129,21 @@ export class StageBuilder {
     const selection = await context.select(".", undefined, signal);
     const selections = selection ? [selection] : [];
     const inputs = ["CONTEXT", await context.digest(selections, { owners: false, signal })];
-    const options = { destination: "/", owner: { uid: 0, gid: 0 }, signal };
-    const work = ({ root }: Workspace) => copySelections(context.root, selections, [], root, options);
+    const work = ({ root }: Workspace, { signal }: StepProgress) =>
+      copySelections(context.root, selections, [], root, {
+        destination: "/",
+        owner: { uid: 0, gid: 0 },
+        signal,
+      });
     await this.layer({ inputs, createdBy, work });
   }
 
-  async #vertex(name: VertexName, instruction: Instruction): Promise<void> {
+  async #vertex(name: VertexName, instruction: Instruction, position: string): Promise<void> {
     this.session.signal.throwIfAborted();
-    await this.session.progress.vertex(name, (vertex) => this.#apply(instruction, vertex));
+    await this.session.progress.vertex(name, (vertex) => {
+      this.#current = { instruction, position, vertex, reads: new Map() };
+      return this.#apply(instruction, vertex);
+    });
   }
 
   async #apply(instruction: Instruction, vertex: Vertex): Promise<Outcome> {
@@ -117,7 +153,7 @@ export class StageBuilder {
       case "FROM":
         throw stepError(instruction.range, "FROM isn't allowed here");
       case "RUN":
-        return this.layer(await runStep(this, instruction, vertex));
+        return this.layer(await runStep(this, instruction));
       case "COPY":
       case "ADD":
         return this.layer(await copyStep(this, instruction, vertex));
@@ -149,7 +185,7 @@ export class StageBuilder {
         const { config, createdBy } = applyMetadata(instruction, {
           config: state.config,
           expand,
-          lookup: this.#lookup(),
+          lookup: this.lookup(),
           esc: this.session.dockerfile.esc,
           cmdSet: state.cmdSet,
         });
@@ -162,44 +198,60 @@ export class StageBuilder {
   /** Substitutes variables in one word. @throws DockerfileError */
   expand(text: string, instruction: Instruction): string {
     try {
-      return expandWord(text, this.#lookup(), this.session.dockerfile.esc);
+      return expandWord(text, this.lookup(), this.session.dockerfile.esc);
     } catch (error) {
       throw expandProblem(error, instruction.range);
     }
   }
 
-  #lookup() {
-    return this.state.scope.lookup(this.state.config.Env ?? []);
+  /** The variables; what is read of them is noted. */
+  lookup(): Lookup {
+    const values = this.state.scope.lookup(this.state.config.Env ?? []);
+    const reads = this.#current?.reads;
+    return (name) => {
+      const value = values(name);
+      reads?.set(name, value ?? "");
+      return value;
+    };
   }
 
   /** A step that changes no file. Its record holds the time, so that the same build gives the same image. */
-  #metadata(config: ImageRunConfig, createdBy: string): Outcome {
+  async #metadata(config: ImageRunConfig, createdBy: string): Promise<Outcome> {
     const { session, state } = this;
     const id = keyOf("metadata", state.chain, state.tree.id, createdBy, config, state.author);
     const known = session.request.noCache ? undefined : session.records.find(id);
     const record = known ?? session.newRecord(id, { result: state.tree.id, description: createdBy });
     if (!known) session.records.put(record);
+    await this.#explain(known !== undefined, { ...state.chainFrom, digest: state.chain });
     session.use(record);
     state.config = config;
     state.chain = id;
+    state.chainFrom = { kind: "parent", name: this.#current?.instruction.text ?? createdBy };
     state.history.push({ createdBy, createdAt: record.createdAt, emptyLayer: true });
     return { cached: known !== undefined, result: id };
   }
 
   /** A step that writes files: from the cache, or done now and kept. */
-  async layer({ inputs, createdBy, work }: LayerStep): Promise<Outcome> {
+  async layer(step: LayerStep): Promise<Outcome> {
     const { session, state } = this;
+    const { inputs, createdBy, named } = step;
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
     const record = await session.once(id, async () => {
       const known = await session.known(id, state.tree.snapshot);
       if (known) return known;
       cached = false;
-      return this.#execute(id, createdBy, work);
+      await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
+      return this.#shared(id, step);
     });
+    if (cached) await this.#explain(true, { ...state.treeFrom, digest: state.tree.id });
     session.use(record);
     const { snapshot } = record;
-    state.tree = snapshot === undefined ? state.tree : { id: record.result, snapshot };
+    state.chainFrom = { kind: "parent", name: this.#current?.instruction.text ?? createdBy };
+    if (snapshot !== undefined) {
+      state.tree = { id: record.result, snapshot };
+      state.treeFrom = state.chainFrom;
+    }
     state.chain = keyOf("after", state.chain, id, record.result);
     state.record = id;
     state.history.push({ createdBy, createdAt: record.createdAt, emptyLayer: snapshot === undefined });
@@ -211,69 +263,84 @@ export class StageBuilder {
     return { cached, result: id };
   }
 
-  async #execute(id: string, description: string, work: LayerStep["work"]): Promise<CacheRecord> {
+  /** Tells whether the step is cached, and notes what it depends on when it is not. */
+  async #explain(cached: boolean, parent: NamedInput, named?: LayerStep["named"]): Promise<void> {
+    const { session, stage } = this;
+    const { explanations, request } = session;
+    if (!this.#current) return;
+    const { instruction, position, vertex, reads } = this.#current;
+    if (cached) {
+      if (request.explain) vertex.explain(true, []);
+      return;
+    }
+    const { text, kind, range: _, ...rest } = instruction;
+    const args = [...reads].map(([name, value]) => argInput(name, value, explanations.digest));
+    const inputs: NamedInput[] = [
+      { kind: "instruction", name: text, digest: explanations.digest(JSON.stringify(rest)) },
+      parent,
+      ...args,
+      ...((await named?.()) ?? []),
+    ];
+    const place = placeOf(request, stage, kind, position, text);
+    explanations.remember(place, inputs);
+    if (!request.explain) return;
+    const gone: RebuildReason = { kind: "new", name: text, change: "not in the cache" };
+    const reasons = explanations.reasons(place, inputs);
+    if (request.noCache) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
+    else vertex.explain(false, reasons.length > 0 ? reasons : [gone]);
+  }
+
+  /** Done together with other builds that come to the same step now. */
+  #shared(id: string, step: LayerStep): Promise<CacheRecord> {
+    const { session } = this;
+    const { request, lease } = session;
+    const current = this.#current;
+    return session.share(
+      // What a step may use is no part of the cache's key, but two steps are one only when it is the same.
+      keyOf(id, request.limits, request.ulimits, request.shmSize, request.extraHosts, proxyValues(request)),
+      {
+        bound: step.bound,
+        onEvent: (event) => {
+          if (event.type === "log") current?.vertex.log(event.stream, event.data);
+          else lease.addSnapshot(event.key);
+        },
+        failure: (error) =>
+          error instanceof BuildStepFailed && current && !step.bound
+            ? new BuildStepFailed(error.command, error.exitCode, current.instruction.range)
+            : undefined,
+      },
+      (signal, tell) => this.#execute(id, step, signal, tell),
+    );
+  }
+
+  async #execute(
+    id: string,
+    { createdBy, work }: LayerStep,
+    signal: AbortSignal,
+    tell: (event: StepEvent) => void,
+  ): Promise<CacheRecord> {
     const { session, state } = this;
     const { store, execDir } = session.backend;
+    // Another build may have come to its end meanwhile.
+    const known = session.request.noCache ? undefined : session.records.find(id);
+    if (known) return known;
     using workspace = Workspace.open(store.snapshots, execDir, state.tree.snapshot);
-    await work(workspace);
-    session.signal.throwIfAborted();
-    session.lease.addSnapshot(workspace.resultKey);
+    await work(workspace, {
+      signal,
+      // The bytes may be a view of a buffer that is used again.
+      log: (stream, data) => tell({ type: "log", stream, data: Uint8Array.from(data) }),
+    });
+    signal.throwIfAborted();
+    tell({ type: "snapshot", key: workspace.resultKey });
     const committed = await workspace.commit();
     const record = session.newRecord(id, {
       result: committed?.snapshot ?? state.tree.id,
       snapshot: committed?.snapshot,
       size: committed?.size,
-      description,
+      description: createdBy,
       parent: state.record,
     });
     session.records.put(record);
     return record;
   }
-}
-
-async function startState(session: Session, stage: Stage, vertex: Vertex): Promise<StageState> {
-  const { base } = stage;
-  if (typeof base === "object" && "stage" in base) {
-    const parent = await session.stage(base.stage);
-    return {
-      ...parent,
-      layers: [...parent.layers],
-      history: [...parent.history],
-      scope: session.newScope(parent.scope),
-      cmdSet: false,
-      base: parent.base && { ...parent.base, config: withoutTriggers(parent.base) },
-    };
-  }
-  const platform = platformOf(stage, session.request);
-  const start = {
-    cmdSet: false,
-    history: [],
-    scope: session.newScope(),
-    platform,
-  };
-  if (base === "scratch" || "directory" in base) {
-    const config = { Env: [`PATH=${defaultPath}`], WorkingDir: "/" };
-    return { ...start, tree: { id: "scratch" }, chain: "scratch", config, layers: [] };
-  }
-  const image = await session.image(base.image, stage.platform === undefined ? undefined : platform, {
-    range: stage.from.range,
-    onProgress: vertex.progress,
-  });
-  const { OnBuild: _, ...config } = image.config.config ?? {};
-  const Env = config.Env ?? [];
-  return {
-    ...start,
-    tree: session.treeOf(image),
-    chain: keyOf("image", image.id),
-    config: { ...config, Env: envMap(Env).has("PATH") ? Env : [`PATH=${defaultPath}`, ...Env] },
-    author: image.config.author,
-    layers: image.layers.map((layer) => ({ base: layer })),
-    base: image,
-    platform: image.platform,
-  };
-}
-
-/** ONBUILD triggers of an image run once, in the stage that names it. */
-function withoutTriggers(image: BaseImage): BaseImage["config"] {
-  return { ...image.config, config: { ...image.config.config, OnBuild: null } };
 }

@@ -27,6 +27,15 @@ function isTarHeader(head: Uint8Array): boolean {
 
 /** An archive of one file. */
 export function singleFileArchive(name: string, content: Uint8Array): Uint8Array {
+  return archiveOf([[name, content]]);
+}
+
+/** An archive of a few files. */
+export function archiveOf(files: readonly (readonly [name: string, content: Uint8Array])[]): Uint8Array {
+  return Buffer.concat([...files.flatMap(([name, content]) => entryOf(name, content)), endOfArchive]);
+}
+
+function entryOf(name: string, content: Uint8Array): Uint8Array[] {
   const header = formatHeader({
     path: fromText(name),
     type: "file",
@@ -39,7 +48,7 @@ export function singleFileArchive(name: string, content: Uint8Array): Uint8Array
     device: { major: 0, minor: 0 },
     xattrs: new Map(),
   });
-  return Buffer.concat([header, content, Buffer.alloc(paddingOf(content.length)), endOfArchive]);
+  return [header, content, Buffer.alloc(paddingOf(content.length))];
 }
 
 /** The first bytes of a stream (at least `length`, unless it ends), and the whole stream again. */

@@ -1,10 +1,6 @@
 /** Completion of programs that stand apart from the client: from what their own `--help` says. */
+import { ownCommand } from "../own-command.ts";
 import type { Completion, Suggestion } from "./complete.ts";
-
-/** How to call ourselves: the compiled executable, or bun with the entry file. */
-export function ownCommand(main: string, execPath: string): string[] {
-  return main.startsWith("/$bunfs/") ? [execPath] : [execPath, main];
-}
 
 const call = async (args: string[]): Promise<string> => {
   const child = Bun.spawn([...ownCommand(Bun.main, process.execPath), ...args], {

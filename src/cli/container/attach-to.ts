@@ -2,6 +2,7 @@
 import type { ContainerDetails } from "../api.ts";
 import type { CliContext } from "../context.ts";
 import { exitCode } from "./exit-code.ts";
+import { post } from "./lifecycle.ts";
 import { proxySignals, runStreams } from "./streams.ts";
 
 export interface AttachOptions {
@@ -36,7 +37,7 @@ export async function attachTo(
   ]);
   const unproxy = options.proxy ? proxySignals(context, id) : () => {};
   try {
-    if (options.start) await client.call("POST", `/containers/${id}/start`);
+    if (options.start) await post(context, id, "start");
     const result = await runStreams(stream, {
       tty: Config.Tty,
       stdin: options.stdin,

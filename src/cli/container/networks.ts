@@ -53,8 +53,9 @@ export function parseNetworks(flags: NetworkFlags): Networks {
     const config = withFlags({}, flags);
     if (Object.keys(config).length > 0) endpoints[mode] = config;
   }
-  // A namespace that is not the container's own has no endpoint.
-  if (/^(?:host|none|container:.*)$/.test(mode)) delete endpoints[mode];
+  // A namespace that is not the container's own has no endpoint; what is wished for it is the engine's to refuse.
+  if (/^(?:host|none|container:.*)$/.test(mode) && Object.keys(endpoints[mode] ?? {}).length === 0)
+    delete endpoints[mode];
   return { mode, endpoints };
 }
 

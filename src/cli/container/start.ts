@@ -1,6 +1,7 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import type { ContainerDetails } from "../api.ts";
 import { atLeast, defineCommand } from "../command.ts";
+import type { CliContext } from "../context.ts";
 import { forEach } from "../each.ts";
 import { attachTo } from "./attach-to.ts";
 import { detachKeysOf } from "./detach-keys.ts";
@@ -19,8 +20,7 @@ export const command = defineCommand({
   arity: atLeast(1),
   examples: ["start web db", "start -ai shell"],
   async run(context, { flags, args }) {
-    if (!flags.attach && !flags.interactive)
-      return forEach(context, args, (name) => post(context, name, "start"));
+    if (!flags.attach && !flags.interactive) return startAll(context, args);
     const [name = ""] = args;
     if (args.length > 1)
       throw new InvalidParameter("you cannot start and attach multiple containers at once");
@@ -36,3 +36,18 @@ export const command = defineCommand({
     });
   },
 });
+
+/** One that doesn't start is named again at the end, where the last line is what is read. */
+async function startAll(context: CliContext, names: string[]): Promise<undefined> {
+  const failed = new Set<string>();
+  try {
+    return await forEach(context, names, async (name) => {
+      failed.add(name);
+      const started = await post(context, name, "start");
+      failed.delete(name);
+      return started;
+    });
+  } finally {
+    if (failed.size > 0) context.err(`Error: failed to start containers: ${[...failed].join(", ")}\n`);
+  }
+}

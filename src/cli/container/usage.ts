@@ -6,7 +6,6 @@ import { bytesSize, humanSize } from "../format/units.ts";
 export interface StatsMessage {
   id?: string;
   name?: string;
-  read?: string;
   cpu_stats?: CpuStats;
   precpu_stats?: CpuStats;
   memory_stats?: { usage?: number; limit?: number; stats?: Record<string, number> };
@@ -66,7 +65,7 @@ export function statsRow(subject: StatsSubject, sample: StatsMessage | undefined
     ID: truncate ? subject.id.slice(0, 12) : subject.id,
     Name: subject.name,
   };
-  if (!sample?.read || sample.read.startsWith("0001"))
+  if (!sample)
     return {
       ...names,
       CPUPerc: "--",

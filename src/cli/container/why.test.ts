@@ -26,7 +26,19 @@ test.each([
   [{ Status: "running" }, ["web is running, since 2 minutes."]],
   [
     { ExitCode: 137, OOMKilled: true, MemoryLimit: 67_108_864 },
-    [expect.any(String), "The kernel killed it: it wanted more memory than its limit of 64MiB (--memory)."],
+    [expect.any(String), "The kernel killed it: more memory was wanted than its limit of 64MiB (--memory)."],
+  ],
+  [
+    {
+      ExitCode: 1,
+      OOMKilled: true,
+      OOM: { Kills: 3, MemoryPeak: 67_108_864, SwapPeak: 1_048_576 },
+      MemoryLimit: 67_108_864,
+    },
+    [
+      expect.any(String),
+      "The kernel killed 3 processes of it: more memory was wanted than its limit of 64MiB (--memory). It had 64MiB at most and 1MiB of swap.",
+    ],
   ],
   [{ ExitCode: 143, Asked: stop }, [expect.any(String), "docker/28 asked to stop it, with SIGTERM."]],
   [

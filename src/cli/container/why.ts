@@ -9,6 +9,8 @@ interface Ending {
   ExitCode: number;
   Error: string;
   OOMKilled: boolean;
+  /** Peaks in bytes; 0: not known. */
+  OOM?: { Kills: number; MemoryPeak: number; SwapPeak: number } | null;
   MemoryLimit: number;
   StartedAt: string;
   FinishedAt: string;
@@ -54,11 +56,11 @@ function what({ Name, Status, StartedAt, FinishedAt, ExitCode }: Ending, now: nu
   return `${Name} ended ${since(FinishedAt)} ago with exit code ${ExitCode}, after ${ran}.`;
 }
 
-function cause({ Status, ExitCode, Error: error, OOMKilled, MemoryLimit, Asked }: Ending): string {
+function cause(ending: Ending): string {
+  const { Status, ExitCode, Error: error, OOMKilled, Asked } = ending;
   if (error !== "") return `It could not be started: ${error}`;
   if (Status === "created" || Status === "running" || Status === "paused") return "";
-  if (OOMKilled)
-    return `The kernel killed it: it wanted more memory than its limit of ${bytesSize(MemoryLimit)} (--memory).`;
+  if (OOMKilled) return outOfMemory(ending);
   const signal = ExitCode > 128 ? signalName(ExitCode - 128) : undefined;
   if (Asked) {
     const by = Asked.By === "" ? "A client without a name" : Asked.By;
@@ -69,6 +71,19 @@ function cause({ Status, ExitCode, Error: error, OOMKilled, MemoryLimit, Asked }
   if (signal !== undefined)
     return `Nobody asked for that here: a signal ended it (${signal}), or its program says so with this code.`;
   return ExitCode === 0 ? "Its program was done." : "Its program failed on its own.";
+}
+
+/** Who was killed, at which limit, and how far it had come. */
+function outOfMemory({ ExitCode, OOM, MemoryLimit }: Ending): string {
+  const kills = OOM?.Kills ?? 1;
+  const whom = ExitCode === 137 ? "it" : kills === 1 ? "a process of it" : `${kills} processes of it`;
+  const why =
+    MemoryLimit > 0
+      ? `more memory was wanted than its limit of ${bytesSize(MemoryLimit)} (--memory)`
+      : "the machine had no memory left, and it has no limit of its own";
+  if (!OOM?.MemoryPeak) return `The kernel killed ${whom}: ${why}.`;
+  const swap = OOM.SwapPeak > 0 ? ` and ${bytesSize(OOM.SwapPeak)} of swap` : ", and no swap";
+  return `The kernel killed ${whom}: ${why}. It had ${bytesSize(OOM.MemoryPeak)} at most${swap}.`;
 }
 
 function restarts({ Status, RestartPolicy, RestartCount }: Ending): string {

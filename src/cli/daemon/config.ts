@@ -61,6 +61,7 @@ const fileSchema = v.strictObject({
   tlscert: text,
   tlskey: text,
   tlsverify: flag,
+  "userns-remap": text,
 });
 type File = v.InferOutput<typeof fileSchema>;
 
@@ -109,6 +110,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
         : flags["default-ulimit"].map(parseUlimit),
       defaultShmSize: bytesOf(file["default-shm-size"]) ?? flags["default-shm-size"],
       init: file.init ?? flags.init,
+      usernsRemap: (file["userns-remap"] ?? flags["userns-remap"]) || undefined,
       signatures: Object.entries(file["gantry-signatures"] ?? {}).map(signatureRule),
       imageGc: imageGcOf(file["gantry-gc"]),
       buildGc: buildGcRules(file.builder, diskSizeAt(file["data-root"] ?? flags["data-root"])),

@@ -42,5 +42,10 @@ export const daemonFlags = {
   tlscert: { kind: "string", help: "The daemon's certificate" },
   tlskey: { kind: "string", help: "The daemon's key" },
   tlsverify: { kind: "bool", help: "Use TLS, and require a certificate of clients" },
+  "userns-remap": {
+    kind: "string",
+    value: "user",
+    help: "Give containers the subordinate ids of USER[:GROUP], or of dockremap (default)",
+  },
   validate: { kind: "bool", help: "Check the configuration, and exit" },
 } as const satisfies Flags;

@@ -1,15 +1,16 @@
 /** `gantry daemon`: the engine behind its API, until a signal ends it. Containers go on without it. */
+
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { serveApi } from "../../api/server/index.ts";
 import { openEngine } from "../../engine/index.ts";
 import { Conflict, GantryError, messageOf } from "../../lib/errors.ts";
+import { takeProxies } from "../../lib/outgoing.ts";
 import { flagsHelp } from "../args/help.ts";
 import { HelpRequested, parseFlags, UsageError } from "../args/parse.ts";
 import { stdoutFd, writeAll } from "../terminal.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { daemonFlags } from "./flags.ts";
-import { applyProxies } from "./proxies.ts";
 
 const usage = () => `Usage:  gantry daemon [OPTIONS]
 
@@ -54,7 +55,7 @@ export async function daemonCommand(args: string[]): Promise<number> {
 
 async function run({ engine: options, listeners, pidfile, proxies }: DaemonConfig): Promise<void> {
   using _pidfile = takePidfile(pidfile);
-  applyProxies(proxies, process.env);
+  takeProxies(proxies, process.env);
   // Asked for before anything is opened: an early signal must not cut the opening short.
   const stopped = stopSignal();
   process.on("unhandledRejection", (reason) => console.error("unhandled rejection:", reason));

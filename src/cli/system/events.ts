@@ -32,7 +32,7 @@ export const command = defineCommand({
   examples: ["events --filter type=container --since 10m", "events --format '{{.Action}} {{.Actor.ID}}'"],
   async run(context, { flags }) {
     const now = Date.now();
-    const asJson = flags.format === "json";
+    const asJson = /^(json|\{\{\s*json\s+\.\s*\}\})$/.test(flags.format ?? "");
     const template =
       flags.format === undefined || asJson ? undefined : compileTemplate(flags.format, missing);
     const response = await context.client.send("GET", "/events", {

@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { newId, randomName, shortId } from "../../lib/ids.ts";
@@ -9,6 +10,7 @@ import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { NetworkService } from "../networks.ts";
+import { remapOf } from "../remap.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { checkHostConfig } from "./host-config.ts";
@@ -45,20 +47,23 @@ export async function createContainer(
   const name = chooseName(table, request.name);
   const warnings: string[] = [];
   const image = deps.findImage(request.config.Image, request.platform);
-  deps.context.signatures.check(request.config.Image, image);
+  deps.context.signatures.check(request.config.Image, image.id);
   if (!request.platform && platformDistance(image.platform, hostPlatform) === undefined)
     warnings.push(
       `The requested image's platform (${formatPlatform(image.platform)}) does not match the detected host platform (${formatPlatform(hostPlatform)}) and no specific platform was requested`,
     );
   const config = mergeImageConfig(request.config, image.config.config ?? {});
   const hostConfig = checkHostConfig(request.hostConfig, context, warnings);
-  config.Hostname ||= hostConfig.UTSMode === "host" ? (process.env.HOSTNAME ?? "") : shortId(id);
+  // With the host's network goes the host's name.
+  config.Hostname ||=
+    hostConfig.UTSMode === "host" || hostConfig.NetworkMode === "host" ? hostname() : shortId(id);
   checkLinks(hostConfig, table);
   checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
-    mountsOf: (target) => table.find(target).record.mounts,
+    mountsOf: (target) => mustExist(() => table.find(target)).record.mounts,
+    root: hostConfig.UsernsMode === "host" ? undefined : context.remap?.root,
   });
   const data = paths.containerData(context.options, id);
   const args = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
@@ -96,7 +101,7 @@ export async function createContainer(
     mkdirSync(data, { recursive: true, mode: 0o710 });
     await deps.volumes.hold(record);
     try {
-      fillVolumes(context, id, mounts);
+      fillVolumes(context, record, mounts);
     } finally {
       await deps.volumes.letGo(record);
     }
@@ -157,7 +162,7 @@ function planEndpoints(
 ): Record<string, EndpointState> {
   const mode = host.NetworkMode;
   if (sharedWith(mode) !== undefined) {
-    deps.table.find(sharedWith(mode)!);
+    mustExist(() => deps.table.find(sharedWith(mode)!));
     if (Object.keys(host.PortBindings).length > 0)
       throw new InvalidParameter("conflicting options: port publishing and the container type network mode");
     if (request.config.Hostname !== "")
@@ -173,7 +178,7 @@ function planEndpoints(
   const primary = own ? asked[own]! : {};
   if (own) delete asked[own];
   for (const [target, endpoint] of [[host.NetworkMode, primary] as const, ...Object.entries(asked)]) {
-    const network = deps.networks.find(target);
+    const network = mustExist(() => deps.networks.find(target));
     deps.networks.checkEndpoint(network, endpoint);
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;
     endpoints[network.name] = newEndpoint(network, endpoint);
@@ -181,15 +186,25 @@ function planEndpoints(
   return endpoints;
 }
 
+/** @throws InvalidParameter for what isn't there: Docker's clients take a 404 for a missing image, and pull it */
+function mustExist<T>(find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof NotFound) throw new InvalidParameter(error.message, { cause: error });
+    throw error;
+  }
+}
+
 /** An empty volume takes what the image has at its place (Docker's copy-up), with owners and modes. */
-function fillVolumes(context: Context, id: string, mounts: PlannedMount[]): void {
+function fillVolumes(context: Context, record: ContainerRecord, mounts: PlannedMount[]): void {
   const empty = mounts.filter(
     (mount) => mount.type === "volume" && mount.copyUp && readdirSync(mount.source).length === 0,
   );
   if (empty.length === 0) return;
   const { snapshots } = context.store;
-  const root = paths.rootfs(context.options, id);
-  snapshots.mountAt(snapshotKey(id), root);
+  const root = paths.rootfs(context.options, record.id);
+  snapshots.mountAt(snapshotKey(record.id), root, remapOf(context.remap, record)?.view);
   try {
     for (const mount of empty) {
       const source = resolveInRoot(root, mount.destination);

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import type { ContainerRecord } from "../types.ts";
@@ -52,6 +52,8 @@ export function writeEtcFiles(
     shareHost: boolean;
     /** Lines for the containers that this one is linked to. */
     links: string;
+    /** Host ids that the files belong to; undefined: root. */
+    owner?: { uid: number; gid: number };
   },
 ): void {
   const { config, hostConfig } = record;
@@ -85,6 +87,18 @@ export function writeEtcFiles(
   if (search.length > 0) lines.push(`search ${search.join(" ")}`);
   if (resolverOptions.length > 0) lines.push(`options ${resolverOptions.join(" ")}`);
   writeFileSync(record.resolvConfPath, `${lines.join("\n")}\n`);
+  const { uid, gid } = options.owner ?? { uid: 0, gid: 0 };
+  for (const path of [record.hostnamePath, record.hostsPath, record.resolvConfPath])
+    chownSync(path, uid, gid);
+}
+
+/** Who joins another container's network sees its names too: one set of files for both. */
+export function shareEtcFiles(record: ContainerRecord, peer: ContainerRecord): void {
+  record.config.Hostname = peer.config.Hostname;
+  record.config.Domainname = peer.config.Domainname;
+  record.hostnamePath = peer.hostnamePath;
+  record.hostsPath = peer.hostsPath;
+  record.resolvConfPath = peer.resolvConfPath;
 }
 
 /** The fixed lines of /etc/hosts, then the container's own, then the extra ones. */

@@ -3,16 +3,20 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join, posix } from "node:path";
 import { finished, type Readable } from "node:stream";
 import { Forbidden, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import type { IdMap } from "../../lib/id-map.ts";
 import { Descriptor, O_PATH, openInRoot } from "../../linux/fs.ts";
 import { Errno } from "../../linux/libc.ts";
 import { resolveUser } from "../../runtime/index.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
+import { remapOf } from "../remap.ts";
 import type { ContainerRecord, PathStat } from "../types.ts";
 import { isRunning } from "./state.ts";
 
 /** The tree of a container, mounted for as long as it is held; a running one's is there already. */
 class Tree implements Disposable {
   readonly root: string;
+  /** Owners of its files, and of those in its mounts, are to be seen through this. */
+  readonly idMap: IdMap | undefined;
   #mounted: boolean;
 
   constructor(
@@ -20,11 +24,13 @@ class Tree implements Disposable {
     record: ContainerRecord,
   ) {
     this.#mounted = !isRunning(record);
+    const remap = this.#mounted ? remapOf(context.remap, record) : undefined;
+    this.idMap = this.#mounted ? remap?.map : record.idMap;
     if (this.#mounted) {
       // A place of its own: the container may start meanwhile.
       this.root = join(context.options.execRoot, "f", crypto.randomUUID());
       mkdirSync(this.root, { recursive: true });
-      context.store.snapshots.mountAt(snapshotKey(record.id), this.root);
+      context.store.snapshots.mountAt(snapshotKey(record.id), this.root, remap?.view);
     } else {
       this.root = paths.rootfs(context.options, record.id);
     }
@@ -78,7 +84,7 @@ export function getArchive(
     const stat = statIn(record, place, path);
     // `/src/.` asks for what is in the directory, and the client names it as it likes.
     const as = /(^|\/)\.$/.test(path) ? "." : stat.name;
-    const tar = context.store.layers.archive(place.root, place.path, { as });
+    const tar = context.store.layers.archive(place.root, place.path, { as, idMap: tree.idMap });
     finished(tar, () => tree[Symbol.dispose]());
     return { stat, tar };
   } catch (error) {
@@ -110,6 +116,7 @@ export async function putArchive(
   const owner = options.copyUidGid && User ? await resolveUser(tree.root, User, []) : undefined;
   // By its descriptor: a process in the container could put a link in the path's way meanwhile.
   await context.store.layers.extract(tar, `/proc/self/fd/${target.fd}`, {
+    idMap: tree.idMap,
     noOverwriteDirNonDir: options.noOverwriteDirNonDir,
     owner: owner && { uid: owner.uid, gid: owner.gid },
   });
@@ -126,7 +133,7 @@ function openInside(record: ContainerRecord, root: string, path: string, asked: 
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     if (error.code === "ENOENT")
-      throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+      throw new NotFound(`Could not find the file ${asked} in container ${record.name}`);
     if (error.code === "ENOTDIR") throw new NotFound(`${asked}: not a directory`);
     throw new InvalidParameter(`invalid path ${asked}: ${error.code}`, { cause: error });
   }
@@ -135,7 +142,7 @@ function openInside(record: ContainerRecord, root: string, path: string, asked: 
 /** The whole tree as a tar, volumes left out, as `docker export`. */
 export function exportTree(context: Context, record: ContainerRecord): Readable {
   const tree = new Tree(context, record);
-  const tar = context.store.layers.archive(tree.root, "/", { as: "." });
+  const tar = context.store.layers.archive(tree.root, "/", { as: ".", idMap: tree.idMap });
   finished(tar, () => tree[Symbol.dispose]());
   return tar;
 }
@@ -174,7 +181,7 @@ function statIn(record: ContainerRecord, place: { root: string; path: string }, 
   using opened = openInside(record, place.root, follow ? place.path : dirname(place.path), asked);
   const target = `/proc/self/fd/${opened.fd}/${basename(place.path)}`;
   const stat = follow ? fstatSync(opened.fd) : statOf(target);
-  if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.id}`);
+  if (!stat) throw new NotFound(`Could not find the file ${asked} in container ${record.name}`);
   if (asked.endsWith("/") && !stat.isDirectory()) throw new InvalidParameter(`${asked}: not a directory`);
   return {
     name: basename(posix.normalize(`/${asked}`)) || "/",

@@ -40,6 +40,7 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   checkLimits(host);
   for (const key of Object.keys(host.PortBindings)) parsePort(key);
   checkNamespaces(host);
+  if (context.remap && host.UsernsMode !== "host") checkRemapped(host);
   if (host.VolumeDriver !== "" && host.VolumeDriver !== "local")
     // Not Docker's 404, which clients take for a missing image.
     throw new InvalidParameter(
@@ -94,7 +95,17 @@ function checkNamespaces(host: HostConfig): void {
   if (!["", "host", "private"].includes(host.CgroupnsMode))
     throw new InvalidParameter(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
   if (!["", "host"].includes(host.UsernsMode))
+    throw new InvalidParameter(`invalid user namespace mode: ${host.UsernsMode}`);
+}
+
+/** What only the host's root can have. @throws InvalidParameter in Docker's words */
+function checkRemapped(host: HostConfig): void {
+  if (host.Privileged)
     throw new InvalidParameter(
-      `UsernsMode ${JSON.stringify(host.UsernsMode)} is not supported by Gantry yet: containers share the host's user namespace`,
+      "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace when running privileged mode",
     );
+  if (host.NetworkMode === "host")
+    throw new InvalidParameter("cannot share the host's network namespace when user namespaces are enabled");
+  if (host.PidMode === "host")
+    throw new InvalidParameter("cannot share the host PID namespace when user namespaces are enabled");
 }

@@ -279,11 +279,14 @@ export class ContainerService implements Containers {
     this.#event(container.record, "resize", { height: String(size.height), width: String(size.width) });
   }
 
-  top(target: string, psArgs: string): Promise<{ titles: string[]; processes: string[][] }> {
-    return top(this.deps.context, this.get(target), psArgs);
+  async top(target: string, psArgs: string): Promise<{ titles: string[]; processes: string[][] }> {
+    const record = this.get(target);
+    const shown = await top(this.deps.context, record, psArgs);
+    this.#event(record, "top");
+    return shown;
   }
 
-  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample> {
+  stats(target: string, signal: AbortSignal): AsyncIterable<StatsSample | undefined> {
     return samples(this.deps.context, this.#find(target), signal);
   }
 
@@ -296,7 +299,10 @@ export class ContainerService implements Containers {
   }
 
   async export(target: string): Promise<Readable> {
-    return exportTree(this.deps.context, this.get(target));
+    const record = this.get(target);
+    const tar = exportTree(this.deps.context, record);
+    this.#event(record, "export");
+    return tar;
   }
 
   async statPath(target: string, path: string): Promise<PathStat> {
@@ -304,16 +310,21 @@ export class ContainerService implements Containers {
   }
 
   async getArchive(target: string, path: string): Promise<{ stat: PathStat; tar: Readable }> {
-    return getArchive(this.deps.context, this.get(target), path);
+    const record = this.get(target);
+    const archive = await getArchive(this.deps.context, record, path);
+    this.#event(record, "archive-path");
+    return archive;
   }
 
-  putArchive(
+  async putArchive(
     target: string,
     path: string,
     tar: Readable,
     options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
   ): Promise<void> {
-    return putArchive(this.deps.context, this.get(target), path, tar, options);
+    const record = this.get(target);
+    await putArchive(this.deps.context, record, path, tar, options);
+    this.#event(record, "extract-to-dir");
   }
 
   async commit(target: string, options: CommitOptions): Promise<Digest> {

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
+import { rootOf } from "../../lib/id-map.ts";
 import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
@@ -9,7 +10,7 @@ import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
 import { eventAttributes } from "./create.ts";
-import { writeEtcFiles } from "./etc-files.ts";
+import { shareEtcFiles, writeEtcFiles } from "./etc-files.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { logSpec } from "./log-config.ts";
@@ -19,6 +20,7 @@ import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
+import { holdNamespaceOf } from "./user-namespace.ts";
 
 /** A run at least this long forgets the back-off of a restart policy (milliseconds). */
 const steadyRun = 10_000;
@@ -163,7 +165,7 @@ export class Lifecycle {
 
   /** Deals with an exit that fell into the daemon's absence; `exit` undefined: the machine went down. */
   async settleExit(container: Container, exit: ExitRecord | undefined): Promise<void> {
-    await this.#handleExit(container, exit ?? { exitCode: 255, exitedAt: Date.now(), oomKilled: false });
+    await this.#handleExit(container, exit ?? { exitCode: 255, exitedAt: Date.now() });
   }
 
   /** Frees all that a run holds: namespaces, mounts, cgroups, sockets. Nothing there is no error. */
@@ -172,6 +174,7 @@ export class Lifecycle {
     await runtime.delete(record.id, { force: true });
     await this.volumes.letGo(record);
     await this.networking.tearDown(record);
+    record.idMap = undefined;
     store.snapshots.unmount(paths.rootfs(options, record.id));
     rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
     umountIfMounted(paths.shm(options, record.id), MNT_DETACH);
@@ -180,31 +183,39 @@ export class Lifecycle {
 
   async #launch(container: Container): Promise<void> {
     const { record } = container;
-    const { options, runtime, store } = this.context;
+    const { options, runtime, store, signatures } = this.context;
     try {
-      store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id));
+      // The container may be older than the policy.
+      signatures.check(record.config.Image, record.imageId);
+      await using user = await holdNamespaceOf(this.context, this.table, record);
+      const root = user && rootOf(user.idMap);
+      record.idMap = user?.idMap;
+      store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id), user?.view);
       await this.volumes.hold(record);
-      const sandboxPath = await this.networking.setUp(record);
-      writeEtcFiles(record, {
-        addresses: this.networking.addresses(record),
-        embeddedDns: this.networking.needsNames(record),
-        hostGateway: this.networking.hostGateway(),
-        dns: options.dns,
-        shareHost:
-          record.hostConfig.NetworkMode === "host" || sharedWith(record.hostConfig.NetworkMode) !== undefined,
-        links: linkHosts(record, this.table),
-      });
+      const sandboxPath = await this.networking.setUp(record, user?.networkPath);
+      const peer = sharedWith(record.hostConfig.NetworkMode);
+      if (peer !== undefined) shareEtcFiles(record, this.table.find(peer).record);
+      else
+        writeEtcFiles(record, {
+          owner: root,
+          addresses: this.networking.addresses(record),
+          embeddedDns: this.networking.needsNames(record),
+          hostGateway: this.networking.hostGateway(),
+          dns: options.dns,
+          shareHost: record.hostConfig.NetworkMode === "host",
+          links: linkHosts(record, this.table),
+        });
       using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
-      const spec = await containerSpec(this.context, this.table, record, sandboxPath, sources);
+      const spec = await containerSpec(this.context, this.table, record, { sandboxPath, sources, user });
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });
       mkdirSync(stateDir, { recursive: true, mode: 0o700 });
       if (record.hostConfig.IpcMode === "shareable")
-        mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize);
+        mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize, root);
       const process = await runtime.start(spec, {
         stateDir,
         log: await logSpec(record),
-        stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce },
+        stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce, owner: root },
         onAttachable: async (attachable) => {
           const waiting = container.waitingAttachers.splice(0);
           await Promise.all(
@@ -219,6 +230,7 @@ export class Lifecycle {
         exitCode: 0,
         error: "",
         oomKilled: false,
+        oom: undefined,
         health: undefined,
         asked: undefined,
       });
@@ -271,12 +283,13 @@ export class Lifecycle {
         pid: 0,
         exitCode: exit.exitCode,
         finishedAt: exit.exitedAt,
-        oomKilled: exit.oomKilled,
+        oomKilled: exit.oom !== undefined,
+        oom: exit.oom,
       });
       const again = this.#shouldRestart(record);
       if (again) transit(record, "await-restart");
       this.table.note(container);
-      if (exit.oomKilled) this.#event(container, "oom");
+      if (exit.oom) this.#event(container, "oom");
       this.#event(container, "die", {
         exitCode: String(exit.exitCode),
         execDuration: String(Math.round(ran / 1000)),
@@ -353,8 +366,9 @@ function begin(record: ContainerRecord): void {
   transit(record, "start");
 }
 
-/** @param size bytes */
-function mountSharedMemory(path: string, size: number): void {
+/** @param size bytes @param owner host ids */
+function mountSharedMemory(path: string, size: number, owner = { uid: 0, gid: 0 }): void {
   mkdirSync(path, { mode: 0o700 });
-  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, `mode=1777,size=${size}`);
+  const data = `mode=1777,size=${size},uid=${owner.uid},gid=${owner.gid}`;
+  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
 }

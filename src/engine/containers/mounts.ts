@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { isAbsolute, normalize } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
@@ -29,8 +29,10 @@ export interface PlannedMount extends MountPoint {
 
 interface Sources {
   volumes: EngineVolumes;
-  /** Mounts of another container, for `--volumes-from`. @throws NotFound */
+  /** Mounts of another container, for `--volumes-from`. @throws InvalidParameter when there is none */
   mountsOf(container: string): MountPoint[];
+  /** Host ids of the container's root, when they aren't root's. */
+  root: { uid: number; gid: number } | undefined;
 }
 
 /**
@@ -58,13 +60,22 @@ export async function planMounts(
     own.add(mount.destination);
     add(mount);
   };
-  for (const bind of host.Binds ?? []) addOwn(await fromBind(bind, sources.volumes));
-  for (const mount of host.Mounts ?? []) addOwn(await fromMount(mount, sources.volumes));
+  for (const bind of host.Binds ?? []) {
+    try {
+      addOwn(await fromBind(bind, sources));
+    } catch (error) {
+      if (!(error instanceof BadMount)) throw error;
+      throw new InvalidParameter(`invalid volume specification: '${bind}': ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+  for (const mount of host.Mounts ?? []) addOwn(await fromMount(mount, sources));
   for (const [destination, options] of Object.entries(host.Tmpfs ?? {})) {
-    addOwn(tmpfs(checkDestination(destination), options));
+    addOwn(tmpfs(checkDestination("tmpfs", destination), checkTmpfsOptions(options)));
   }
   for (const destination of Object.keys(config.Volumes ?? {})) {
-    const path = checkDestination(destination);
+    const path = checkDestination("volume", destination);
     if (!byDestination.has(path)) add(await anonymousVolume(path, sources.volumes));
   }
   // Parents before what is mounted inside them.
@@ -73,23 +84,31 @@ export async function planMounts(
 
 const depth = (path: string) => path.split("/").length;
 
-function checkDestination(path: string): string {
+/** What is wrong with one mount. */
+class BadMount extends InvalidParameter {
+  constructor(type: string, why: string) {
+    super(`invalid mount config for type "${type}": ${why}`);
+  }
+}
+
+function checkDestination(type: string, path: string): string {
+  if (path === "") throw new BadMount(type, "field Target must not be empty");
   if (!isAbsolute(path))
-    throw new InvalidParameter(`invalid mount path: '${path}' mount path must be absolute`);
+    throw new BadMount(type, `invalid mount path: '${path}' mount path must be absolute`);
   const clean = normalize(path).replace(/(.)\/$/, "$1");
-  if (clean === "/") throw new InvalidParameter("invalid specification: destination can't be '/'");
+  if (clean === "/") throw new BadMount(type, "invalid specification: destination can't be '/'");
   return clean;
 }
 
-async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMount> {
+async function fromBind(spec: string, { volumes, root }: Sources): Promise<PlannedMount> {
   const parts = spec.split(":");
   if (parts.length > 3 || parts.some((part) => part === ""))
     throw new InvalidParameter(`invalid volume specification: '${spec}'`);
-  if (parts.length === 1) return anonymousVolume(checkDestination(parts[0]!), volumes);
+  if (parts.length === 1) return anonymousVolume(checkDestination("volume", parts[0]!), volumes);
   const [source, target, mode = ""] = parts as [string, string, string?];
   const words = mode === "" ? [] : mode.split(",");
   for (const word of words) if (!modeWords.has(word)) throw new InvalidParameter(`invalid mode: ${mode}`);
-  const destination = checkDestination(target);
+  const destination = checkDestination(isAbsolute(source) ? "bind" : "volume", target);
   const rw = !words.includes("ro");
   if (!isAbsolute(source)) {
     const volume = await volumes.create({ name: source, driver: "local", options: {}, labels: {} });
@@ -106,7 +125,7 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
     };
   }
   // `-v` creates a missing host directory, as Docker always has; `--mount` refuses it.
-  mkdirSync(source, { recursive: true });
+  if (!existsSync(source)) makeHostDirectory(source, root);
   return {
     type: "bind",
     source: normalize(source),
@@ -119,10 +138,12 @@ async function fromBind(spec: string, volumes: EngineVolumes): Promise<PlannedMo
   };
 }
 
-async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<PlannedMount> {
-  const destination = checkDestination(mount.Target);
+async function fromMount(mount: MountConfig, { volumes, root }: Sources): Promise<PlannedMount> {
+  if (!["bind", "volume", "tmpfs"].includes(mount.Type)) throw new BadMount(mount.Type, "mount type unknown");
+  const destination = checkDestination(mount.Type, mount.Target);
   const rw = !mount.ReadOnly;
   if (mount.Type === "tmpfs") {
+    if (mount.Source) throw new BadMount("tmpfs", "field Source must not be specified");
     const words = rw ? [] : ["ro"];
     if (mount.TmpfsOptions?.SizeBytes) words.push(`size=${mount.TmpfsOptions.SizeBytes}`);
     if (mount.TmpfsOptions?.Mode) words.push(`mode=${mount.TmpfsOptions.Mode.toString(8)}`);
@@ -134,9 +155,7 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
       return { ...(await anonymousVolume(destination, volumes)), rw };
     const subpath = mount.VolumeOptions?.Subpath || undefined;
     if (subpath !== undefined && (isAbsolute(subpath) || subpath.split("/").includes("..")))
-      throw new InvalidParameter(
-        `invalid mount config for type "volume": subpath must be a relative path within the volume`,
-      );
+      throw new BadMount("volume", "subpath must be a relative path within the volume");
     const volume = await volumes.create({
       name: mount.Source,
       driver: mount.VolumeOptions?.DriverConfig?.Name ?? "local",
@@ -157,17 +176,13 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
     };
   }
   const source = mount.Source ?? "";
+  if (source === "") throw new BadMount("bind", "field Source must not be empty");
   if (!isAbsolute(source))
-    throw new InvalidParameter(
-      `invalid mount config for type "bind": invalid mount path: '${source}' mount path must be absolute`,
-    );
+    throw new BadMount("bind", `invalid mount path: '${source}' mount path must be absolute`);
   if (!statSync(source, { throwIfNoEntry: false })) {
-    if (!mount.BindOptions?.CreateMountpoint) {
-      throw new InvalidParameter(
-        `invalid mount config for type "bind": bind source path does not exist: ${source}`,
-      );
-    }
-    mkdirSync(source, { recursive: true });
+    if (!mount.BindOptions?.CreateMountpoint)
+      throw new BadMount("bind", `bind source path does not exist: ${source}`);
+    makeHostDirectory(source, root);
   }
   const propagation = mount.BindOptions?.Propagation || "rprivate";
   if (!propagations.includes(propagation))
@@ -184,11 +199,17 @@ async function fromMount(mount: MountConfig, volumes: EngineVolumes): Promise<Pl
   };
 }
 
+/** What is missing belongs to the container's root, as with Docker. */
+function makeHostDirectory(path: string, root: Sources["root"]): void {
+  mkdirSync(path, { recursive: true });
+  if (root) chownSync(path, root.uid, root.gid);
+}
+
 /** @throws InvalidParameter for wishes that contradict each other, or the kernel */
 function recursionOf({ ReadOnly, BindOptions = {} }: MountConfig): MountPoint["recursion"] {
   const { NonRecursive, ReadOnlyNonRecursive, ReadOnlyForceRecursive } = BindOptions;
   const refuse = (why: string): never => {
-    throw new InvalidParameter(`invalid mount config for type "bind": ${why}`);
+    throw new BadMount("bind", why);
   };
   if ((ReadOnlyNonRecursive || ReadOnlyForceRecursive) && !ReadOnly)
     refuse("ReadOnlyNonRecursive and ReadOnlyForceRecursive are for read-only mounts");
@@ -222,9 +243,24 @@ async function anonymousVolume(destination: string, volumes: EngineVolumes): Pro
 /** @throws InvalidParameter for what could end the option and begin another */
 function tmpfsOption(name: string, value: string | undefined): string {
   const word = value === undefined ? name : `${name}=${value}`;
-  if (!/^[\w.]+(=[\w.:%/-]*)?$/.test(word))
-    throw new InvalidParameter(`invalid mount config for type "tmpfs": invalid option: ${word}`);
+  if (!/^[\w.]+(=[\w.:%/-]*)?$/.test(word)) throw new BadMount("tmpfs", `invalid option: ${word}`);
   return word;
+}
+
+/** What tmpfs(5) and mount(8) know; the rest would only be refused at the start, by the kernel. */
+const tmpfsWords =
+  /^(ro|rw|(no)?(exec|suid|dev|atime|diratime|relatime|strictatime|swap)|relatime|(r)?(private|shared|slave|unbindable)|(a)?sync|dirsync|remount|defaults|mand|nomand|size=.*|mode=.*|uid=.*|gid=.*|nr_inodes=.*|nr_blocks=.*|mpol=.*|huge=.*|inode(32|64))$/;
+
+/** @throws InvalidParameter in Docker's words */
+function checkTmpfsOptions(options: string): string {
+  const bad = options.split(",").find((word) => word !== "" && !tmpfsWords.test(word));
+  if (bad === undefined) return options;
+  throw new InvalidParameter(
+    `invalid tmpfs option [${bad
+      .split("=")
+      .map((part) => `"${part}"`)
+      .join(" ")}]`,
+  );
 }
 
 function tmpfs(destination: string, options: string): PlannedMount {

@@ -41,9 +41,10 @@ export class Networking {
 
   /**
    * Everything for a container about to start. Returns the namespace's path, undefined for the host's.
+   * @param namespace path of a new one to take, in place of making it
    * @throws Conflict for a taken port or address; the caller then calls `tearDown`
    */
-  async setUp(record: ContainerRecord): Promise<string | undefined> {
+  async setUp(record: ContainerRecord, namespace?: string): Promise<string | undefined> {
     const mode = record.hostConfig.NetworkMode;
     if (mode === "host") return undefined;
     const peer = sharedWith(mode);
@@ -53,7 +54,7 @@ export class Networking {
         throw new Conflict(`cannot join network of a non running container: ${other.id}`);
       return `/proc/${other.state.pid}/ns/net`;
     }
-    const sandbox = this.context.network.createSandbox(record.id);
+    const sandbox = this.context.network.createSandbox(record.id, namespace);
     record.sandboxId = record.id;
     const endpoints = this.#bridged(record);
     for (const [index, { network, endpoint }] of endpoints.entries()) {

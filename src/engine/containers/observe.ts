@@ -57,20 +57,19 @@ export function sample(context: Context, record: ContainerRecord): StatsSample |
   };
 }
 
-/** A sample a second until the caller leaves or the container is removed. */
+/** A sample a second, undefined while it doesn't run, until the caller leaves or the container is removed. */
 export async function* samples(
   context: Context,
   container: Container,
   signal: AbortSignal,
-): AsyncGenerator<StatsSample> {
+): AsyncGenerator<StatsSample | undefined> {
   let removed = false;
   const forget = container.onRemoval(() => {
     removed = true;
   });
   try {
     while (!signal.aborted && !removed) {
-      const taken = sample(context, container.record);
-      if (taken) yield taken;
+      yield sample(context, container.record);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(done, 1000);
         function done() {

@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import type { IdMap } from "../../lib/id-map.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
-import type { ContainerRecord } from "../types.ts";
+import type { ContainerRecord, MountPoint } from "../types.ts";
 import { resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
 import type { MountSources } from "./mount-sources.ts";
@@ -21,8 +22,11 @@ export async function containerSpec(
   context: Context,
   table: ContainerTable,
   record: ContainerRecord,
-  sandboxPath: string | undefined,
-  sources: MountSources,
+  parts: {
+    sandboxPath: string | undefined;
+    sources: MountSources;
+    user: { path: string; idMap: IdMap } | undefined;
+  },
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
@@ -53,9 +57,10 @@ export async function containerSpec(
       rlimits: rlimits(context, host),
       oomScoreAdj: host.OomScoreAdj || undefined,
     },
-    mounts: [...mountSpecs(record, sources), ...sharedMemory(context, table, record)],
+    mounts: [...mountSpecs(record, parts.sources), ...sharedMemory(context, table, record)],
     shmSize: host.IpcMode === "none" ? 0 : host.ShmSize || context.options.defaultShmSize,
-    namespaces: namespaces(table, record, sandboxPath),
+    namespaces: namespaces(table, record, parts),
+    idMap: parts.user?.idMap,
     devices: (host.Devices ?? []).flatMap((device) => devicesOf(device)),
     resources: resourceSpec(host),
     cgroupPath: cgroupPath(host.CgroupParent, record.id),
@@ -169,21 +174,28 @@ function mountSpecs(record: ContainerRecord, sources: MountSources): MountSpec[]
         options: ["nosuid", "nodev", ...(extra.includes("exec") ? [] : ["noexec"]), ...extra],
       });
     } else {
-      // As Docker since 25: read-only is all that the container sees there.
-      const readOnly = mount.recursion === undefined && canMountReadOnlyRecursively ? "rro" : "ro";
+      const source = sources.sourceOf(mount);
       specs.push({
         destination: mount.destination,
         type: "bind",
-        source: sources.sourceOf(mount),
+        source,
         options: [
           mount.recursion === "none" ? "bind" : "rbind",
           mount.propagation || "rprivate",
-          mount.rw ? "rw" : readOnly,
+          mount.rw ? "rw" : readOnlyOption(mount, source),
         ],
       });
     }
   }
-  return specs;
+  // Parents before what is mounted inside them: a volume at /etc must not hide its hosts.
+  const depth = ({ destination }: MountSpec) => destination.split("/").length;
+  return specs.sort((a, b) => depth(a) - depth(b));
+}
+
+/** As Docker since 25: read-only is all that the container sees there. Below a file there is nothing; crun insists. */
+function readOnlyOption({ recursion }: MountPoint, source: string): "rro" | "ro" {
+  const below = recursion === undefined && canMountReadOnlyRecursively;
+  return below && statSync(source, { throwIfNoEntry: false })?.isDirectory() ? "rro" : "ro";
 }
 
 /** /dev/shm goes with the IPC namespace: the host's, another container's, or one that others may share. */
@@ -216,10 +228,11 @@ function ipcDonor(table: ContainerTable, record: ContainerRecord): ContainerReco
 function namespaces(
   table: ContainerTable,
   record: ContainerRecord,
-  sandboxPath: string | undefined,
+  { sandboxPath, user }: { sandboxPath: string | undefined; user: { path: string } | undefined },
 ): ContainerSpec["namespaces"] {
   const { hostConfig: host } = record;
   const list: ContainerSpec["namespaces"] = [{ type: "mount" }];
+  if (user) list.push({ type: "user", path: user.path });
   const add = (type: NamespaceType, mode: string) => {
     if (mode === "host") return;
     if (mode.startsWith("container:"))

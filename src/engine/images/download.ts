@@ -6,7 +6,10 @@ import type { RepositoryClient } from "../../registry/types.ts";
 import type { Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 
+/** Tries of a connection that breaks. */
 const attempts = 5;
+/** Tries of a registry that sends wrong bytes: the first may have been spoilt on the way, or by what was kept. */
+const corruptAttempts = 2;
 /** Between two progress messages of one layer (milliseconds). */
 const progressInterval = 100;
 
@@ -37,12 +40,7 @@ export async function download(
     } catch (error) {
       await ingest.close({ keep: !(error instanceof InvalidParameter || error instanceof NoSpace) });
       signal.throwIfAborted();
-      // What the registry says clearly is not asked again; broken connections and corrupt bytes are.
-      if (
-        (error instanceof GantryError && error.kind !== "unavailable" && error.kind !== "invalid") ||
-        attempt === attempts
-      )
-        throw error;
+      if (attempt >= attemptsFor(error)) throw error;
       await Promise.race([Bun.sleep(200 * 2 ** attempt), once(signal, "abort")]);
     } finally {
       // Another pull may have brought the blob in the meantime.
@@ -51,26 +49,10 @@ export async function download(
   }
 }
 
-/** At most `limit` tasks at a time, in the order given. */
-export class Slots {
-  #free: number;
-  #waiting: (() => void)[] = [];
-
-  constructor(limit: number) {
-    this.#free = limit;
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
+/** What the registry says clearly is not asked again; broken connections and corrupt bytes are. */
+function attemptsFor(error: unknown): number {
+  if (error instanceof InvalidParameter) return corruptAttempts;
+  return error instanceof GantryError && error.kind !== "unavailable" ? 1 : attempts;
 }
 
 export function throttle(report: (value: number) => void): (value: number) => void {

@@ -1,18 +1,60 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { applyChanges } from "../../build/index.ts";
 import type { Digest } from "../../lib/digest.ts";
-import type { Platform } from "../../lib/oci.ts";
+import { openUrl } from "../../lib/outgoing.ts";
 import { hostPlatform } from "../../lib/platform.ts";
 import type { Context } from "../context.ts";
+import type { ImportOptions, OnProgress } from "../types.ts";
+import { throttle } from "./download.ts";
 import { registerImage } from "./register.ts";
+
+/** An archive that lies behind a URL of http or https. @throws as `openUrl` and `importImage` */
+export async function importUrl(
+  context: Context,
+  text: string,
+  options: ImportOptions,
+  onProgress: OnProgress,
+  signal: AbortSignal,
+): Promise<Digest> {
+  const response = await openUrl(text.includes("://") ? text : `http://${text}`, signal);
+  const shown = withoutCredentials(response.url);
+  onProgress({ status: `Downloading from ${shown}` });
+  const total = Number(response.headers.get("content-length")) || undefined;
+  const report = throttle((current) =>
+    onProgress({ status: "Importing", progressDetail: { current, ...(total && { total }) } }),
+  );
+  const archive = Readable.from(counted(response.body!, report), { objectMode: false });
+  return importImage(
+    context,
+    archive,
+    { ...options, message: options.message || `Imported from ${shown}` },
+    signal,
+  );
+}
+
+async function* counted(body: AsyncIterable<Uint8Array>, report: (bytes: number) => void) {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    report(bytes);
+    yield chunk;
+  }
+}
+
+/** For what others may read: an image's history and messages. */
+function withoutCredentials(text: string): string {
+  const url = new URL(text);
+  url.username = url.password = "";
+  return url.href;
+}
 
 /** `docker import`: a tar of a root file system becomes an image of one layer. @throws InvalidParameter */
 export async function importImage(
   context: Context,
   archive: Readable,
-  options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+  options: ImportOptions,
   signal: AbortSignal,
 ): Promise<Digest> {
   const runConfig = applyChanges({}, options.changes);

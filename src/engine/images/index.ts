@@ -3,6 +3,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
+import { parseSize } from "../../lib/units.ts";
 import type { Credentials, FoundRepository } from "../../registry/types.ts";
 import type { ImageRecord, Target } from "../../store/types.ts";
 import type { Context } from "../context.ts";
@@ -16,21 +17,22 @@ import type {
   ImageDetails,
   ImageSummary,
   ImageWeight,
+  ImportOptions,
   OnProgress,
   RemoteManifest,
 } from "../types.ts";
-import { importImage } from "./import.ts";
+import { importImage, importUrl } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
 import { ImageMounts } from "./mounts.ts";
 import { findImage, findTarget, fullName, imagesOf, namesOf, targetOf } from "./names.ts";
-import { pullImage } from "./pull.ts";
+import { pullAllTags, pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
 import { searchImages } from "./search.ts";
-import { sharedSizes } from "./shared-sizes.ts";
+import { layersOf, sharedSizes, sizeOf } from "./sizes.ts";
 import { weighImage } from "./why-big.ts";
 
 /** All operations on images; what each means is in the files beside. */
@@ -147,10 +149,13 @@ export class ImageService implements EngineImages {
 
   async pull(
     reference: string,
-    options: { platform?: Platform; auth?: Credentials; signal: AbortSignal },
+    options: { allTags?: boolean; platform?: Platform; auth?: Credentials; signal: AbortSignal },
     onProgress: OnProgress,
   ): Promise<void> {
-    await this.#orFree(pullImage(this.context, reference, options, onProgress));
+    const pulled: Promise<unknown> = options.allTags
+      ? pullAllTags(this.context, parseReference(reference), options, onProgress)
+      : pullImage(this.context, reference, options, onProgress);
+    await this.#orFree(pulled);
   }
 
   push(
@@ -182,13 +187,15 @@ export class ImageService implements EngineImages {
   }
 
   async prune(filters: Filters): Promise<{ deleted: Removed[]; bytes: number }> {
-    checkFilters(filters, ["dangling", "label", "label!", "until"]);
+    checkFilters(filters, ["dangling", "label", "label!", "larger-than", "until"]);
+    const largerThan = filters["larger-than"]?.map(parseSize) ?? [];
     const danglingOnly = booleanFilter(filters, "dangling") ?? true;
     const until = untilFilter(filters);
     const removal = new Removal(this.context, this.containers, this.#mounts);
-    for (const { record, repoTags } of this.list({ all: true, filters: {} })) {
-      if ((danglingOnly && repoTags.length > 0) || removal.isUsed(record.id)) continue;
+    for (const { record, repoTags, size, containers } of this.list({ all: true, filters: {} })) {
+      if ((danglingOnly && repoTags.length > 0) || containers > 0 || removal.isUsed(record.id)) continue;
       if (
+        largerThan.every((bytes) => size > bytes) &&
         matchLabels(filters, record.config.config?.Labels) &&
         (until === undefined || record.createdAt <= until)
       )
@@ -223,12 +230,17 @@ export class ImageService implements EngineImages {
     return attestationsOf(this.context, target, options);
   }
 
-  importTar(
-    archive: Readable,
-    options: { repository?: string; tag?: string; message: string; changes: string[]; platform?: Platform },
+  importTar(archive: Readable, options: ImportOptions, signal: AbortSignal): Promise<Digest> {
+    return this.#orFree(importImage(this.context, archive, options, signal));
+  }
+
+  importUrl(
+    url: string,
+    options: ImportOptions,
+    onProgress: OnProgress,
     signal: AbortSignal,
   ): Promise<Digest> {
-    return importImage(this.context, archive, options, signal);
+    return this.#orFree(importUrl(this.context, url, options, onProgress, signal));
   }
 
   search(
@@ -275,9 +287,9 @@ export class ImageService implements EngineImages {
   }
 
   /** What was brought before the disk was full is in the way of everything else, so it goes. */
-  async #orFree(work: Promise<unknown>): Promise<void> {
+  async #orFree<T>(work: Promise<T>): Promise<T> {
     try {
-      await work;
+      return await work;
     } catch (error) {
       if (error instanceof NoSpace) await this.context.store.images.collect();
       throw error;
@@ -285,12 +297,15 @@ export class ImageService implements EngineImages {
   }
 
   #summary(record: ImageRecord, containers: readonly ContainerRecord[], target?: Target): ImageSummary {
-    const { images } = this.context.store;
+    const { store } = this.context;
+    const whole = target ?? targetOf(store.images, record);
+    const ids = new Set([record.id, ...imagesOf(store.images, whole).map(({ id }) => id)]);
     return {
       record,
-      descriptor: (target ?? targetOf(images, record)).descriptor,
-      ...namesOf(images, record.id),
-      containers: containers.filter(({ imageId }) => imageId === record.id).length,
+      descriptor: whole.descriptor,
+      ...namesOf(store.images, record.id),
+      size: ids.size > 1 ? sizeOf(store.snapshots, layersOf(store, record, whole)) : record.size,
+      containers: containers.filter(({ imageId }) => ids.has(imageId)).length,
       sharedSize: -1,
     };
   }

@@ -115,8 +115,14 @@ async function loadManifest(layout: Layout, descriptor: Descriptor, needed: bool
     if (needed || (await file.has(blobName(blob)))) await ingest(context, file, blobName(blob), blob, lease);
   };
   await bring(descriptor);
-  if (!context.store.content.has(descriptor.digest) || isIndex(descriptor.mediaType)) return;
-  const { config, layers } = parseManifest(await context.store.content.bytes(descriptor.digest));
+  const { content } = context.store;
+  if (!content.has(descriptor.digest)) return;
+  if (isIndex(descriptor.mediaType)) {
+    for (const child of parseIndex(await content.bytes(descriptor.digest)).manifests)
+      await loadManifest(layout, child, false);
+    return;
+  }
+  const { config, layers } = parseManifest(await content.bytes(descriptor.digest));
   for (const blob of [config, ...layers]) await bring(blob);
 }
 

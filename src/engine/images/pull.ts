@@ -1,16 +1,25 @@
 import type { Digest } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import type { Descriptor, Index, Platform } from "../../lib/oci.ts";
-import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
-import { bestMatch, formatPlatform, hostPlatform, platformDistance } from "../../lib/platform.ts";
-import { familiar, normalize, parseReference } from "../../lib/reference.ts";
+import type { Descriptor, Platform } from "../../lib/oci.ts";
+import { parseImageConfig, parseManifest } from "../../lib/oci-schema.ts";
+import { formatPlatform, hostPlatform, platformDistance } from "../../lib/platform.ts";
+import {
+  familiar,
+  familiarName,
+  normalize,
+  parseReference,
+  type Reference,
+  type RepositoryName,
+} from "../../lib/reference.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
-import { attestedBy, chainIds, isAttestation, isIndex } from "../../store/index.ts";
+import { chainIds, isIndex } from "../../store/index.ts";
 import type { ImageRecord, Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
-import { download, Slots, throttle } from "./download.ts";
+import { attestationsOf, selectPlatform } from "./choose.ts";
+import { download, throttle } from "./download.ts";
 import { digestName, fullName } from "./names.ts";
 
 /** Layers that come down at once, Docker's default. */
@@ -43,65 +52,83 @@ export async function pullImage(
   options: PullOptions,
   onProgress: OnProgress,
 ): Promise<ImageRecord> {
-  const { images } = context.store;
-  const { signal } = options;
   const reference = normalize(parseReference(text));
   const repository = context.registry.repository(reference, options.auth);
+  const { record, isNew } = await pullReference(context, reference, repository, options, onProgress);
+  tellStatus(onProgress, isNew, familiar(reference));
+  return record;
+}
+
+/** Pulls all tags of a repository, one after another. @throws as `pullImage` */
+export async function pullAllTags(
+  context: Context,
+  name: RepositoryName,
+  options: PullOptions,
+  onProgress: OnProgress,
+): Promise<void> {
+  const repository = context.registry.repository(name, options.auth);
+  let anyNew = false;
+  for (const tag of await repository.tags(options.signal)) {
+    const reference = { domain: name.domain, path: name.path, tag };
+    const { isNew } = await pullReference(context, reference, repository, options, onProgress);
+    anyNew ||= isNew;
+  }
+  tellStatus(onProgress, anyNew, familiarName(name));
+}
+
+function tellStatus(onProgress: OnProgress, isNew: boolean, name: string): void {
+  onProgress({ status: `Status: ${isNew ? "Downloaded newer image" : "Image is up to date"} for ${name}` });
+}
+
+async function pullReference(
+  context: Context,
+  reference: Reference,
+  repository: RepositoryClient,
+  options: PullOptions,
+  onProgress: OnProgress,
+): Promise<{ record: ImageRecord; isNew: boolean }> {
+  const { images } = context.store;
+  const { signal } = options;
   const wanted = reference.digest ?? reference.tag!;
+  const name = familiar(reference);
   onProgress({ id: wanted, status: `Pulling from ${reference.path}` });
   using lease = images.lease();
   const transfer = { context, repository, lease, signal, onProgress };
   const { descriptor, bytes } = await repository.manifest(wanted, signal);
   await context.signatures.verify(reference, descriptor.digest, repository, signal);
-  const before = images.nameOf(fullName(text));
+  const before = images.nameOf(fullName(name));
   const known = new Set(images.list().map(({ id }) => id));
   let record: ImageRecord;
   let shown: ImageRecord;
   if (isIndex(descriptor.mediaType)) {
-    const index = parseIndex(bytes);
-    const chosen = selectPlatform(index, options.platform ?? hostPlatform, familiar(reference));
+    const { chosen, index, within } = await selectPlatform(
+      transfer,
+      bytes,
+      options.platform ?? hostPlatform,
+      name,
+    );
     const manifest = await repository.manifest(chosen.digest, signal);
     await Promise.all([
       fetchImage(transfer, chosen, manifest.bytes),
       ...attestationsOf(index, chosen.digest).map((about) => fetchContent(transfer, about)),
     ]);
+    for (const nested of within) await keep(transfer, nested.descriptor, nested.bytes);
     await keep(transfer, descriptor, bytes);
     const { target, image } = await images.registerIndex(descriptor, { signal });
     const here = target.manifests.find((entry) => entry.descriptor.digest === chosen.digest)?.image;
     shown = image;
     record = (here && images.get(here)) ?? image;
   } else {
-    await fetchImage(transfer, descriptor, bytes, options.platform, familiar(reference));
+    await fetchImage(transfer, descriptor, bytes, options.platform, name);
     record = await images.register(descriptor, { signal });
     shown = record;
   }
-  if (!reference.digest) images.tag(fullName(text), shown.id, descriptor.digest);
+  if (!reference.digest) images.tag(fullName(name), shown.id, descriptor.digest);
   images.tag(digestName(reference, descriptor.digest), shown.id, descriptor.digest);
   onProgress({ status: `Digest: ${descriptor.digest}` });
-  const news = before?.target !== descriptor.digest || !known.has(record.id);
-  onProgress({
-    status: `Status: ${news ? "Downloaded newer image" : "Image is up to date"} for ${familiar(reference)}`,
-  });
-  context.events.publish("image", "pull", familiar(reference), { name: familiar(reference) });
-  return record;
+  context.events.publish("image", "pull", name, { name });
+  return { record, isNew: before?.target !== descriptor.digest || !known.has(record.id) };
 }
-
-/** @throws NotFound when the index has no manifest for the platform */
-function selectPlatform(index: Index, platform: Platform, name: string): Descriptor {
-  const [only] = index.manifests;
-  const found =
-    bestMatch(index.manifests, (manifest) => manifest.platform, platform) ??
-    (index.manifests.length === 1 && !only!.platform ? only : undefined);
-  if (!found)
-    throw new NotFound(
-      `no matching manifest for ${formatPlatform(platform)} in the manifest list entries of ${name}`,
-    );
-  return found;
-}
-
-/** What says where an image of an index came from and what is in it. */
-const attestationsOf = (index: Index, image: Digest) =>
-  index.manifests.filter((manifest) => isAttestation(manifest) && attestedBy(manifest) === image);
 
 async function keep({ context, lease }: Transfer, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
   lease.addBlob(descriptor.digest);

@@ -4,12 +4,13 @@ import type { Descriptor, Platform } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
 import { familiar, familiarName, parseReference, type Reference } from "../../lib/reference.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
 import { isIndex } from "../../store/index.ts";
 import type { ImageName, Lease, Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
-import { Slots, throttle } from "./download.ts";
+import { throttle } from "./download.ts";
 import { digestName, imagesOf } from "./names.ts";
 
 /** Layers that go up at once, Docker's default. */
@@ -147,7 +148,7 @@ class Push {
 
   async #isThere({ digest }: Descriptor): Promise<boolean> {
     try {
-      await this.#repository.manifest(digest, this.options.signal);
+      await this.#repository.manifestDigest(digest, this.options.signal);
       return true;
     } catch (error) {
       if (error instanceof NotFound) return false;
@@ -155,8 +156,9 @@ class Push {
     }
   }
 
-  /** Config and layers of a manifest. */
+  /** Config and layers of a manifest; an index inside has nothing but itself. */
   async #pushContent({ descriptor, kind }: TargetManifest): Promise<void> {
+    if (isIndex(descriptor.mediaType)) return;
     const { config, layers } = parseManifest(await this.context.store.content.bytes(descriptor.digest));
     const mountFrom = this.#elsewhere();
     await Promise.all(

@@ -4,7 +4,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import { familiar, normalize, parseReference, type Reference } from "../../lib/reference.ts";
 import type { RepositoryClient } from "../../registry/types.ts";
-import type { ImageRecord, Store, Table } from "../../store/types.ts";
+import type { Store, Table } from "../../store/types.ts";
 import type { SignatureRule } from "../types.ts";
 import { verifySignature } from "./cosign.ts";
 import { digestName } from "./names.ts";
@@ -57,9 +57,10 @@ export class SignaturePolicy {
    * Before an image is run. Also what was loaded, tagged or built under a name of the policy is refused: only a pull
    * has seen a signature.
    * @param target as the user named it; where that is an id, all names of the image count
+   * @param image its id; it may be gone
    * @throws Forbidden
    */
-  check(target: string, record: ImageRecord): void {
+  check(target: string, image: Digest): void {
     if (this.#rules.length === 0) return;
     const { images } = this.store;
     // A name of an index speaks for each of its images: the index's digest is what was verified.
@@ -67,10 +68,10 @@ export class SignaturePolicy {
       .names()
       .filter(
         ({ id, target }) =>
-          id === record.id || images.target(target)?.manifests.some(({ image }) => image === record.id),
+          id === image || images.target(target)?.manifests.some((manifest) => manifest.image === image),
       );
     const all = names.map(({ reference }) => parseReference(reference));
-    const wanted = record.id.includes(target) ? all : [normalize(parseReference(target))];
+    const wanted = image.includes(target) ? all : [normalize(parseReference(target))];
     for (const reference of wanted) {
       const rule = this.#ruleOf(reference);
       if (!rule) continue;

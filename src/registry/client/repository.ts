@@ -4,9 +4,10 @@ import * as v from "valibot";
 import { type Digest, digestOf, hexOf, isDigest } from "../../lib/digest.ts";
 import { Cancelled, type GantryError, Internal, messageOf, NotFound, Unavailable } from "../../lib/errors.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
-import { familiar, familiarName, type RepositoryName } from "../../lib/reference.ts";
+import { familiar, familiarName, isTag, type RepositoryName } from "../../lib/reference.ts";
 import type { RepositoryClient } from "../types.ts";
 import { errorOf, type RegistryFault, readFault } from "./errors.ts";
+import { nextPage } from "./pages.ts";
 import type { RegistryRequest, Transport } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
 
@@ -21,6 +22,11 @@ const maxManifestSize = 4 * 1024 * 1024;
 /** Types that a server gives when it does not know better. */
 const vagueTypes = new Set(["", "application/json", "application/octet-stream", "text/plain"]);
 
+/** Tags that are asked for at once, and how many such pages are read. */
+const pageSize = 1000;
+const maxPages = 1000;
+/** Names come from outside; what is no tag could lead to another path. */
+const tagsBody = v.object({ tags: v.nullish(v.array(v.pipe(v.string(), v.check(isTag)))) });
 const typedBody = v.object({ mediaType: v.optional(v.string()), manifests: v.optional(v.unknown()) });
 
 export class Repository implements RepositoryClient {
@@ -46,9 +52,40 @@ export class Repository implements RepositoryClient {
         headers: { accept: acceptedManifests },
       });
       if (response.status !== 200) throw this.#pullError(await readFault(response), reference);
-      const bytes = await readLimited(response);
+      const bytes = await readLimited(response, "manifest");
       const digest = verifiedDigest(bytes, reference, response.headers.get("docker-content-digest"));
       return { descriptor: { mediaType: manifestType(response, bytes), digest, size: bytes.length }, bytes };
+    });
+  }
+
+  async manifestDigest(reference: string, signal?: AbortSignal): Promise<Digest | undefined> {
+    return await this.#pull(async (transport) => {
+      const response = await transport.send({
+        ...this.#request("HEAD", `manifests/${reference}`, "pull", signal),
+        headers: { accept: acceptedManifests },
+      });
+      if (response.status !== 200) throw this.#pullError(await readFault(response), reference);
+      const claimed = response.headers.get("docker-content-digest");
+      return claimed !== null && isDigest(claimed) ? claimed : undefined;
+    });
+  }
+
+  async tags(signal?: AbortSignal): Promise<string[]> {
+    return await this.#pull(async (transport) => {
+      const tags: string[] = [];
+      let target: string | URL | undefined = `/v2/${this.name.path}/tags/list?n=${pageSize}`;
+      for (let page = 1; target; page++) {
+        if (page > maxPages) throw new Unavailable(`${transport.origin} gives tags without an end`);
+        const scopes = [`repository:${this.name.path}:pull`];
+        const response = await transport.send({ method: "GET", target, scopes, signal });
+        if (response.status !== 200) throw this.#pullError(await readFault(response));
+        const parsed = v.safeParse(tagsBody, parseJson(await readLimited(response, "list of tags")));
+        if (!parsed.success)
+          throw new Unavailable(`${transport.origin} answered with something else than tags`);
+        tags.push(...(parsed.output.tags ?? []));
+        target = nextPage(response, transport.origin);
+      }
+      return tags;
     });
   }
 
@@ -166,10 +203,11 @@ export class Repository implements RepositoryClient {
   }
 
   /** Docker's words for what a pull can meet. */
-  #pullError(fault: RegistryFault, reference: string): GantryError {
-    const named = isDigest(reference)
-      ? { ...this.name, digest: reference }
-      : { ...this.name, tag: reference };
+  #pullError(fault: RegistryFault, reference?: string): GantryError {
+    const named =
+      reference && isDigest(reference)
+        ? { ...this.name, digest: reference }
+        : { ...this.name, tag: reference };
     switch (fault.code) {
       case "DENIED":
         return new NotFound(
@@ -228,12 +266,12 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-async function readLimited(response: Response): Promise<Uint8Array> {
+async function readLimited(response: Response, what: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.length;
-    if (size > maxManifestSize) throw new Unavailable(`manifest is larger than ${maxManifestSize} bytes`);
+    if (size > maxManifestSize) throw new Unavailable(`${what} is larger than ${maxManifestSize} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

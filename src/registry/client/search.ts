@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { NotImplemented, Unavailable } from "../../lib/errors.ts";
 import type { FoundRepository } from "../types.ts";
 import { errorOf, readFault } from "./errors.ts";
+import { nextPage } from "./pages.ts";
 import type { Transport } from "./transport.ts";
 
 const pageSize = 1000;
@@ -77,10 +78,7 @@ export async function searchCatalog(
           official: false,
           automated: false,
         });
-    const next: string | undefined = /<([^>]+)>;\s*rel="?next"?/.exec(
-      response.headers.get("link") ?? "",
-    )?.[1];
-    target = next && new URL(next, transport.origin);
+    target = nextPage(response, transport.origin);
   }
   return found.slice(0, limit);
 }

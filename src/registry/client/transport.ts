@@ -1,5 +1,6 @@
 /** One request to one endpoint: scheme, authentication, redirects and retries. */
 import { Cancelled, GantryError, Unauthorized, Unavailable } from "../../lib/errors.ts";
+import { outgoing } from "../../lib/outgoing.ts";
 import type { Credentials } from "../types.ts";
 import { Authorizer } from "./auth.ts";
 import { backOff } from "./backoff.ts";
@@ -174,7 +175,7 @@ export class Transport {
     const signals = [init.signal, timeout.signal].filter((signal) => signal instanceof AbortSignal);
     try {
       const tls = url.protocol === "https:" ? await this.#tlsOf(url.host) : undefined;
-      return await fetch(url, { ...init, redirect: "manual", signal: AbortSignal.any(signals), tls });
+      return await outgoing(url, { ...init, redirect: "manual", signal: AbortSignal.any(signals), tls });
     } catch (error) {
       if (error instanceof GantryError || init.signal?.aborted) throw error;
       const reason = timeout.signal.aborted ? new Error("timeout awaiting response headers") : error;

@@ -1,4 +1,5 @@
 /** The client against small servers that do what real ones do rarely: challenges, redirects, failures. */
+
 import { describe, expect, test } from "bun:test";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -6,6 +7,7 @@ import { join } from "node:path";
 import { digestOf } from "../../lib/digest.ts";
 import { Forbidden, Internal, NotFound, Unauthorized, Unavailable } from "../../lib/errors.ts";
 import { mediaTypes } from "../../lib/oci.ts";
+import { takeProxies } from "../../lib/outgoing.ts";
 import { collect, layerOf, pattern, streamOf, tempDir } from "../fixture.ts";
 import type { Credentials } from "../types.ts";
 import { createRegistryClient } from "./client.ts";
@@ -488,10 +490,8 @@ test("requests go through the proxy of the environment, in the clear and by CONN
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   const { port } = proxy.address() as { port: number };
-  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
-  const before = names.map((name) => process.env[name]);
-  process.env.HTTP_PROXY = process.env.HTTPS_PROXY = `http://127.0.0.1:${port}`;
-  process.env.NO_PROXY = "127.0.0.1";
+  const address = `http://127.0.0.1:${port}`;
+  takeProxies({ http: address, https: address }, {});
   try {
     const client = createRegistryClient({ insecure: ["reg.invalid:5000", "tls.invalid:5000"] });
     const hub = createRegistryClient({ mirrors: ["http://reg.invalid:5000"] });
@@ -499,10 +499,7 @@ test("requests go through the proxy of the environment, in the clear and by CONN
     await client.repository({ domain: "tls.invalid:5000", path: "a/b" }).manifest("v1");
     await repository(plain.host).manifest("direct");
   } finally {
-    for (const [index, name] of names.entries()) {
-      if (before[index] === undefined) delete process.env[name];
-      else process.env[name] = before[index];
-    }
+    takeProxies({}, {});
     proxy.close();
   }
   expect(asked).toEqual(["GET http://reg.invalid:5000/v2/a/b/manifests/v1", "CONNECT tls.invalid:5000"]);

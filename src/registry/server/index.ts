@@ -17,6 +17,9 @@ import { openRegistry } from "./storage.ts";
 
 export { readSettings as readRegistrySettings } from "./options.ts";
 
+/** How often it is looked whether the last requests have ended. */
+const drainPollMs = 20;
+
 /** Seconds a connection may stay silent: Bun's longest. A client may hash a layer between two requests. */
 const idleTimeout = 255;
 
@@ -48,7 +51,7 @@ export const serveRegistry: ServeRegistry = async (settings) => {
     const probe = await answerProbe(probes, request, isProbed ? "all" : "health");
     return probe ?? (await handler.answer(request, client));
   });
-  stack.defer(() => server.stop(true));
+  stack.defer(() => stopGently(server, options["shutdown-grace"]));
   if (options["debug-addr"] !== undefined) {
     const debug = listen(parseAddress(options["debug-addr"]), undefined, async (request) => {
       return (await answerProbe(probes, request, "all")) ?? new Response("not found\n", { status: 404 });
@@ -171,6 +174,14 @@ function collectRegularly(registry: Registry, metrics: Metrics, options: Registr
       await running;
     },
   };
+}
+
+/** Takes no new connections, and gives the requests under way a while to come to their end. */
+async function stopGently(server: Bun.Server<undefined>, graceMs: number): Promise<void> {
+  const deadline = Date.now() + graceMs;
+  void server.stop();
+  while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(drainPollMs);
+  await server.stop(true);
 }
 
 /** @throws Unavailable */

@@ -41,6 +41,21 @@ describe("pull-through", () => {
     expect((await get(cache, "/v2/a/b/blobs/uploads/", { method: "POST" })).status).toBe(405);
   }, 60_000);
 
+  test("a tag that has not moved is asked for by HEAD only, which counts as no pull", async () => {
+    await using dir = await tempDir();
+    await using upstream = await serveRegistry({
+      addr: "127.0.0.1:0",
+      root: join(dir.path, "up"),
+      "limit-pulls": "1/1h",
+    });
+    const manifest = await pushImage(repository(upstream, "a"), "v1", pattern(10));
+    await using cache = await cacheOf(upstream, join(dir.path, "cache"), { "proxy-ttl": "0" });
+    for (let round = 0; round < 3; round++)
+      expect((await bytesOf(await get(cache, "/v2/a/manifests/v1"))).equals(manifest)).toBe(true);
+    // The one that is allowed was the first.
+    expect((await get(upstream, "/v2/a/manifests/v1")).status).toBe(429);
+  });
+
   test("a tag that moved is seen when its time is over", async () => {
     await using dir = await tempDir();
     await using upstream = await serveRegistry({ addr: "127.0.0.1:0", root: join(dir.path, "up") });

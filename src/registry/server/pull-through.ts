@@ -107,7 +107,10 @@ export class PullThrough implements ContentSource {
     local: ManifestRecord | undefined,
   ): Promise<ManifestRecord> {
     const text = "digest" in reference ? reference.digest : reference.tag;
-    const { descriptor, bytes } = await this.upstream(repository).manifest(text);
+    const client = this.upstream(repository);
+    // A HEAD is no pull where those are counted (Docker Hub's limits).
+    if (local && (await client.manifestDigest(text)) === local.digest) return local;
+    const { descriptor, bytes } = await client.manifest(text);
     if (local?.digest === descriptor.digest) return local;
     const body = parseManifest(bytes, descriptor.mediaType);
     const tags = "tag" in reference ? [reference.tag] : [];

@@ -168,10 +168,10 @@ async function* compress(
 }
 
 async function archive(
-  { root, path, as }: Jobs["archive"]["task"],
+  { root, path, as, idMap }: Jobs["archive"]["task"],
   { signal, output }: JobContext,
 ): Promise<undefined> {
-  const walked = walkPath(new Walker({}), root, path, as);
+  const walked = walkPath(new Walker({ idMap }), root, path, as);
   for await (const block of blocks(walked, signal)) await output(block);
 }
 

@@ -1,6 +1,7 @@
 /** What the daemon's thread and the layer workers say to each other. */
 import type { Digest } from "../../lib/digest.ts";
 import type { ErrorKind } from "../../lib/errors.ts";
+import type { IdMap } from "../../lib/id-map.ts";
 import type { LayerLimits, Weights } from "../types.ts";
 
 /** Every job by name: what it's given and what it answers. */
@@ -14,6 +15,7 @@ export interface Jobs {
       directory: string;
       limits?: LayerLimits;
       owner?: { uid: number; gid: number };
+      idMap?: IdMap;
       noOverwriteDirNonDir?: boolean;
     };
     result: undefined;
@@ -34,7 +36,7 @@ export interface Jobs {
     task: { blob: string; target: string; compression: "gzip" | "zstd" | "none"; level?: number };
     result: { digest: Digest; diffId: Digest; size: number };
   };
-  archive: { task: { root: string; path: string; as?: string }; result: undefined };
+  archive: { task: { root: string; path: string; as?: string; idMap?: IdMap }; result: undefined };
   digest: { task: { path: string }; result: Digest };
   weigh: { task: { blobs: string[]; limit: number }; result: Weights };
   measure: { task: { directory: string }; result: { bytes: number; inodes: number } };

@@ -5,6 +5,7 @@
  */
 import { closeSync, fchmodSync, fchownSync, ftruncateSync, writeSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { type IdMap, toOutside } from "../../lib/id-map.ts";
 import { type ByteString, readable, type TarEntry, type TarHandler, toBytes } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
 import { Errno } from "../../linux/libc.ts";
@@ -21,6 +22,8 @@ export interface UnpackOptions {
   };
   limits?: LayerLimits;
   owner?: { uid: number; gid: number };
+  /** Owners, in the archive or given, are ids of this namespace. */
+  idMap?: IdMap;
   /** Docker's rule for `docker cp`: a directory never takes the place of a file, nor a file that of a directory. */
   noOverwriteDirNonDir?: boolean;
 }
@@ -302,11 +305,27 @@ export class Unpacker implements TarHandler, Disposable {
         closeSync(fd);
       }
     }
+    if (!this.options.idMap) return;
+    const { uid, gid } = this.#ownerOf({ uid: 0, gid: 0 });
+    fs.chownAt(directory, name, uid, gid);
+  }
+
+  /** @throws InvalidParameter for an id that the namespace doesn't have */
+  #ownerOf(entry: { uid: number; gid: number }): { uid: number; gid: number } {
+    const { owner = entry, idMap } = this.options;
+    if (!idMap) return owner;
+    const uid = toOutside(idMap.uids, owner.uid);
+    const gid = toOutside(idMap.gids, owner.gid);
+    if (uid === undefined || gid === undefined)
+      throw new InvalidParameter(
+        `owner ${owner.uid}:${owner.gid} has no place in the container's user namespace`,
+      );
+    return { uid, gid };
   }
 
   /** Owner, then what a change of owner would clear: mode, attributes. */
   #describe(fd: number, entry: TarEntry): void {
-    const { uid, gid } = this.options.owner ?? entry;
+    const { uid, gid } = this.#ownerOf(entry);
     fchownSync(fd, uid, gid);
     fchmodSync(fd, entry.mode);
     this.#xattrs(fd, "", entry);
@@ -314,7 +333,7 @@ export class Unpacker implements TarHandler, Disposable {
 
   /** For what can't be opened: links, devices. Its mode was given when it was made, short of the umask. */
   #describeAt(directory: number, name: Buffer, entry: TarEntry): void {
-    const { uid, gid } = this.options.owner ?? entry;
+    const { uid, gid } = this.#ownerOf(entry);
     fs.chownAt(directory, name, uid, gid);
     if (entry.type !== "symlink") fs.chmodAt(directory, name, entry.mode);
     this.#xattrs(directory, name, entry);

@@ -1,6 +1,7 @@
 /** A tree as tar entries, in the order of names, safe against whoever changes it meanwhile. */
 import { closeSync, readSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { type IdMap, toInside } from "../../lib/id-map.ts";
 import {
   type ByteString,
   type EntryType,
@@ -24,6 +25,8 @@ export interface WalkOptions {
   };
   /** Later modification times become this one (seconds since the epoch). */
   epoch?: number;
+  /** Owners are told as this namespace sees them. */
+  idMap?: IdMap;
 }
 
 export type Walked = { entry: TarEntry } | { data: Uint8Array };
@@ -154,12 +157,13 @@ export class Walker {
 
   #entry(path: ByteString, type: EntryType, stat: fs.FileStat): TarEntry {
     const late = this.#latest !== undefined && stat.mtime > this.#latest;
+    const { idMap } = this.options;
     return {
       path,
       type,
       mode: stat.mode & 0o7777,
-      uid: stat.uid,
-      gid: stat.gid,
+      uid: idMap ? toInside(idMap.uids, stat.uid) : stat.uid,
+      gid: idMap ? toInside(idMap.gids, stat.gid) : stat.gid,
       size: 0,
       mtime: late ? this.#latest! : stat.mtime,
       linkPath: "",

@@ -1,0 +1,110 @@
+/** `bake` against a real daemon: targets that need one another, a matrix, Compose files, and what fails. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { TestDaemon } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-bake-"));
+  daemon = await TestDaemon.start();
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function project(files: Record<string, string>): string {
+  const root = mkdtempSync(join(directory, "project-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+  return root;
+}
+
+const bake = (cwd: string, args: string[]) => daemon.gantry(["bake", ...args], { cwd });
+const run = async (image: string) => (await daemon.gantry(["run", "--rm", image])).stdout.trim();
+
+test("a matrix, a group and an inline Dockerfile are built side by side, each line with its target", async () => {
+  const root = project({
+    "docker-bake.hcl": `
+variable "GREETING" { default = "hello" }
+group "default" { targets = ["greet", "inline"] }
+target "greet" {
+  name = "greet-\${who}"
+  matrix = { who = ["ann", "bob"] }
+  context = "app"
+  args = { TEXT = "\${GREETING} \${who}" }
+  tags = ["greet:\${who}"]
+}
+target "inline" {
+  dockerfile-inline = <<EOT
+FROM busybox
+COPY docker-bake.hcl /
+RUN echo inline > /text
+CMD ["cat", "/text"]
+EOT
+  tags = ["inline"]
+}
+`,
+    "app/Dockerfile": 'FROM busybox\nARG TEXT\nRUN echo "$TEXT" > /text\nCMD ["cat", "/text"]\n',
+  });
+  const result = await bake(root, ["--metadata-file", join(root, "made.json"), "--set", "inline.labels.a=b"]);
+  expect(result).toMatchObject({ code: 0 });
+  expect(result.stderr).toMatch(/^greet-ann \| .*ARG TEXT/m);
+  expect(result.stderr).toMatch(/^inline {4}\| /m);
+  expect(await Promise.all(["greet:ann", "greet:bob", "inline"].map(run))).toEqual([
+    "hello ann",
+    "hello bob",
+    "inline",
+  ]);
+  const made = JSON.parse(readFileSync(join(root, "made.json"), "utf8"));
+  const id = (await daemon.gantry(["inspect", "-f", "{{.Id}} {{.Config.Labels.a}}", "inline"])).stdout.trim();
+  expect(`${made.inline["containerimage.config.digest"]} b`).toBe(id);
+});
+
+test("services of Compose files are targets, and a Bake file goes over them", async () => {
+  const root = project({
+    "compose.yaml":
+      "services:\n  web:\n    image: web:compose\n    build:\n      context: ./web\n      args: { WHO: compose }\n  db: { image: redis }\n",
+    "docker-bake.hcl": 'target "web" {\n  args = { WHO = "bake" }\n}\n',
+    "web/Dockerfile": 'FROM busybox\nARG WHO\nRUN echo $WHO > /who\nCMD ["cat", "/who"]\n',
+  });
+  expect(await bake(root, [])).toMatchObject({ code: 0 });
+  expect(await run("web:compose")).toBe("bake");
+});
+
+test("a target that fails ends the others, with the status of its step", async () => {
+  const root = project({
+    "docker-bake.json": JSON.stringify({
+      group: { default: { targets: ["slow", "broken"] } },
+      target: {
+        slow: { "dockerfile-inline": "FROM busybox\nRUN sleep 60" },
+        broken: { "dockerfile-inline": "FROM busybox\nRUN exit 7" },
+      },
+    }),
+  });
+  const begun = Date.now();
+  const result = await bake(root, []);
+  expect(result.code).toBe(7);
+  expect(result.stderr).toContain("target broken: failed to build");
+  expect(Date.now() - begun).toBeLessThan(30_000);
+});
+
+test("checks run for every target, and rights need the user's word", async () => {
+  const root = project({
+    "docker-bake.hcl":
+      'target "a" { dockerfile-inline = "from busybox\\nRUN true" }\ntarget "b" { entitlements = ["security.insecure"] }\n',
+  });
+  const check = await bake(root, ["--check", "a"]);
+  expect(check.code).toBe(1);
+  expect(check.stdout).toContain("ConsistentInstructionCasing");
+  const refused = await bake(root, ["b"]);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain(
+    "target b asks for security.insecure: agree with --allow security.insecure",
+  );
+});
