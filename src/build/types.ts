@@ -34,6 +34,8 @@ export interface BuildRequest {
   /** Builds one image for each, under one index; `platform` then goes for nothing. */
   platforms?: Platform[];
   noCache: boolean;
+  /** Stages, by name, that run every step although `noCache` is false. */
+  noCacheStages?: readonly string[];
   /** Ask the registry for base images even when they are here. */
   pull: boolean;
   /** `default`, `none`, `host`. */

@@ -72,7 +72,9 @@ const modules: readonly Module[] = [
   }),
   from(() => import("./image/search.ts"), { command: "search" }),
   from(() => import("./image/why-big.ts"), { command: "image why-big" }),
-  from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
+  from(() => import("./build/build.ts"), {
+    command: "image build, build, builder build, buildx build, buildx b",
+  }),
   from(() => import("./lint/lint.ts"), { command: "lint" }),
   from(() => import("./bake/bake.ts"), { command: "buildx bake, bake" }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),
@@ -149,7 +151,7 @@ export const commands: readonly Entry[] = all;
 /** Words that other commands stand behind, with what they are about. */
 export const groups: Readonly<Record<string, string>> = {
   builder: "Manage builds",
-  buildx: "Build with BuildKit's commands",
+  buildx: "Build with more, and manage builders",
   container: "Manage containers",
   context: "Manage contexts",
   image: "Manage images",

@@ -25,8 +25,8 @@ const answers: Record<string, (url: URL) => Response> = {
           error: "returned a non-zero code: 3",
         }
       : { aux: { ID: image } };
-    const quiet = url.searchParams.get("q") === "1";
-    const step = { stream: quiet && !failed ? "" : "Step 1/1 : FROM scratch\n" };
+    const [started, completed] = ["2030-01-01T00:00:00Z", "2030-01-01T00:00:01.5Z"];
+    const step = { progress: { vertexes: [{ digest: "a", name: "FROM scratch", started, completed }] } };
     return new Response(`${JSON.stringify(step)}\n${JSON.stringify(last)}\n`);
   },
   "GET /events": () =>
@@ -140,7 +140,8 @@ describe("build", () => {
         " ",
       );
     const result = await gantry(["build", ...flags, "--iidfile", "id", "."]);
-    expect(result).toEqual({ code: 0, stdout: "Step 1/1 : FROM scratch\n", stderr: "" });
+    expect(result).toMatchObject({ code: 0, stdout: "" });
+    expect(result.stderr).toEndWith("FROM scratch\n#2 DONE 1.5s\n\n");
     expect(readFileSync(join(root, "id"), "utf8")).toBe(image);
     const { query, headers } = requests.find(({ path }) => path === "/build")!;
     expect(query.getAll("t")).toEqual(["app:1", "app:2"]);
@@ -168,7 +169,7 @@ describe("build", () => {
     expect(result).toEqual({
       code: 3,
       stdout: "",
-      stderr: "Step 1/1 : FROM scratch\nreturned a non-zero code: 3\n",
+      stderr: "ERROR: returned a non-zero code: 3\n",
     });
   });
 });

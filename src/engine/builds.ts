@@ -72,7 +72,7 @@ export class BuildService implements Builds, AsyncDisposable {
       ...request,
       output: withFullNames(request.output),
     }));
-    return this.#withFiles(source, onEvent, signal, async (files) => {
+    return this.#withFiles(source, options, onEvent, signal, async (files) => {
       const result = await this.#builder.build({ ...options, ...files, tags, outputs }, onEvent, signal);
       const { image } = result;
       if (image) {
@@ -88,6 +88,7 @@ export class BuildService implements Builds, AsyncDisposable {
   check(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
+      options,
       () => {},
       signal,
       (files) => this.#builder.check({ ...options, ...files }, signal),
@@ -97,6 +98,7 @@ export class BuildService implements Builds, AsyncDisposable {
   lint(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
+      options,
       () => {},
       signal,
       (files) => this.#builder.lint({ ...options, ...files }),
@@ -106,6 +108,7 @@ export class BuildService implements Builds, AsyncDisposable {
   /** Brings the files here, and keeps them until the builder releases them. */
   async #withFiles<T>(
     source: Readable | FillContext,
+    { contexts, archives = {} }: Pick<BuildOptions, "contexts" | "archives">,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
     work: (files: Awaited<ReturnType<FillContext>> & Pick<BuildRequest, "release">) => Promise<T>,
@@ -116,22 +119,24 @@ export class BuildService implements Builds, AsyncDisposable {
       const files =
         typeof source === "function"
           ? await source(open, onEvent, signal)
-          : await this.#extract(source, open(), signal);
+          : { contextDir: await this.#extract(source, open(), signal) };
+      const named = { ...contexts, ...files.contexts };
+      for (const [name, bring] of Object.entries(archives)) {
+        const directory = open();
+        await bring(async (archive) => void (await this.#extract(archive, directory, signal)), signal);
+        named[name] = { directory };
+      }
       // The builder's from here on: it may need them for longer than the build goes.
       const owned = directories.move();
-      return await work({ ...files, release: () => owned.disposeAsync() });
+      return await work({ ...files, contexts: named, release: () => owned.disposeAsync() });
     } finally {
       this.#collection.request();
     }
   }
 
-  async #extract(
-    archive: Readable,
-    contextDir: string,
-    signal: AbortSignal,
-  ): Promise<{ contextDir: string }> {
-    await this.context.store.layers.extract(archive, contextDir, {}, signal);
-    return { contextDir };
+  async #extract(archive: Readable, directory: string, signal: AbortSignal): Promise<string> {
+    await this.context.store.layers.extract(archive, directory, {}, signal);
+    return directory;
   }
 
   async prune(policy: Parameters<Builds["prune"]>[0]): Promise<{ removed: string[]; bytes: number }> {

@@ -338,6 +338,11 @@ export interface CheckProblem {
 export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
   /** As the user wrote them. */
   tags: string[];
+  /** Named contexts that come as archives (tar, any compression): each hands its own to `take`. */
+  archives?: Record<
+    string,
+    (take: (archive: Readable) => Promise<void>, signal: AbortSignal) => Promise<void>
+  >;
 };
 
 /**

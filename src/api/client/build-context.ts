@@ -9,6 +9,8 @@ import { type EntryType, endOfArchive, formatHeader, fromText, paddingOf } from 
 export interface PackOptions {
   /** Path of the Dockerfile inside the context; it and `.dockerignore` are sent whatever the rules say. */
   dockerfile?: string;
+  /** Rules that go before those in the directory, when the Dockerfile brings its own. */
+  ignore?: string;
   /** Files that aren't in the directory, by their path in the context. */
   extraFiles?: Record<string, string>;
 }
@@ -23,7 +25,7 @@ const pieceSize = 256 << 10;
 export async function* packContext(directory: string, options: PackOptions = {}): AsyncGenerator<Uint8Array> {
   if (!existsSync(directory))
     throw new InvalidParameter(`unable to prepare context: path ${JSON.stringify(directory)} not found`);
-  const rules = ignoreRules(directory, options.dockerfile);
+  const rules = ignoreRules(directory, options);
   let waiting: Uint8Array[] = [];
   let size = 0;
   for await (const bytes of entries(directory, rules, options.extraFiles ?? {})) {
@@ -117,11 +119,12 @@ async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array
 }
 
 /** `<Dockerfile>.dockerignore` comes before `.dockerignore`. */
-function ignoreRules(directory: string, dockerfile: string | undefined): IgnoreRules {
+function ignoreRules(directory: string, { dockerfile, ignore }: PackOptions): IgnoreRules {
+  const keep = ["", "!.dockerignore", dockerfile ? `!${dockerfile}` : ""].join("\n");
+  if (ignore !== undefined) return parseIgnore(ignore + keep);
   for (const name of [dockerfile && `${dockerfile}.dockerignore`, ".dockerignore"]) {
     if (!name || !existsSync(join(directory, name))) continue;
-    const keep = ["", "!.dockerignore", dockerfile ? `!${dockerfile}` : ""];
-    return parseIgnore(readFileSync(join(directory, name), "utf8") + keep.join("\n"));
+    return parseIgnore(readFileSync(join(directory, name), "utf8") + keep);
   }
   return parseIgnore("");
 }

@@ -114,7 +114,7 @@ export class ApiClientOverHttp implements ApiClient {
   ): Promise<Connection> {
     const { headers, bytes, stream } = encodeBody(method, options.body);
     const connection = await Connection.open(this.endpoint, kind, options.signal);
-    const all: Record<string, string> = {
+    const all: Record<string, string | readonly string[]> = {
       host: this.#host(),
       "user-agent": "gantry",
       ...this.#headers,
@@ -139,7 +139,8 @@ export class ApiClientOverHttp implements ApiClient {
 }
 
 /** @throws InvalidParameter for a value that would be more than one line */
-function headerLine([name, value]: [string, string]): string {
+function headerLine([name, value]: [string, string | readonly string[]]): string {
+  if (typeof value !== "string") return value.map((each) => headerLine([name, each])).join("");
   if (/[\r\n\0]/.test(name + value)) throw new InvalidParameter(`the header ${name} has a line break`);
   return `${name}: ${value}\r\n`;
 }

@@ -15,7 +15,8 @@ export interface RequestOptions {
   query?: Record<string, string | number | boolean | object | undefined>;
   /** An object is sent as JSON; bytes and streams as they are (chunked). */
   body?: object | Uint8Array | AsyncIterable<Uint8Array>;
-  headers?: Record<string, string>;
+  /** A list is a header that comes several times. */
+  headers?: Record<string, string | readonly string[]>;
   signal?: AbortSignal;
 }
 

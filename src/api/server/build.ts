@@ -2,7 +2,6 @@
 import * as v from "valibot";
 import {
   cacheSourceOf,
-  exporterResponse,
   parseAttestations,
   parseCacheSource,
   parseCacheTarget,
@@ -12,14 +11,14 @@ import type { BuildOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
 import { hostPlatform } from "../../lib/platform.ts";
-import { familiar, parseReference } from "../../lib/reference.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
 import { PendingOutputs, readOutputs } from "./build-outputs.ts";
-import { ClassicScreen } from "./classic-screen.ts";
+import { type BuildScreen, ClassicScreen, QuietScreen } from "./classic-screen.ts";
 import { type Exchange, parseJson, validate } from "./exchange.ts";
 import { field, parsePlatformList, stringMap, whole } from "./fields.ts";
 import type { Route } from "./router.ts";
+import { StatusScreen } from "./solve-status.ts";
 
 const argsSchema = field(v.record(v.string(), v.nullable(v.string())), {});
 const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Hard: whole })), []);
@@ -55,6 +54,9 @@ export const buildRoutes: Route[] = [
   },
 ];
 
+/** Parameters of Gantry's own: names between commas. */
+const list = (x: Exchange, name: string) => x.text(name).split(",").filter(Boolean);
+
 /** What a build is asked for by query and headers; both versions of the protocol have it. @throws InvalidParameter */
 export function buildOptions(x: Exchange): BuildOptions {
   const auth = registryConfig(x);
@@ -73,6 +75,8 @@ export function buildOptions(x: Exchange): BuildOptions {
     target: x.text("target") || undefined,
     ...platformsOf(parsePlatformList(x.text("platform"))),
     noCache: x.flag("nocache"),
+    noCacheStages: list(x, "nocachefilter"),
+    entitlements: list(x, "allow"),
     pull: x.flag("pull"),
     networkMode: x.text("networkmode") || "default",
     extraHosts: x.query.getAll("extrahosts").flatMap((hosts) => hosts.split(",")),
@@ -136,22 +140,20 @@ const pending = new PendingOutputs();
 async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
   if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
-  const request = buildOptions(x);
+  const request = { ...buildOptions(x), ...(await clientParts(x)) };
   if (x.flag("lint")) return x.json(await x.engine.builds.lint(x.request, request, x.signal));
   if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
-  const quiet = x.flag("q");
-  let output: ReturnType<Exchange["open"]> | undefined;
-  const message = (value: object) => {
-    output ??= x.open("application/json");
-    output.message(value);
+  let answer: ReturnType<Exchange["open"]> | undefined;
+  const send = (message: object) => {
+    answer ??= x.open("application/json");
+    answer.message(message);
   };
-  const stream = (text: string) => message({ stream: text });
-  const outputs = readOutputs(x).map((one, Index) => ({
-    output: one,
+  const outputs = readOutputs(x).map((output, Index) => ({
+    output,
     deliver: (files: OutputFiles, signal: AbortSignal) =>
-      pending.offer(files, (Id) => message({ aux: { Output: { Id, Index, Type: one.type } } }), signal),
+      pending.offer(files, (Id) => send({ aux: { Output: { Id, Index, Type: output.type } } }), signal),
   }));
-  const screen = new ClassicScreen(quiet ? () => {} : stream);
+  const screen = screenFor(x, send);
   const failure = new FailedStep();
   try {
     const { image } = await x.engine.builds.build(
@@ -161,32 +163,36 @@ async function build(x: Exchange): Promise<void> {
         failure.note(event);
         if (event.type === "explanation") {
           const { type: _, ...explain } = event;
-          output ??= x.open("application/json");
           // A message of ours: other clients don't ask for it.
-          output.message({ explain });
+          send({ explain });
         } else screen.show(event);
       },
       x.signal,
     );
-    // The place of the ID is Docker's, and what else is known of the image is beside it.
-    if (image && !quiet) message({ aux: { ID: image.configDigest, Metadata: exporterResponse(image) } });
-    screen.listChecks();
-    if (image && quiet) message({ stream: `${image.configDigest}\n` });
-    else if (image) {
-      stream(`Successfully built ${image.configDigest.slice(7, 19)}\n`);
-      for (const name of image.names) stream(`Successfully tagged ${familiar(parseReference(name))}\n`);
-    }
-    output ??= x.open("application/json");
+    screen.succeed(image);
+    answer ??= x.open("application/json");
   } catch (error) {
-    screen.finish();
+    screen.fail();
     const errorDetail = buildErrorDetail(error, failure);
     // Wrong input gets a status; once steps ran, the error is the last of what is shown.
-    if (!output && errorDetail.code === undefined) {
+    if (!answer && errorDetail.code === undefined) {
       if (errorDetail.source === undefined) throw error;
       return x.json({ message: errorDetail.message, errorDetail }, statusOf(error));
     }
-    output ??= x.open("application/json");
-    output.message({ errorDetail, error: errorDetail.message });
+    send({ errorDetail, error: errorDetail.message });
   }
-  output.end();
+  answer?.end();
+}
+
+/** How the build is told: as vertices for clients that draw them (`progress=1`), else in the classic builder's words. */
+function screenFor(x: Exchange, send: (message: object) => void): BuildScreen {
+  if (x.flag("progress")) return new StatusScreen(send);
+  const stream = (text: string) => send({ stream: text });
+  return x.flag("q") ? new QuietScreen(stream) : new ClassicScreen(stream, (aux) => send({ aux }));
+}
+
+/** What the client offers beside the request: a session for secrets and agents, and named contexts. */
+async function clientParts(x: Exchange): Promise<Partial<BuildOptions>> {
+  if (x.text("session") === "" && x.text("contexts") === "") return {};
+  return (await import("./buildkit/index.ts")).clientParts(x);
 }

@@ -1,8 +1,38 @@
 /** A build's events as the classic builder shows them: `Step 2/5 : RUN make`, output, ` ---> 0123456789ab`. */
-import type { BuildEvent } from "../../build/types.ts";
+import { exporterResponse } from "../../build/index.ts";
+import type { BuildEvent, ExportedImage } from "../../build/types.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
+
+/** Shows a build to its client. */
+export interface BuildScreen {
+  show(event: BuildEvent): void;
+  /** @param image undefined when none was asked for */
+  succeed(image: ExportedImage | undefined): void;
+  /** The error itself is told by the caller. */
+  fail(): void;
+}
+
+/** The place of the ID is Docker's; what else is known of the image is beside it. */
+export const imageNote = (image: ExportedImage) => ({
+  ID: image.configDigest,
+  Metadata: exporterResponse(image),
+});
+
+/** `q=1`: the image's ID alone. */
+export class QuietScreen implements BuildScreen {
+  constructor(private readonly write: (text: string) => void) {}
+
+  show(): void {}
+
+  succeed(image: ExportedImage | undefined): void {
+    if (image) this.write(`${image.configDigest}\n`);
+  }
+
+  fail(): void {}
+}
 
 /** Steps run side by side; they are shown in the order of their numbers, each as it goes on when its turn comes. */
-export class ClassicScreen {
+export class ClassicScreen implements BuildScreen {
   /** What the steps behind the current one have said, by number. */
   readonly #waiting = new Map<number, string[]>();
   readonly #ended = new Set<number>();
@@ -12,7 +42,11 @@ export class ClassicScreen {
   readonly #checks: string[] = [];
   #current = 1;
 
-  constructor(private readonly write: (text: string) => void) {}
+  /** @param note tells what is for programs */
+  constructor(
+    private readonly write: (text: string) => void,
+    private readonly note: (aux: object) => void,
+  ) {}
 
   show(event: BuildEvent): void {
     switch (event.type) {
@@ -30,8 +64,16 @@ export class ClassicScreen {
     }
   }
 
+  succeed(image: ExportedImage | undefined): void {
+    if (image) this.note(imageNote(image));
+    this.#listChecks();
+    if (!image) return;
+    this.write(`Successfully built ${image.configDigest.slice(7, 19)}\n`);
+    for (const name of image.names) this.write(`Successfully tagged ${familiar(parseReference(name))}\n`);
+  }
+
   /** The warnings of the build checks, as BuildKit's clients list them after a build. */
-  listChecks(): void {
+  #listChecks(): void {
     const count = this.#checks.length;
     if (count === 0) return;
     this.write(`\n ${count} warning${count === 1 ? "" : "s"} found:\n`);
@@ -39,7 +81,7 @@ export class ClassicScreen {
   }
 
   /** Shows what is left of steps that a failure cut short. */
-  finish(): void {
+  fail(): void {
     for (const number of [...this.#waiting.keys()].sort((a, b) => a - b))
       for (const text of this.#waiting.get(number)!) this.write(text);
     this.#waiting.clear();

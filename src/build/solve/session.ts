@@ -316,7 +316,6 @@ export class Session implements AsyncDisposable {
    * @param parent the snapshot with the tree before it
    */
   async known(id: string, parent: string | undefined): Promise<CacheRecord | undefined> {
-    if (this.request.noCache) return undefined;
     const record = this.records.find(id);
     if (record) return record;
     try {
@@ -382,14 +381,15 @@ export class Session implements AsyncDisposable {
     return running;
   }
 
-  /** Does a step together with other builds. One without cache does its own. */
+  /** Does a step together with other builds. @param alone one without cache does its own */
   share(
     key: string,
+    alone: boolean,
     wish: Omit<Wish<StepEvent>, "signal">,
     work: (signal: AbortSignal, tell: (event: StepEvent) => void) => Promise<CacheRecord>,
   ): Promise<CacheRecord> {
     const { steps, slots } = this.#shared;
-    const own = this.request.noCache ? keyOf(key, this.#directory) : key;
+    const own = alone ? keyOf(key, this.#directory) : key;
     return steps.run(own, { ...wish, signal: this.signal }, (signal, tell) => {
       const begun = slots.run(() => work(signal, tell), signal).finally(() => this.#begun.delete(begun));
       this.#begun.add(begun);

@@ -215,11 +215,18 @@ export class StageBuilder {
     };
   }
 
+  /** Whether every step of this stage is run, whatever is cached. */
+  get #fresh(): boolean {
+    const { noCache, noCacheStages = [] } = this.session.request;
+    const name = this.stage.name?.toLowerCase();
+    return noCache || noCacheStages.some((each) => each.toLowerCase() === name);
+  }
+
   /** A step that changes no file. Its record holds the time, so that the same build gives the same image. */
   async #metadata(config: ImageRunConfig, createdBy: string): Promise<Outcome> {
     const { session, state } = this;
     const id = keyOf("metadata", state.chain, state.tree.id, createdBy, config, state.author);
-    const known = session.request.noCache ? undefined : session.records.find(id);
+    const known = this.#fresh ? undefined : session.records.find(id);
     const record = known ?? session.newRecord(id, { result: state.tree.id, description: createdBy });
     if (!known) session.records.put(record);
     await this.#explain(known !== undefined, { ...state.chainFrom, digest: state.chain });
@@ -238,7 +245,7 @@ export class StageBuilder {
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
     const record = await session.once(id, async () => {
-      const known = await session.known(id, state.tree.snapshot);
+      const known = this.#fresh ? undefined : await session.known(id, state.tree.snapshot);
       if (known) return known;
       cached = false;
       await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
@@ -286,7 +293,7 @@ export class StageBuilder {
     if (!request.explain) return;
     const gone: RebuildReason = { kind: "new", name: text, change: "not in the cache" };
     const reasons = explanations.reasons(place, inputs);
-    if (request.noCache) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
+    if (this.#fresh) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
     else vertex.explain(false, reasons.length > 0 ? reasons : [gone]);
   }
 
@@ -298,6 +305,7 @@ export class StageBuilder {
     return session.share(
       // What a step may use is no part of the cache's key, but two steps are one only when it is the same.
       keyOf(id, request.limits, request.ulimits, request.shmSize, request.extraHosts, proxyValues(request)),
+      this.#fresh,
       {
         bound: step.bound,
         onEvent: (event) => {
@@ -322,7 +330,7 @@ export class StageBuilder {
     const { session, state } = this;
     const { store, execDir } = session.backend;
     // Another build may have come to its end meanwhile.
-    const known = session.request.noCache ? undefined : session.records.find(id);
+    const known = this.#fresh ? undefined : session.records.find(id);
     if (known) return known;
     using workspace = Workspace.open(store.snapshots, execDir, state.tree.snapshot);
     await work(workspace, {

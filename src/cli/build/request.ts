@@ -1,64 +1,23 @@
 /** From the flags of `build` to the query of `POST /build`. */
-import { InvalidParameter } from "../../lib/errors.ts";
+import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
 import { formatReference, parseReference } from "../../lib/reference.ts";
-import type { Flags, ValuesOf } from "../command.ts";
 import { extraHost, parseUlimit } from "../container/create-body.ts";
 import { keyValues } from "../filters.ts";
+import type { BuildValues } from "./flags.ts";
 
-export const buildFlags = {
-  "add-host": { kind: "list", help: "Add a name to /etc/hosts of the steps (host:ip)" },
-  "build-arg": { kind: "list", help: "Set an argument of the Dockerfile, or pass a variable on by name" },
-  "cache-from": { kind: "strings", help: "Images to take steps from", hidden: true },
-  check: { kind: "bool", help: "Check the Dockerfile and build nothing" },
-  compress: { kind: "bool", help: "Compress the context with gzip on its way" },
-  "cpu-period": { kind: "int", help: "Period of the CFS scheduler in microseconds" },
-  "cpu-quota": { kind: "int", help: "Quota of the CFS scheduler in microseconds" },
-  "cpu-shares": { kind: "int", short: "c", help: "Relative CPU weight" },
-  "cpuset-cpus": { kind: "string", help: "CPUs to run on (0-3, 0,1)" },
-  file: {
-    kind: "string",
-    short: "f",
-    help: "Path of the Dockerfile, or - for stdin (default PATH/Dockerfile)",
-  },
-  "force-rm": { kind: "bool", help: "Remove intermediate containers always", hidden: true },
-  iidfile: { kind: "string", help: "Write the image's ID to this file" },
-  label: { kind: "list", help: "Set a label on the image" },
-  load: { kind: "bool", help: "The image is kept in any case", hidden: true },
-  memory: { kind: "bytes", short: "m", help: "Memory limit" },
-  "memory-swap": { kind: "bytes", help: "Memory and swap together; -1 for unlimited swap" },
-  network: {
-    kind: "string",
-    help: "Network of the RUN instructions: default, none or host",
-    default: "default",
-  },
-  "no-cache": { kind: "bool", help: "Run every step, whatever is cached" },
-  platform: { kind: "string", help: "Platform to build for" },
-  progress: { kind: "string", help: "Kind of progress: auto or plain", default: "auto" },
-  pull: { kind: "bool", help: "Ask the registry for newer base images" },
-  quiet: { kind: "bool", short: "q", help: "Print only the image's ID" },
-  rm: { kind: "bool", help: "Remove intermediate containers", default: "true", hidden: true },
-  "shm-size": { kind: "bytes", help: "Size of /dev/shm" },
-  tag: { kind: "list", short: "t", help: "Name of the image (name:tag)" },
-  target: { kind: "string", help: "Stage to build" },
-  ulimit: { kind: "list", value: "ulimit", help: "Limits of resources (nofile=1024:2048)" },
-} as const satisfies Flags;
-
-type BuildValues = ValuesOf<typeof buildFlags>;
-type Query = Record<string, string | number | boolean | object | undefined>;
+export type Query = Record<string, string | number | boolean | object | undefined>;
 
 /**
  * The path with the parameters that may be repeated, and the others.
- * @throws InvalidParameter for what can be seen to be wrong here
+ * @param buildArgs see `buildArgs`
+ * @throws InvalidParameter, NotImplemented for what can be seen to be wrong here
  */
 export function buildRequest(
   flags: BuildValues,
   dockerfile: string,
-  env: Record<string, string | undefined>,
+  buildArgs: Record<string, string | null>,
 ): { path: string; query: Query } {
-  if (!["auto", "plain"].includes(flags.progress))
-    throw new InvalidParameter(
-      `invalid progress ${JSON.stringify(flags.progress)}: must be one of "auto" or "plain"`,
-    );
+  refuse(flags);
   const repeated = [
     ...flags.tag.map((tag) => ["t", checkTag(tag)]),
     ...flags["add-host"].map((host) => ["extrahosts", extraHost(host)]),
@@ -66,14 +25,14 @@ export function buildRequest(
   const path = repeated.length === 0 ? "/build" : `/build?${repeated.join("&")}`;
   const query: Query = {
     dockerfile,
-    buildargs: flags["build-arg"].length > 0 ? buildArgs(flags["build-arg"], env) : undefined,
+    buildargs: Object.keys(buildArgs).length > 0 ? buildArgs : undefined,
     labels: flags.label.length > 0 ? keyValues(flags.label) : undefined,
     target: flags.target,
     nocache: flags["no-cache"] ? 1 : undefined,
+    nocachefilter: flags["no-cache-filter"].join(",") || undefined,
     pull: flags.pull ? 1 : undefined,
-    q: flags.quiet ? 1 : undefined,
     networkmode: flags.network,
-    platform: flags.platform,
+    platform: flags.platform.join(",") || undefined,
     shmsize: flags["shm-size"],
     memory: flags.memory,
     memswap: flags["memory-swap"],
@@ -81,14 +40,42 @@ export function buildRequest(
     cpuquota: flags["cpu-quota"],
     cpuperiod: flags["cpu-period"],
     cpusetcpus: flags["cpuset-cpus"],
-    cachefrom: flags["cache-from"].length > 0 ? flags["cache-from"] : undefined,
+    cpusetmems: flags["cpuset-mems"],
+    cgroupparent: flags["cgroup-parent"],
     ulimits: flags.ulimit.length > 0 ? flags.ulimit.map(parseUlimit) : undefined,
-    rm: flags.rm ? 1 : 0,
-    forcerm: flags["force-rm"] ? 1 : undefined,
-    check: flags.check ? 1 : undefined,
+    allow: flags.allow.join(",") || undefined,
+    squash: flags.squash ? 1 : undefined,
+    check: isCheck(flags) ? 1 : undefined,
+    progress: 1,
     version: 1,
   };
   return { path, query };
+}
+
+/** Whether the Dockerfile is checked only: `--check` and `--call check`. */
+export const isCheck = ({ check, call }: BuildValues) => check || call === "check";
+
+const entitlements = ["network.host", "security.insecure"];
+
+/** @throws InvalidParameter, NotImplemented */
+function refuse(flags: BuildValues): void {
+  if (flags.call === "outline" || flags.call === "targets")
+    throw new NotImplemented(`--call ${flags.call} is not supported: build and check are`);
+  if (flags.call !== "build" && flags.call !== "check")
+    throw new InvalidParameter(`invalid call ${JSON.stringify(flags.call)}: build or check is wanted`);
+  for (const right of flags.allow) {
+    if (!entitlements.includes(right))
+      throw new InvalidParameter(`invalid entitlement: ${right} (there are ${entitlements.join(" and ")})`);
+  }
+  if (flags.policy.length > 0) throw new NotImplemented("--policy is not supported");
+  if (flags.resource.length > 0)
+    throw new NotImplemented("--resource is not supported: --memory and --cpu-quota limit each step");
+  if (flags["security-opt"].length > 0)
+    throw new NotImplemented("--security-opt is not supported for builds");
+  if (flags.isolation && flags.isolation !== "default")
+    throw new InvalidParameter(`invalid isolation ${JSON.stringify(flags.isolation)}: default is there`);
+  if (flags["no-cache"] && flags["no-cache-filter"].length > 0)
+    throw new InvalidParameter("cannot currently be used together: --no-cache and --no-cache-filter");
 }
 
 function checkTag(tag: string): string {

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { packContext } from "../../api/client/build-context.ts";
 import { InvalidParameter, Unavailable } from "../../lib/errors.ts";
+import { textIfAny } from "../../lib/lazy-fs.ts";
 import { isArchive, peek, singleFileArchive } from "./archive.ts";
 
 export interface BuildSource {
@@ -17,8 +18,8 @@ export interface BuildSource {
 export interface SourceOptions {
   /** `PATH | URL | -`. */
   context: string;
-  /** `-f`: a path as the user sees it, `-` for stdin. */
-  file: string | undefined;
+  /** `-f`: a path as the user sees it, `-` for stdin; false: only files are wanted, and no Dockerfile. */
+  file: string | undefined | false;
   cwd: string;
   stdin: () => AsyncIterable<Uint8Array>;
   /** What is to be done when the context has been sent. */
@@ -44,7 +45,7 @@ export async function openSource(options: SourceOptions): Promise<BuildSource> {
     const clone = await cloneRepository(context);
     options.onDispose(() => clone.remove());
     // The Dockerfile of a repository lies in the repository.
-    const inside = file === undefined || file === "-" ? file : join(clone.directory, file);
+    const inside = !file || file === "-" ? file : join(clone.directory, file);
     return directorySource(clone.directory, inside, options);
   }
   if (/^https?:\/\//.test(context)) {
@@ -69,10 +70,11 @@ export function isGitUrl(text: string): boolean {
 /** A stream is an archive of the context, or a Dockerfile that needs none. */
 async function streamSource(
   stream: AsyncIterable<Uint8Array>,
-  file: string | undefined,
+  file: SourceOptions["file"],
 ): Promise<BuildSource> {
   const { head, all } = await peek(stream, 512);
-  if (isArchive(head)) return { tar: all, dockerfile: file ?? defaultDockerfile };
+  if (isArchive(head)) return { tar: all, dockerfile: file || defaultDockerfile };
+  if (file === false) throw notPrepared("an archive is wanted where no Dockerfile is");
   const chunks: Uint8Array[] = [];
   for await (const chunk of all) chunks.push(chunk);
   async function* archive() {
@@ -83,9 +85,10 @@ async function streamSource(
 
 async function directorySource(
   directory: string,
-  file: string | undefined,
+  file: SourceOptions["file"],
   { cwd, stdin }: SourceOptions,
 ): Promise<BuildSource> {
+  if (file === false) return { tar: packContext(directory), dockerfile: "" };
   if (file === "-") return withExtra(directory, await textOf(stdin()));
   const named = file === undefined ? join(directory, defaultDockerfile) : resolve(cwd, file);
   const lower = join(directory, defaultDockerfile.toLowerCase());
@@ -96,14 +99,17 @@ async function directorySource(
     );
   // Links are followed: the engine is told where the file itself is.
   const inside = relative(realpathSync(directory), realpathSync(path));
-  if (inside === ".." || inside.startsWith("../")) return withExtra(directory, await readFile(path, "utf8"));
+  if (inside === ".." || inside.startsWith("../"))
+    return withExtra(directory, await readFile(path, "utf8"), textIfAny(`${path}.dockerignore`));
   return { tar: packContext(directory, { dockerfile: inside }), dockerfile: inside };
 }
 
 /** A Dockerfile from elsewhere joins the context under a name that nothing else has. */
-function withExtra(directory: string, text: string): BuildSource {
+function withExtra(directory: string, text: string, ignore?: string): BuildSource {
   const dockerfile = `.dockerfile.${randomBytes(10).toString("hex")}`;
-  return { tar: packContext(directory, { dockerfile, extraFiles: { [dockerfile]: text } }), dockerfile };
+  const extraFiles: Record<string, string> = { [dockerfile]: text };
+  if (ignore !== undefined) extraFiles[`${dockerfile}.dockerignore`] = ignore;
+  return { tar: packContext(directory, { dockerfile, ignore, extraFiles }), dockerfile };
 }
 
 async function textOf(stream: AsyncIterable<Uint8Array>): Promise<string> {

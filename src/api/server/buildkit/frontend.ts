@@ -36,7 +36,6 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
       throw new NotImplemented(`${name}=${attributes[name]} is not supported for builds yet`);
   }
   const noCache = attributes["no-cache"];
-  if (noCache) throw new NotImplemented("no-cache for some stages only is not supported yet");
   return {
     dockerfileDirectory: attributes.dockerfilekey || "dockerfile",
     ...mainContext(attributes),
@@ -55,7 +54,8 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
         parsePlatformList(attributes.platform ?? ""),
         /^(1|true)$/i.test(attributes["multi-platform"] ?? ""),
       ),
-      noCache: noCache !== undefined,
+      noCache: noCache === "",
+      noCacheStages: list(noCache),
       pull: attributes["image-resolve-mode"] === "pull",
       networkMode: attributes["force-network-mode"] || "default",
       attestations: parseAttestations(withPrefix(attributes, "attest:")),

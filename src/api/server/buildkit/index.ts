@@ -2,10 +2,11 @@
 import { createServer } from "node:http2";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import type { Engine } from "../../../engine/types.ts";
+import type { BuildOptions, Engine } from "../../../engine/types.ts";
 import { GantryError } from "../../../lib/errors.ts";
 import type { Exchange } from "../exchange.ts";
 import { buildVersion2, Uploads } from "./build-v2.ts";
+import { partsOf } from "./client-parts.ts";
 import { controlService, dockerfileBuild } from "./control.ts";
 import { Gateway } from "./gateway.ts";
 import { Jobs } from "./job.ts";
@@ -92,6 +93,11 @@ export function openGrpc(x: Exchange): void {
 /** `POST /build?version=2` */
 export function build(x: Exchange): Promise<void> {
   return buildVersion2(x, buildKit(x.engine));
+}
+
+/** What a classic build takes from its client's session, and from requests beside its own. */
+export function clientParts(x: Exchange): Promise<Partial<BuildOptions>> {
+  return partsOf(x, buildKit(x.engine));
 }
 
 /** `POST /build/cancel?id=` */

@@ -1,0 +1,51 @@
+/**
+ * What a classic build (`POST /build`) takes from its client besides the context: `session=ID` names an open session
+ * that has secrets and agents, `contexts={"name": …}` says where the named contexts are.
+ */
+import * as v from "valibot";
+import type { BuildOptions } from "../../../engine/types.ts";
+import { type Exchange, parseJson, validate } from "../exchange.ts";
+import type { Uploads } from "./build-v2.ts";
+import { sessionSecret, sessionSsh } from "./secrets.ts";
+import type { Sessions } from "./session.ts";
+
+const contextsSchema = v.record(
+  v.string(),
+  v.union(
+    [v.strictObject({ image: v.string() }), v.strictObject({ upload: v.string() })],
+    '{"image": …} or {"upload": …} is wanted',
+  ),
+);
+
+/** @throws InvalidParameter; NotFound when the session is not opened in time */
+export async function partsOf(
+  x: Exchange,
+  { sessions, uploads }: { sessions: Sessions; uploads: Uploads },
+): Promise<Partial<BuildOptions>> {
+  const parts: Partial<BuildOptions> = {};
+  const id = x.text("session");
+  if (id !== "") {
+    const session = await sessions.wait(id, x.signal);
+    parts.secret = sessionSecret(session);
+    parts.ssh = sessionSsh(session, x.engine.builds.runDirectory);
+  }
+  const text = x.text("contexts");
+  if (text === "") return parts;
+  parts.contexts = {};
+  parts.archives = {};
+  for (const [name, source] of Object.entries(
+    validate(contextsSchema, parseJson(text, "invalid contexts")),
+  )) {
+    if ("image" in source) parts.contexts[name] = source;
+    else
+      parts.archives[name] = async (take, signal) => {
+        const upload = await uploads.wait(source.upload, signal);
+        try {
+          await take(upload.archive);
+        } finally {
+          upload.taken();
+        }
+      };
+  }
+  return parts;
+}

@@ -1,0 +1,174 @@
+/** Runs one build: brings its files and what else it needs to the engine, and shows how it goes. */
+import { isEngineError } from "../../api/client/index.ts";
+import type { SolveStatus } from "../../api/types.ts";
+import { allCredentials, encodeAuth } from "../auth/credentials.ts";
+import { withProxies } from "../container/proxies.ts";
+import { type CliContext, ExitStatus } from "../context.ts";
+import { StreamedError } from "../image/progress.ts";
+import { inputStream } from "../input.ts";
+import { stderrFd, writeAll } from "../terminal.ts";
+import type { BuildValues } from "./flags.ts";
+import type { Display } from "./progress/index.ts";
+import { buildArgs, buildRequest, type Query } from "./request.ts";
+import { openSource } from "./source.ts";
+
+/** What was built. */
+export interface BuildOutcome {
+  /** Undefined when no image was asked for. */
+  imageId?: string;
+  manifest?: { digest: string; mediaType: string; size: number };
+}
+
+/** A build on its way to the engine. */
+export interface PreparedBuild {
+  path: string;
+  query: Query;
+  headers: Record<string, string>;
+  body: AsyncIterable<Uint8Array>;
+  /** Called when the request is being made: what goes beside it. */
+  start(): void;
+}
+
+interface BuildMessage {
+  progress?: SolveStatus;
+  /** Of an engine that doesn't know `progress=1`. */
+  stream?: string;
+  error?: string;
+  errorDetail?: { code?: number; message?: string } & Record<string, unknown>;
+  aux?: { ID?: string; Manifest?: BuildOutcome["manifest"] };
+}
+
+/**
+ * Opens the context, and a session when secrets or an agent are given.
+ * @param place `PATH | URL | -`
+ * @param cleanup gets what is to be ended after the build
+ */
+export async function prepareBuild(
+  context: CliContext,
+  flags: BuildValues,
+  place: string,
+  cleanup: AsyncDisposableStack,
+): Promise<PreparedBuild> {
+  const cwd = process.cwd();
+  const onDispose = (dispose: () => Promise<void>) => cleanup.defer(dispose);
+  const source = await openSource({
+    context: place,
+    file: flags.file,
+    cwd,
+    stdin: () => inputStream(undefined),
+    onDispose,
+  });
+  const { path, query } = buildRequest(flags, source.dockerfile, proxied(context, flags["build-arg"]));
+  let start = () => {};
+  if (flags["build-context"].length > 0) {
+    const { namedContexts } = await import("./contexts.ts");
+    const named = await namedContexts(flags["build-context"], cwd, onDispose);
+    query.contexts = named.query;
+    const ended = new AbortController();
+    cleanup.defer(() => ended.abort());
+    start = () => named.send(context.client, ended.signal);
+  }
+  if (flags.secret.length > 0 || flags.ssh.length > 0) {
+    const { sessionOffer } = await import("./secrets.ts");
+    const offer = sessionOffer(flags.secret, flags.ssh, context.env);
+    const { openBuildSession } = await import("../../api/client/build-session.ts");
+    query.session = cleanup.use(await openBuildSession(context.client, offer)).id;
+  }
+  const headers = { "x-registry-config": encodeAuth(await allCredentials(context)) };
+  return { path, query, headers, body: flags.compress ? await compressed(source.tar) : source.tar, start };
+}
+
+/** `--build-arg`, and the proxies of config.json where the user says nothing about them. */
+function proxied(context: CliContext, values: readonly string[]): Record<string, string | null> {
+  const args = buildArgs(values, context.env);
+  const names = Object.keys(args);
+  const added = withProxies(context, names).slice(names.length);
+  return { ...args, ...buildArgs(added, context.env) };
+}
+
+/**
+ * Builds, and shows it on `display` to its end.
+ * @throws ExitStatus with the failed step's exit code, after its place has been shown; what the engine refuses
+ */
+export async function runBuild(
+  context: CliContext,
+  { path, query, headers, body, start }: PreparedBuild,
+  display: Display,
+): Promise<BuildOutcome> {
+  const messages = context.client.messages<BuildMessage>("POST", path, {
+    query,
+    headers,
+    body: counted(body, (status) => display.show(status)),
+  });
+  const outcome: BuildOutcome = {};
+  let ok = false;
+  start();
+  try {
+    for await (const message of messages) {
+      const { progress, stream, error, errorDetail, aux } = message;
+      if (error !== undefined || errorDetail)
+        throw new StreamedError(errorDetail?.message ?? error, errorDetail?.code, errorDetail);
+      if (progress) display.show(progress);
+      else if (stream !== undefined) writeAll(stderrFd, stream);
+      outcome.imageId = aux?.ID ?? outcome.imageId;
+      outcome.manifest = aux?.Manifest ?? outcome.manifest;
+    }
+    ok = true;
+  } catch (error) {
+    display.end(false);
+    throw await failure(context, error);
+  } finally {
+    if (ok) display.end(true);
+  }
+  return outcome;
+}
+
+/** Shows the place of a failure; a step that failed gives its own exit status. */
+async function failure(context: CliContext, error: unknown): Promise<unknown> {
+  const streamed = error instanceof StreamedError;
+  const detail = streamed ? error.detail : isEngineError(error) ? error.cause.errorDetail : undefined;
+  if (detail) {
+    const { showFailure } = await import("./excerpt.ts");
+    context.err(showFailure(detail));
+  }
+  return streamed ? new ExitStatus(error.code || 1, `ERROR: ${error.message}`) : error;
+}
+
+async function compressed(tar: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const [{ Readable }, { createGzip }] = await Promise.all([import("node:stream"), import("node:zlib")]);
+  const source = Readable.from(tar);
+  const gzip = createGzip({ level: 1 });
+  source.on("error", (error) => gzip.destroy(error));
+  return source.pipe(gzip);
+}
+
+/** Milliseconds between two messages about the context. */
+const pace = 100;
+
+/** Passes the context on, and tells as a vertex of the build how much of it is on its way. */
+async function* counted(
+  tar: AsyncIterable<Uint8Array>,
+  show: (status: SolveStatus) => void,
+): AsyncGenerator<Uint8Array> {
+  const vertex = { digest: "client:context", name: "[internal] load build context" };
+  const started = new Date().toISOString();
+  let bytes = 0;
+  let told = Date.now();
+  const tell = (completed?: string) => {
+    const timestamp = completed ?? new Date().toISOString();
+    const name = "transferring context:";
+    show({
+      vertexes: [{ ...vertex, started, completed }],
+      statuses: [{ id: name, vertex: vertex.digest, name, current: bytes, timestamp, started, completed }],
+    });
+  };
+  tell();
+  for await (const chunk of tar) {
+    yield chunk;
+    bytes += chunk.length;
+    if (Date.now() - told < pace) continue;
+    told = Date.now();
+    tell();
+  }
+  tell(new Date().toISOString());
+}

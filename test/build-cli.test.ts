@@ -1,0 +1,255 @@
+/** What `gantry build` alone has: progress on terminals and in files, secrets, agents, named contexts, metadata. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { executable, run, TestDaemon, until } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-build-cli-"));
+  daemon = await TestDaemon.start();
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function contextOf(files: Record<string, string>): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, name)), { recursive: true });
+    writeFileSync(join(context, name), text);
+  }
+  return context;
+}
+
+const build = (args: string[], env: Record<string, string> = {}) =>
+  run([executable, "-H", daemon.host, "build", ...args], { env });
+async function ok(args: string[], env?: Record<string, string>) {
+  const result = await build(args, env);
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+const terminal = (steps: [string, string][], args: string[], env: Record<string, string> = {}) =>
+  run(
+    [
+      "python3",
+      join(import.meta.dir, "support/terminal.py"),
+      JSON.stringify(steps),
+      executable,
+      "-H",
+      daemon.host,
+      ...args,
+    ],
+    { env },
+  );
+
+describe("progress", () => {
+  const steps = () =>
+    contextOf({ Dockerfile: `FROM busybox\nRUN echo ${Math.random()} && echo said\nCMD ["true"]` });
+
+  test("in a file: BuildKit's plain lines on stderr, nothing on stdout", async () => {
+    const context = steps();
+    const { stdout, stderr } = await ok(["-t", "plain", context]);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(
+      /^#1 \[internal\] load build context\n#1 transferring context: \d+(\.\d+)?kB done\n#1 DONE \d\.\ds\n\n/,
+    );
+    expect(stderr).toMatch(
+      /#(\d+) \[2\/2\] RUN echo .*\n#\1 \d\.\d{3} .*\n#\1 \d\.\d{3} said\n#\1 DONE \d\.\ds\n\n/,
+    );
+    expect((await ok([context])).stderr).toMatch(/#(\d+) \[2\/2\] RUN echo .*\n#\1 CACHED\n/);
+  });
+
+  test("-q and --progress quiet", async () => {
+    const context = steps();
+    const { stdout, stderr } = await ok(["-q", context]);
+    expect(stdout).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+    expect(stderr).toBe("");
+    expect(await ok(["--progress", "quiet", context])).toMatchObject({ stdout: "", stderr: "" });
+    expect((await build(["--progress", "loud", context])).stderr).toContain("invalid progress mode loud");
+  });
+
+  test("as BuildKit's JSON", async () => {
+    const { stderr } = await ok(["--progress", "rawjson", steps()]);
+    const all = stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const names = all.flatMap(({ vertexes = [] }) => vertexes.map(({ name }: { name: string }) => name));
+    expect(names).toContain("[1/2] FROM busybox");
+    const logs = all.flatMap(({ logs = [] }) => logs.map(({ data }: { data: string }) => atob(data)));
+    expect(logs.join("")).toContain("said\n");
+  });
+
+  test("on a terminal: drawn in place, coloured unless NO_COLOR, with a summary at the end", async () => {
+    const context = contextOf({ Dockerfile: "FROM busybox\nRUN echo working; sleep 0.4" });
+    const { code, stdout } = await terminal([], ["build", "--no-cache", context]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(" => => # working");
+    expect(stdout).toContain("\x1b[34m");
+    const last = Bun.stripANSI(stdout.split("\x1b[J").at(-1)!);
+    expect(last).toMatch(
+      /^\[\+\] Building \d\.\ds \((\d+)\/\1\) FINISHED\r\n => \[internal\] load build context/,
+    );
+    expect(last).not.toContain("# working");
+    expect(stdout.trimEnd()).toEndWith("\x1b[?25h");
+    const plain = await terminal([], ["build", context], { NO_COLOR: "1" });
+    expect(plain.stdout).not.toContain("\x1b[34m");
+    expect(plain.stdout).toContain(" => CACHED [2/2] RUN echo working");
+  });
+});
+
+test("secrets by file and variable stay out of the image", async () => {
+  const context = contextOf({
+    Dockerfile: [
+      "FROM busybox",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's.
+      "RUN --mount=type=secret,id=file --mount=type=secret,id=word,env=WORD wc -c < /run/secrets/file > /n && echo ${#WORD} >> /n",
+    ].join("\n"),
+    key: "hush-hush",
+  });
+  await ok(
+    ["-t", "secrets", "--secret", `id=file,src=${join(context, "key")}`, "--secret", "id=word", context],
+    {
+      word: "mum",
+    },
+  );
+  expect(await daemon.ok(["run", "--rm", "secrets", "cat", "/n"])).toBe("9\n3");
+  const without = await build(["--no-cache", context]);
+  expect(without.stderr).toContain("WORD");
+  for (const [secret, said] of [
+    ["src=x", "secret missing ID"],
+    ["id=a,src=/nowhere", "no such file"],
+    ["id=a,colour=red", "unexpected key 'colour'"],
+  ]) {
+    expect(await build(["--secret", secret!, context])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(said!),
+    });
+  }
+});
+
+test("a step reaches the agent that --ssh names", async () => {
+  const agent = join(mkdtempSync(join(directory, "agent-")), "s");
+  const server = createServer((socket) => socket.on("data", (data) => socket.write(`agent got ${data}`)));
+  await new Promise<void>((resolve) => server.listen(agent, resolve));
+  const context = contextOf({
+    Dockerfile: "FROM busybox\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && sleep 1",
+  });
+  try {
+    const building = ok(["--ssh", `default=${agent}`, context]);
+    const sockets = () => [
+      ...new Bun.Glob("b/ssh-*/agent").scanSync({ cwd: daemon.execRoot, onlyFiles: false }),
+    ];
+    await until(() => sockets().length > 0, "the step has a socket");
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(join(daemon.execRoot, sockets()[0]!));
+      socket.once("error", reject).once("data", (data) => resolve(data.toString()));
+      socket.write("a question");
+      building.catch(reject);
+    });
+    expect(answer).toBe("agent got a question");
+    await building;
+  } finally {
+    server.close();
+  }
+  const { stderr } = await build(["--ssh", `default=${executable}`, context]);
+  expect(stderr).toContain("is no agent's socket");
+  expect((await build(["--ssh", "default", context], { SSH_AUTH_SOCK: "" })).stderr).toContain(
+    "SSH_AUTH_SOCK",
+  );
+});
+
+test("named contexts: directories with their ignore files, and images", async () => {
+  const lib = contextOf({ "a/file": "from lib", skipped: "", ".dockerignore": "skipped\n" });
+  const context = contextOf({
+    Dockerfile:
+      "FROM base\nCOPY --from=lib . /lib\nCOPY --from=tools /bin/busybox /tools\nRUN ls /lib > /list",
+  });
+  await ok([
+    "-t",
+    "named",
+    "--build-context",
+    `lib=${lib}`,
+    "--build-context",
+    "base=docker-image://busybox",
+    "--build-context",
+    "tools=docker-image://busybox",
+    context,
+  ]);
+  expect(await daemon.ok(["run", "--rm", "named", "cat", "/list", "/lib/a/file"])).toBe("a\nfrom lib");
+  for (const [value, said] of [
+    ["lib", "expected key=value"],
+    ["lib=/nowhere", "is not a directory"],
+    ["lib=oci-layout://x", "is not supported"],
+  ])
+    expect((await build(["--build-context", value!, context])).stderr).toContain(said!);
+});
+
+test("a Dockerfile elsewhere brings its ignore file", async () => {
+  const other = contextOf({ Other: "FROM busybox\nCOPY . /all", "Other.dockerignore": "*.log\n" });
+  const context = contextOf({ kept: "", "left.log": "" });
+  await ok(["-t", "elsewhere", "-f", join(other, "Other"), context]);
+  expect(await daemon.ok(["run", "--rm", "elsewhere", "ls", "/all"])).toBe("kept");
+});
+
+test("--no-cache-filter, --metadata-file and --iidfile", async () => {
+  const context = contextOf({
+    Dockerfile:
+      "FROM busybox AS one\nRUN date +%N > /one\nFROM busybox AS two\nRUN date +%N > /two\nFROM two\nCOPY --from=one /one /one",
+  });
+  const [metadata, iid] = [join(context, "metadata"), join(context, "iid")];
+  await ok(["-t", "meta", context]);
+  const { stderr } = await ok([
+    "--no-cache-filter",
+    "TWO",
+    "--metadata-file",
+    metadata,
+    "--iidfile",
+    iid,
+    "-t",
+    "meta",
+    context,
+  ]);
+  expect(stderr).toMatch(/\[one 2\/2\] RUN .*\n#\d+ CACHED/);
+  expect(stderr).toMatch(/\[two 2\/2\] RUN .*\n#\d+ DONE/);
+  const written = JSON.parse(readFileSync(metadata, "utf8"));
+  expect(written).toMatchObject({
+    "containerimage.config.digest": readFileSync(iid, "utf8"),
+    "containerimage.digest": expect.stringMatching(/^sha256:/),
+    "image.name": "meta",
+  });
+});
+
+test("proxies of config.json are arguments of the build, and stay out of the image", async () => {
+  const config = contextOf({
+    "config.json": JSON.stringify({ proxies: { default: { httpProxy: "http://proxy:1" } } }),
+  });
+  const context = contextOf({ Dockerfile: "FROM busybox\nRUN echo $http_proxy > /proxy" });
+  await ok(["-t", "proxied", context], { DOCKER_CONFIG: config });
+  expect(await daemon.ok(["run", "--rm", "proxied", "cat", "/proxy"])).toBe("http://proxy:1");
+  expect(await daemon.ok(["inspect", "-f", "{{.Config.Env}}", "proxied"])).not.toContain("proxy");
+});
+
+test("what is not there is refused in words", async () => {
+  const context = contextOf({ Dockerfile: "FROM busybox" });
+  for (const [flags, said] of [
+    [["--call", "outline"], "--call outline is not supported"],
+    [["--allow", "everything"], "invalid entitlement: everything"],
+    [["--policy", "x"], "--policy is not supported"],
+    [["--resource", "x"], "--resource is not supported"],
+    [["--security-opt", "x"], "--security-opt is not supported"],
+    [["--isolation", "hyperv"], "invalid isolation"],
+    [["--squash"], "squash is not supported"],
+    [["--cgroup-parent", "x"], "cgroupparent is not supported"],
+    [["--builder", "nobody"], 'no builder "nobody" found'],
+  ] as const)
+    expect(await build([...flags, context])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(said),
+    });
+});
