@@ -221,8 +221,39 @@ test("--no-cache-filter, --metadata-file and --iidfile", async () => {
   expect(written).toMatchObject({
     "containerimage.config.digest": readFileSync(iid, "utf8"),
     "containerimage.digest": expect.stringMatching(/^sha256:/),
-    "image.name": "meta",
+    "image.name": "docker.io/library/meta:latest",
   });
+});
+
+test("outputs: a directory, archives in files and on stdout, an image with annotations", async () => {
+  const context = contextOf({
+    Dockerfile: "FROM scratch\nCOPY . /",
+    "d/file": "made",
+    ".dockerignore": "Dockerfile\n",
+  });
+  const target = join(context, "..", "output");
+  await ok(["-o", join(target, "local"), context]);
+  expect(readFileSync(join(target, "local/d/file"), "utf8")).toBe("made");
+  const list = (archive: string) => run(["tar", "-tf", archive]);
+  await ok(["-o", `type=tar,dest=${target}.tar`, "-o", `type=oci,dest=${target}.oci`, "-t", "out", context]);
+  expect((await list(`${target}.tar`)).stdout).toContain("d/file\n");
+  expect((await list(`${target}.oci`)).stdout).toContain("oci-layout\n");
+  await ok(["-o", `type=oci,tar=false,dest=${target}.layout`, context]);
+  expect(readFileSync(`${target}.layout/oci-layout`, "utf8")).toContain("imageLayoutVersion");
+  const piped = await run(["sh", "-c", `${executable} -H ${daemon.host} build -o - ${context} | tar -tf -`]);
+  expect(piped.stdout).toContain("d/file\n");
+  await ok(["--annotation", "org.example.a=b", "-o", `type=oci,dest=${target}.annotated`, context]);
+  expect((await run(["tar", "-xOf", `${target}.annotated`])).stdout).toContain('"org.example.a":"b"');
+  expect((await daemon.gantry(["images", "-q", "out"])).stdout).toBe("");
+  await ok(["--load", "-t", "out", context]);
+  expect((await daemon.gantry(["images", "-q", "out"])).stdout).not.toBe("");
+  for (const [output, said] of [
+    ["dest=x", "type is required"],
+    ["type=local", "dest is required for local output"],
+    ["type=image,dest=x", "dest is not supported"],
+    ["type=cake", "unknown output type"],
+  ])
+    expect((await build(["-o", output!, context])).stderr).toContain(said!);
 });
 
 test("proxies of config.json are arguments of the build, and stay out of the image", async () => {

@@ -39,19 +39,11 @@ export const command = defineCommand({
   },
 });
 
-function report(context: CliContext, flags: BuildValues, { imageId, manifest }: BuildOutcome): void {
+function report(context: CliContext, flags: BuildValues, { imageId, metadata }: BuildOutcome): void {
   if (imageId !== undefined && flags.iidfile !== undefined) writeFileSync(flags.iidfile, imageId);
   if (imageId !== undefined && flags.quiet) context.line(imageId);
-  if (flags["metadata-file"] === undefined) return;
-  const metadata = {
-    ...(imageId !== undefined && { "containerimage.config.digest": imageId }),
-    ...(manifest && {
-      "containerimage.descriptor": manifest,
-      "containerimage.digest": manifest.digest,
-    }),
-    ...(flags.tag.length > 0 && { "image.name": flags.tag.join(",") }),
-  };
-  writeFileSync(flags["metadata-file"], `${JSON.stringify(metadata, undefined, 2)}\n`);
+  const file = flags["metadata-file"];
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify(metadata, undefined, 2)}\n`);
 }
 
 /** Docker's exit status: 1 when anything was found. */

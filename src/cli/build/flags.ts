@@ -4,6 +4,7 @@ import type { Flags, ValuesOf } from "../command.ts";
 export const buildFlags = {
   "add-host": { kind: "list", help: "Add a name to /etc/hosts of the steps (host:ip)" },
   allow: { kind: "list", help: "Rights that steps may ask for: network.host, security.insecure" },
+  annotation: { kind: "list", help: "Set an annotation on the image ([TYPE:]KEY=VALUE)" },
   "build-arg": { kind: "list", help: "Set an argument of the Dockerfile, or pass a variable on by name" },
   "build-context": {
     kind: "list",
@@ -34,7 +35,7 @@ export const buildFlags = {
   iidfile: { kind: "string", help: "Write the image's ID to this file" },
   isolation: { kind: "string", help: "Isolation of the steps: default", hidden: true },
   label: { kind: "list", help: "Set a label on the image" },
-  load: { kind: "bool", help: "Keep the image in the engine, as is done in any case", hidden: true },
+  load: { kind: "bool", help: "Keep the image in the engine, as is done without --output and --push" },
   memory: { kind: "bytes", short: "m", help: "Memory limit" },
   "memory-swap": { kind: "bytes", help: "Memory and swap together; -1 for unlimited swap" },
   "metadata-file": { kind: "string", help: "Write what was built to this file, as JSON" },
@@ -45,6 +46,11 @@ export const buildFlags = {
   },
   "no-cache": { kind: "bool", help: "Run every step, whatever is cached" },
   "no-cache-filter": { kind: "strings", value: "stages", help: "Run every step of these stages" },
+  output: {
+    kind: "list",
+    short: "o",
+    help: "What becomes of the result (DIRECTORY, - or type=oci,dest=FILE)",
+  },
   platform: { kind: "list", help: "Platform to build for" },
   policy: { kind: "list", help: "Policies of sources; refused", hidden: true },
   progress: {
@@ -53,6 +59,7 @@ export const buildFlags = {
     default: "auto",
   },
   pull: { kind: "bool", help: "Ask the registry for newer base images" },
+  push: { kind: "bool", help: "Push the image under its names (--output type=registry)" },
   quiet: { kind: "bool", short: "q", help: "Print only the image's ID" },
   resource: { kind: "list", help: "Limits of the builder; refused", hidden: true },
   rm: { kind: "bool", help: "Remove intermediate containers: there are none", default: "true", hidden: true },

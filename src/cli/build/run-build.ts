@@ -8,6 +8,7 @@ import { StreamedError } from "../image/progress.ts";
 import { inputStream } from "../input.ts";
 import { stderrFd, writeAll } from "../terminal.ts";
 import type { BuildValues } from "./flags.ts";
+import type { Outputs } from "./outputs.ts";
 import type { Display } from "./progress/index.ts";
 import { buildArgs, buildRequest, type Query } from "./request.ts";
 import { openSource } from "./source.ts";
@@ -16,7 +17,8 @@ import { openSource } from "./source.ts";
 export interface BuildOutcome {
   /** Undefined when no image was asked for. */
   imageId?: string;
-  manifest?: { digest: string; mediaType: string; size: number };
+  /** As buildx's `--metadata-file` has it. */
+  metadata: Record<string, unknown>;
 }
 
 /** A build on its way to the engine. */
@@ -27,6 +29,7 @@ export interface PreparedBuild {
   body: AsyncIterable<Uint8Array>;
   /** Called when the request is being made: what goes beside it. */
   start(): void;
+  outputs: Outputs;
 }
 
 interface BuildMessage {
@@ -35,7 +38,7 @@ interface BuildMessage {
   stream?: string;
   error?: string;
   errorDetail?: { code?: number; message?: string } & Record<string, unknown>;
-  aux?: { ID?: string; Manifest?: BuildOutcome["manifest"] };
+  aux?: { ID?: string; Metadata?: BuildOutcome["metadata"]; Output?: { Id: string; Index: number } };
 }
 
 /**
@@ -59,6 +62,8 @@ export async function prepareBuild(
     onDispose,
   });
   const { path, query } = buildRequest(flags, source.dockerfile, proxied(context, flags["build-arg"]));
+  const outputs = await outputsOf(flags);
+  query.outputs = outputs.query;
   let start = () => {};
   if (flags["build-context"].length > 0) {
     const { namedContexts } = await import("./contexts.ts");
@@ -75,7 +80,16 @@ export async function prepareBuild(
     query.session = cleanup.use(await openBuildSession(context.client, offer)).id;
   }
   const headers = { "x-registry-config": encodeAuth(await allCredentials(context)) };
-  return { path, query, headers, body: flags.compress ? await compressed(source.tar) : source.tar, start };
+  const body = flags.compress ? await compressed(source.tar) : source.tar;
+  return { path, query, headers, body, start, outputs };
+}
+
+/** Loaded only where it has something to do. */
+async function outputsOf(flags: BuildValues): Promise<Outputs> {
+  const { output, push, load, annotation } = flags;
+  if (output.length + annotation.length === 0 && !push && !load)
+    return { query: undefined, receive: async () => {} };
+  return (await import("./outputs.ts")).parseOutputs(flags);
 }
 
 /** `--build-arg`, and the proxies of config.json where the user says nothing about them. */
@@ -92,7 +106,7 @@ function proxied(context: CliContext, values: readonly string[]): Record<string,
  */
 export async function runBuild(
   context: CliContext,
-  { path, query, headers, body, start }: PreparedBuild,
+  { path, query, headers, body, start, outputs }: PreparedBuild,
   display: Display,
 ): Promise<BuildOutcome> {
   const messages = context.client.messages<BuildMessage>("POST", path, {
@@ -100,7 +114,7 @@ export async function runBuild(
     headers,
     body: counted(body, (status) => display.show(status)),
   });
-  const outcome: BuildOutcome = {};
+  const outcome: BuildOutcome = { metadata: {} };
   let ok = false;
   start();
   try {
@@ -111,7 +125,9 @@ export async function runBuild(
       if (progress) display.show(progress);
       else if (stream !== undefined) writeAll(stderrFd, stream);
       outcome.imageId = aux?.ID ?? outcome.imageId;
-      outcome.manifest = aux?.Manifest ?? outcome.manifest;
+      outcome.metadata = aux?.Metadata ?? outcome.metadata;
+      // The engine waits until it is taken.
+      if (aux?.Output) await outputs.receive(context.client, aux.Output);
     }
     ok = true;
   } catch (error) {

@@ -105,15 +105,16 @@ async function* contentOf(path: string, { size }: Stats): AsyncGenerator<Uint8Ar
 
 /**
  * Unpacks an archive of one file or tree to its place. Whatever the archive says, nothing is written outside.
+ * @param options `whole`: the archive is not of one thing, but of all that goes into the place
  * @returns the bytes of the archive
  * @throws InvalidParameter for an archive that isn't one
  */
 export async function unpackCopy(
   tar: AsyncIterable<Uint8Array>,
   place: CopyPlace,
-  options: { owners: boolean },
+  options: { owners: boolean; whole?: boolean },
 ): Promise<number> {
-  const target = new Target(place, options.owners);
+  const target = new Target(place, options.owners, options.whole ? "" : undefined);
   const reader = new TarReader(target);
   let bytes = 0;
   try {
@@ -132,7 +133,7 @@ export async function unpackCopy(
 class Target {
   readonly #base: string;
   readonly #name: string | undefined;
-  /** The first entry's path: all others lie below it. */
+  /** All entries lie below it; the first one's path when it isn't known before. */
   #root: string | undefined;
   /** Directories that are real ones, made or seen by us. */
   readonly #directories = new Set<string>();
@@ -143,7 +144,9 @@ class Target {
   constructor(
     place: CopyPlace,
     private readonly owners: boolean,
+    root: string | undefined,
   ) {
+    this.#root = root;
     this.#base = realpathSync(place.directory);
     this.#name = place.name;
     this.#directories.add(this.#base);
