@@ -60,7 +60,7 @@ const modules: readonly Module[] = [
   from(() => import("./prune.ts"), {
     containers: "container prune",
     images: "image prune",
-    builds: "builder prune",
+    builds: "builder prune, buildx prune",
     networks: "network prune",
     volumes: "volume prune",
     system: "system prune",
@@ -77,6 +77,25 @@ const modules: readonly Module[] = [
   }),
   from(() => import("./lint/lint.ts"), { command: "lint" }),
   from(() => import("./bake/bake.ts"), { command: "buildx bake, bake" }),
+  from(() => import("./builder/du.ts"), { command: "buildx du" }),
+  from(() => import("./builder/ls.ts"), { ls: "buildx ls", inspect: "buildx inspect" }),
+  from(() => import("./builder/manage.ts"), {
+    create: "buildx create",
+    use: "buildx use",
+    rm: "buildx rm",
+    stop: "buildx stop",
+    version: "buildx version",
+  }),
+  from(() => import("./builder/imagetools.ts"), {
+    create: "buildx imagetools create",
+    inspect: "buildx imagetools inspect",
+  }),
+  from(() => import("./builder/history.ts"), {
+    ls: "buildx history ls",
+    inspect: "buildx history inspect",
+    logs: "buildx history logs",
+    rm: "buildx history rm",
+  }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),
   from(() => import("./image/manage.ts"), {
     tag: "image tag, tag",
@@ -125,7 +144,7 @@ const modules: readonly Module[] = [
     ls: "token ls, token list",
     rm: "token rm, token remove",
   }),
-  from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio" }),
+  from(() => import("./system/dial-stdio.ts"), { command: "system dial-stdio, buildx dial-stdio" }),
   from(() => import("./system/check.ts"), { command: "system check" }),
   from(() => import("./system/df.ts"), { command: "system df" }),
   from(() => import("./system/events.ts"), { command: "system events, events" }),
@@ -163,6 +182,12 @@ export const groups: Readonly<Record<string, string>> = {
   volume: "Manage volumes",
 };
 
+/** Groups inside a group. */
+export const subgroups: Readonly<Record<string, string>> = {
+  "buildx history": "Look at builds of the past",
+  "buildx imagetools": "Work with images in registries",
+};
+
 /** Programs of their own behind a word; see main.ts. */
 export const programs: Readonly<Record<string, string>> = {
   compose: "Define and run applications of several containers",
@@ -174,7 +199,8 @@ export const programs: Readonly<Record<string, string>> = {
 export function findCommand(
   words: readonly string[],
 ): { entry: Entry; spelling: string; rest: string[] } | undefined {
-  for (const length of [2, 1]) {
+  // Three words are buildx's alone: the others don't pay for the look.
+  for (const length of words[0] === "buildx" ? [3, 2, 1] : [2, 1]) {
     const spelling = words.slice(0, length).join(" ");
     if (words.length < length) continue;
     for (const entry of commands) {

@@ -3,7 +3,7 @@ import { Cancelled, messageOf } from "../lib/errors.ts";
 import { HelpRequested, parseFlags, UsageError } from "./args/parse.ts";
 import type { ReadComposeBuilds } from "./bake/compose.ts";
 import type { Command } from "./command.ts";
-import { commands, findCommand, groups, programs } from "./commands.ts";
+import { commands, findCommand, groups, programs, subgroups } from "./commands.ts";
 import { CliContext, ExitStatus } from "./context.ts";
 import { describe } from "./errors.ts";
 import { endpointOverrides, globalFlags } from "./global-flags.ts";
@@ -115,8 +115,14 @@ function arityError(command: Command, spelling: string, count: number): string |
   return `${name} requires at most ${arguments_(max)}`;
 }
 
+/** The words with a group inside a group as one of them. */
+function inSubgroup(words: readonly string[]): readonly string[] {
+  const name = words.slice(0, 2).join(" ");
+  return Object.hasOwn(subgroups, name) ? [name, ...words.slice(2)] : words;
+}
+
 async function notACommand(words: string[]): Promise<number> {
-  const [first, second] = words;
+  const [first, second] = inSubgroup(words);
   if (first === undefined || first === "help") {
     const found = findCommand(words.slice(1));
     if (!found) return showOverview();
@@ -124,7 +130,7 @@ async function notACommand(words: string[]): Promise<number> {
     writeAll(1, commandHelp(await found.entry.load(), found.spelling));
     return 0;
   }
-  const isGroup = Object.hasOwn(groups, first);
+  const isGroup = Object.hasOwn(groups, first) || Object.hasOwn(subgroups, first);
   if (isGroup && (second === undefined || second === "--help" || second === "-h" || second === "help")) {
     const { groupHelp } = await import("./overview.ts");
     writeAll(1, await groupHelp(first));

@@ -1,6 +1,6 @@
 /** The help of the program itself and of groups of commands. */
 import { flagsHelp } from "./args/help.ts";
-import { commands, type Entry, groups, programs } from "./commands.ts";
+import { commands, type Entry, groups, programs, subgroups } from "./commands.ts";
 import { globalFlags } from "./global-flags.ts";
 import { program } from "./program.ts";
 
@@ -34,11 +34,18 @@ export async function groupHelp(group: string): Promise<string> {
       const name = entry.names.find((spelling) => spelling.startsWith(`${group} `));
       return name === undefined ? [] : [{ entry, name: name.slice(group.length + 1) }];
     })
+    // A group inside is a word of its own.
+    .filter(({ name }) => !name.includes(" "))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const inside = pairs(
+    Object.entries(subgroups)
+      .filter(([name]) => name.startsWith(`${group} `))
+      .map(([name, text]) => [name.slice(group.length + 1), text]),
+  );
   return [
     `Usage:  ${program} ${group} COMMAND`,
-    groups[group],
-    `Commands:\n${await rows(members)}`,
+    groups[group] ?? subgroups[group],
+    `Commands:\n${[await rows(members), inside].filter(Boolean).join("\n")}`,
     `Run '${program} ${group} COMMAND --help' for more information on a command.\n`,
   ].join("\n\n");
 }

@@ -1,4 +1,5 @@
 /** Commands that remove what nobody uses. */
+import { builderFlag, contextOfBuilder } from "./builder/builders.ts";
 import { defineCommand, type Flags, none } from "./command.ts";
 import { confirm } from "./confirm.ts";
 import type { CliContext } from "./context.ts";
@@ -160,6 +161,7 @@ export const builds = defineCommand({
   name: "builder prune",
   usage: "[OPTIONS]",
   summary: "Remove the build cache",
+  aliases: ["builder prune", "buildx prune"],
   flags: {
     ...pruneFlags,
     all: { kind: "bool", short: "a", help: "All unused cache, not just dangling" },
@@ -167,6 +169,9 @@ export const builds = defineCommand({
     "reserved-space": { kind: "bytes", help: "Bytes of cache that stay in any case" },
     "max-used-space": { kind: "bytes", help: "Bytes that the cache may take" },
     "min-free-space": { kind: "bytes", help: "Bytes that the disk must have free" },
+    ...builderFlag,
+    timeout: { kind: "duration", help: "Accepted for buildx's sake", default: "20s", hidden: true },
+    verbose: { kind: "bool", help: "Accepted for buildx's sake", hidden: true },
   },
   arity: none,
   examples: ["builder prune -af", "builder prune --filter until=48h --reserved-space 10GB"],
@@ -175,7 +180,8 @@ export const builds = defineCommand({
       ? "WARNING! This will remove all build cache."
       : "WARNING! This will remove all dangling build cache.";
     if (!flags.force && !(await confirm(context, warning))) return 0;
-    const pruned = await pruneBuilds(context, parseFilters(flags.filter), flags.all, {
+    const builder = await contextOfBuilder(context, flags.builder);
+    const pruned = await pruneBuilds(builder, parseFilters(flags.filter), flags.all, {
       "reserved-space": flags["reserved-space"] ?? flags["keep-storage"],
       "max-used-space": flags["max-used-space"],
       "min-free-space": flags["min-free-space"],

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command, Flag } from "./command.ts";
-import { commands, groups } from "./commands.ts";
+import { commands, groups, subgroups } from "./commands.ts";
 import { globalFlags } from "./global-flags.ts";
 
 const rows = (file: string) =>
@@ -116,6 +116,43 @@ describe("flags", () => {
       // Docker's takes one too, and says so itself when there are more.
       kind: flagName === "host" ? "list" : kinds[type!]!,
       default: meaning(given),
+    });
+  });
+});
+
+/** buildx's commands that Gantry has not. */
+const absentBuildx: Record<string, string> = {
+  "buildx dap": "a protocol of editors",
+  "buildx debug": "build --debug-shell opens a shell",
+  "buildx history export": "builds are kept in the engine alone",
+  "buildx history import": "builds are kept in the engine alone",
+  "buildx history inspect attachment": "attestations are kept with the image",
+  "buildx history open": "there is no Docker Desktop to open",
+  "buildx history trace": "no traces are kept",
+  "buildx policy": "there are no policies of sources",
+};
+const isAbsent = (command: string) =>
+  Object.keys(absentBuildx).some((name) => command === name || command.startsWith(`${name} `));
+
+describe("buildx", () => {
+  const kindsOfBuildx: Record<string, Flag["kind"]> = { ...kinds, stringArray: "list" };
+  const shown = rows("cli-buildx-flags.tsv").filter(([name]) => !isAbsent(words(name!)));
+  test.each(shown)("%s %s %s", (name, short, long, type, defaultValue = "") => {
+    const command = words(name!);
+    const flagName = long!.slice(2);
+    // Before the command it is everybody's.
+    if (flagName === "debug" && command !== "buildx build") return;
+    if (Object.hasOwn(groups, command) || Object.hasOwn(subgroups, command)) return;
+    const flag = bySpelling.get(command)?.flags[flagName];
+    expect({
+      short: flag?.short ? `-${flag.short}` : "",
+      kind: flag?.kind,
+      default: meaning(flag?.default),
+    }).toEqual({
+      short: short!,
+      // One of `docker build` at a time: the engine splits them.
+      kind: flagName === "add-host" ? "list" : kindsOfBuildx[type!]!,
+      default: meaning(defaultValue),
     });
   });
 });

@@ -17,6 +17,7 @@ import { Later } from "../lib/later.ts";
 import { familiar, parseReference } from "../lib/reference.ts";
 import { macFromIpv4 } from "../net/index.ts";
 import { BuildContexts } from "./build-contexts.ts";
+import { BuildRecords } from "./build-history.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
@@ -37,6 +38,7 @@ export class BuildService implements Builds, AsyncDisposable {
   readonly #steps: StepAddresses = new Map();
   readonly #builder: Builder;
   readonly #contexts: BuildContexts;
+  readonly history: BuildRecords;
   readonly #collection = new Later(
     () => this.#collect(),
     collectionDelay,
@@ -49,6 +51,7 @@ export class BuildService implements Builds, AsyncDisposable {
   ) {
     this.#builder = createBuilder(this.#backend());
     const { options } = context;
+    this.history = new BuildRecords(context.store.metadata, join(options.dataRoot, "build-history"));
     this.#contexts = new BuildContexts(join(options.dataRoot, "build-contexts"), paths.tmp(options));
   }
 
@@ -61,7 +64,16 @@ export class BuildService implements Builds, AsyncDisposable {
     return [...this.#steps.values()];
   }
 
-  async build(
+  build(
+    source: Readable | FillContext,
+    options: BuildOptions,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal,
+  ): Promise<BuildResult> {
+    return this.history.record(options, onEvent, (noted) => this.#build(source, options, noted, signal));
+  }
+
+  async #build(
     source: Readable | FillContext,
     options: BuildOptions,
     onEvent: (event: BuildEvent) => void,

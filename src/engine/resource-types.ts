@@ -356,7 +356,42 @@ export type FillContext = (
   signal: AbortSignal,
 ) => Promise<Pick<BuildRequest, "contextDir"> & Partial<Pick<BuildRequest, "dockerfile" | "contexts">>>;
 
+/** How a build went. */
+export interface BuildRecord {
+  id: string;
+  /** Its first tag, or its Dockerfile. */
+  name: string;
+  dockerfile: string;
+  target?: string;
+  status: "running" | "completed" | "error" | "canceled";
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  completedAt?: number;
+  totalSteps: number;
+  completedSteps: number;
+  cachedSteps: number;
+  error?: string;
+}
+
+/** What a build has told, and when (milliseconds since the epoch). */
+export interface PastEvent {
+  at: number;
+  event: BuildEvent;
+}
+
+export interface BuildHistory {
+  /** The latest first. */
+  list(): BuildRecord[];
+  /** By its id or the beginning of it. @throws NotFound */
+  get(id: string): BuildRecord;
+  /** What it has told: of its steps' output the end. @throws NotFound */
+  events(id: string): PastEvent[];
+  /** @throws NotFound */
+  remove(id: string): void;
+}
+
 export interface Builds {
+  readonly history: BuildHistory;
   /** Where running builds may have sockets: a short path, emptied when the daemon starts. */
   readonly runDirectory: string;
   /** Extracts a context (tar, any compression) or has it filled, and builds. */

@@ -7,7 +7,7 @@ import {
   parseCacheTarget,
 } from "../../build/index.ts";
 import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
-import type { BuildOptions } from "../../engine/types.ts";
+import type { BuildOptions, BuildRecord } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
 import { hostPlatform } from "../../lib/platform.ts";
@@ -19,6 +19,7 @@ import { type Exchange, parseJson, validate } from "./exchange.ts";
 import { field, parsePlatformList, stringMap, whole } from "./fields.ts";
 import type { Route } from "./router.ts";
 import { StatusScreen } from "./solve-status.ts";
+import { rfc3339 } from "./times.ts";
 
 const argsSchema = field(v.record(v.string(), v.nullable(v.string())), {});
 const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Hard: whole })), []);
@@ -26,6 +27,25 @@ const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Ha
 export const buildRoutes: Route[] = [
   { method: "POST", path: "/build", handle: build },
   { method: "GET", path: "/build/output/{id}", handle: (x) => pending.fetch(x) },
+  {
+    method: "GET",
+    path: "/build/history",
+    handle: (x) => x.json(x.engine.builds.history.list().map(encodeRecord)),
+  },
+  {
+    method: "GET",
+    path: "/build/history/{id}",
+    handle: (x) => x.json(encodeRecord(x.engine.builds.history.get(x.params.id!))),
+  },
+  { method: "GET", path: "/build/history/{id}/logs", handle: replay },
+  {
+    method: "DELETE",
+    path: "/build/history/{id}",
+    handle(x) {
+      x.engine.builds.history.remove(x.params.id!);
+      x.empty(204);
+    },
+  },
   {
     method: "POST",
     path: "/build/cancel",
@@ -195,4 +215,36 @@ function screenFor(x: Exchange, send: (message: object) => void): BuildScreen {
 async function clientParts(x: Exchange): Promise<Partial<BuildOptions>> {
   if (x.text("session") === "" && x.text("contexts") === "") return {};
   return (await import("./buildkit/index.ts")).clientParts(x);
+}
+
+/** A build of the past, as it was told when it ran. */
+function replay(x: Exchange): void {
+  const events = x.engine.builds.history.events(x.params.id!);
+  const answer = x.open("application/json");
+  let now = 0;
+  const screen = new StatusScreen(
+    (message) => answer.message(message),
+    () => now,
+  );
+  for (const { at, event } of events) {
+    now = at;
+    screen.show(event);
+  }
+  answer.end();
+}
+
+function encodeRecord(record: BuildRecord) {
+  return {
+    ID: record.id,
+    Name: record.name,
+    Dockerfile: record.dockerfile,
+    Target: record.target ?? "",
+    Status: record.status,
+    CreatedAt: rfc3339(record.createdAt),
+    CompletedAt: record.completedAt === undefined ? null : rfc3339(record.completedAt),
+    TotalSteps: record.totalSteps,
+    CompletedSteps: record.completedSteps,
+    CachedSteps: record.cachedSteps,
+    Error: record.error ?? "",
+  };
 }

@@ -10,13 +10,21 @@ export class StatusScreen implements BuildScreen {
   /** Where warnings belong that name no vertex. */
   #first = "";
 
-  constructor(private readonly send: (message: object) => void) {}
+  /** @param clock milliseconds since the epoch, for events that don't say when they were */
+  constructor(
+    private readonly send: (message: object) => void,
+    private readonly clock: () => number = Date.now,
+  ) {}
 
   succeed(image: ExportedImage | undefined): void {
     if (image) this.send({ aux: imageNote(image) });
   }
 
   fail(): void {}
+
+  #now(): string {
+    return new Date(this.clock()).toISOString();
+  }
 
   #write(progress: SolveStatus): void {
     this.send({ progress });
@@ -40,7 +48,7 @@ export class StatusScreen implements BuildScreen {
 
   #log({ id, stream, data }: BuildEvent & { type: "log" }): void {
     const text = Buffer.from(data).toString("base64");
-    this.#write({ logs: [{ vertex: digest(id), stream, data: text, timestamp: now() }] });
+    this.#write({ logs: [{ vertex: digest(id), stream, data: text, timestamp: this.#now() }] });
   }
 
   #vertex({ id, name, state, at, error }: BuildEvent & { type: "vertex" }): void {
@@ -56,7 +64,7 @@ export class StatusScreen implements BuildScreen {
 
   #status({ id, name, current, total }: BuildEvent & { type: "progress" }): void {
     const key = `${id} ${name}`;
-    const timestamp = now();
+    const timestamp = this.#now();
     const started = this.#began.get(key) ?? timestamp;
     this.#began.set(key, started);
     const completed = current === total ? timestamp : undefined;
@@ -73,5 +81,4 @@ export class StatusScreen implements BuildScreen {
   }
 }
 
-const now = () => new Date().toISOString();
 const digest = (id: string) => digestOf(Buffer.from(id));

@@ -5,6 +5,7 @@ export const buildFlags = {
   "add-host": { kind: "list", help: "Add a name to /etc/hosts of the steps (host:ip)" },
   allow: { kind: "list", help: "Rights that steps may ask for: network.host, security.insecure" },
   annotation: { kind: "list", help: "Set an annotation on the image ([TYPE:]KEY=VALUE)" },
+  attest: { kind: "list", help: "Attestations of the image (type=sbom, type=provenance,mode=max)" },
   "build-arg": { kind: "list", help: "Set an argument of the Dockerfile, or pass a variable on by name" },
   "build-context": {
     kind: "list",
@@ -12,6 +13,11 @@ export const buildFlags = {
     help: "A named context: directory, Git or http URL, docker-image://NAME",
   },
   builder: { kind: "string", help: "The builder: the engine of this name's context", hidden: true },
+  "cache-from": {
+    kind: "list",
+    help: "Where to take steps from (an image, or type=registry,ref=IMAGE)",
+  },
+  "cache-to": { kind: "list", help: "Where to keep steps (type=registry,ref=IMAGE or type=inline)" },
   call: { kind: "string", help: "What to do: build or check", default: "build" },
   "cgroup-parent": {
     kind: "string",
@@ -45,7 +51,7 @@ export const buildFlags = {
     default: "default",
   },
   "no-cache": { kind: "bool", help: "Run every step, whatever is cached" },
-  "no-cache-filter": { kind: "strings", value: "stages", help: "Run every step of these stages" },
+  "no-cache-filter": { kind: "list", value: "stages", help: "Run every step of these stages" },
   output: {
     kind: "list",
     short: "o",
@@ -58,11 +64,13 @@ export const buildFlags = {
     help: "How the build is shown: auto, plain, tty, quiet or rawjson",
     default: "auto",
   },
+  provenance: { kind: "string", help: "Provenance of the image: true, false or mode=max" },
   pull: { kind: "bool", help: "Ask the registry for newer base images" },
   push: { kind: "bool", help: "Push the image under its names (--output type=registry)" },
   quiet: { kind: "bool", short: "q", help: "Print only the image's ID" },
   resource: { kind: "list", help: "Limits of the builder; refused", hidden: true },
   rm: { kind: "bool", help: "Remove intermediate containers: there are none", default: "true", hidden: true },
+  sbom: { kind: "string", help: "List of what is in the image: true, false or generator=IMAGE" },
   secret: { kind: "list", help: "A secret for steps that mount it (id=key,src=FILE or id=key,env=NAME)" },
   "security-opt": { kind: "strings", help: "Security options of the steps; refused", hidden: true },
   "shm-size": { kind: "bytes", help: "Size of /dev/shm" },

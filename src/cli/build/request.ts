@@ -1,6 +1,7 @@
 /** From the flags of `build` to the query of `POST /build`. */
 import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
 import { formatReference, parseReference } from "../../lib/reference.ts";
+import { splitCsv } from "../args/values.ts";
 import { extraHost, parseUlimit } from "../container/create-body.ts";
 import { keyValues } from "../filters.ts";
 import type { BuildValues } from "./flags.ts";
@@ -43,6 +44,9 @@ export function buildRequest(
     cpusetmems: flags["cpuset-mems"],
     cgroupparent: flags["cgroup-parent"],
     ulimits: flags.ulimit.length > 0 ? flags.ulimit.map(parseUlimit) : undefined,
+    cachefrom: flags["cache-from"].length > 0 ? flags["cache-from"] : undefined,
+    cacheto: flags["cache-to"].length > 0 ? flags["cache-to"] : undefined,
+    attests: attestations(flags),
     allow: flags.allow.join(",") || undefined,
     squash: flags.squash ? 1 : undefined,
     check: isCheck(flags) ? 1 : undefined,
@@ -51,6 +55,30 @@ export function buildRequest(
   };
   return { path, query };
 }
+
+/** Attributes of each kind, as BuildKit's front end takes them. @throws InvalidParameter */
+export function attestations({
+  attest,
+  sbom,
+  provenance,
+}: Pick<BuildValues, "attest" | "sbom" | "provenance">): Record<string, string> | undefined {
+  const wanted: Record<string, string> = {};
+  for (const text of attest) {
+    const fields = splitCsv(text);
+    const type = fields.find((field) => field.startsWith("type="))?.slice("type=".length);
+    if (!type) throw new InvalidParameter(`attestation type not specified: ${text}`);
+    wanted[type] = fields.filter((field) => !field.startsWith("type=")).join(",");
+  }
+  for (const [type, text] of Object.entries({ sbom, provenance })) {
+    if (text === undefined) continue;
+    if (isTruth(text)) wanted[type] = truthOf(text) ? "" : "disabled=true";
+    else wanted[type] = text;
+  }
+  return Object.keys(wanted).length > 0 ? wanted : undefined;
+}
+
+const isTruth = (text: string) => /^(1|0|t|f|true|false)$/i.test(text);
+const truthOf = (text: string) => /^(1|t|true)$/i.test(text);
 
 /** Whether the Dockerfile is checked only: `--check` and `--call check`. */
 export const isCheck = ({ check, call }: BuildValues) => check || call === "check";

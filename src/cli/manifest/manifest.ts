@@ -1,13 +1,11 @@
 /** `manifest`: lists of images for several platforms, put together here and pushed to a registry by the engine. */
 import { join } from "node:path";
 import { Conflict, InvalidParameter, NotFound } from "../../lib/errors.ts";
-import { mediaTypes } from "../../lib/oci.ts";
-import { parseReference } from "../../lib/reference.ts";
-import { registryAuthHeader } from "../auth/credentials.ts";
 import { atLeast, between, defineCommand, exactly, type Flags } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { forEach } from "../each.ts";
 import { type Entry, entryOf, listDocument, ManifestLists } from "./lists.ts";
+import { byDigest, fetchManifest, isList, manifestOf, pushList, type Remote } from "./remote.ts";
 
 /** Accepted for scripts that give it: which registries are insecure is the engine's configuration. */
 const insecure = {
@@ -15,26 +13,6 @@ const insecure = {
 } as const satisfies Flags;
 
 const listsOf = (context: CliContext) => new ManifestLists(join(context.configDir, "manifests"));
-
-interface Remote {
-  Descriptor: Entry["Descriptor"];
-  Raw: string;
-}
-
-/** What a registry has under a name. @throws NotFound in Docker's words */
-async function fetchManifest(context: CliContext, name: string): Promise<Remote> {
-  try {
-    return await context.client.call<Remote>("GET", `/distribution/${name}/manifest`, {
-      headers: await registryAuthHeader(context, parseReference(name).domain),
-    });
-  } catch (error) {
-    if (error instanceof NotFound) throw new NotFound(`no such manifest: ${name}`, { cause: error });
-    throw error;
-  }
-}
-
-const isList = ({ Descriptor: { mediaType } }: Remote) =>
-  mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList;
 
 async function fetchEntry(context: CliContext, name: string): Promise<Entry> {
   const remote = await fetchManifest(context, name);
@@ -127,15 +105,12 @@ export const inspect = defineCommand({
   },
 });
 
-const manifestOf = (raw: string): unknown => JSON.parse(Buffer.from(raw, "base64").toString());
-
 /** Each manifest of a list in a registry, with the platform that the list gives it. */
 async function childrenOf(context: CliContext, name: string, list: Remote): Promise<Entry[]> {
-  const { domain, path } = parseReference(name);
   const { manifests } = manifestOf(list.Raw) as { manifests: Entry["Descriptor"][] };
   return Promise.all(
     manifests.map(async (descriptor) => {
-      const reference = `${domain}/${path}@${descriptor.digest}`;
+      const reference = byDigest(name, descriptor.digest);
       const { Raw } = await fetchManifest(context, reference);
       return entryOf(reference, descriptor, Raw);
     }),
@@ -158,30 +133,18 @@ export const push = defineCommand({
           `manifest ${Ref} must have an OS and Architecture to be pushed to a registry`,
         );
     const document = listDocument(entries);
-    const { Digest, Brought } = await context.client.call<{ Digest: string; Brought: string[] }>(
-      "PUT",
-      `/distribution/${list}/manifest`,
-      {
-        headers: await registryAuthHeader(context, parseReference(list).domain),
-        body: {
-          MediaType: document.mediaType,
-          // Indented by three, as Docker pushes it: the same list has the same digest.
-          Raw: Buffer.from(JSON.stringify(document, undefined, 3)).toString("base64"),
-          Sources: entries.map(({ Ref, Descriptor }) => byDigest(Ref, Descriptor.digest)),
-        },
-      },
-    );
+    const { Digest, Brought } = await pushList(context, list, {
+      mediaType: document.mediaType,
+      // Indented by three, as Docker pushes it: the same list has the same digest.
+      bytes: Buffer.from(JSON.stringify(document, undefined, 3)),
+      sources: entries.map(({ Ref, Descriptor }) => byDigest(Ref, Descriptor.digest)),
+    });
     for (const reference of Brought) context.line(`Pushed ref ${reference}`);
     if (flags.purge) lists.remove(list);
     context.line(Digest);
     return 0;
   },
 });
-
-function byDigest(reference: string, digest: string): string {
-  const { domain, path } = parseReference(reference);
-  return `${domain}/${path}@${digest}`;
-}
 
 export const rm = defineCommand({
   name: "manifest rm",

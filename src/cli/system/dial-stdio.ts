@@ -1,17 +1,24 @@
 import type { Socket } from "node:net";
 import { describeEndpoint, type Endpoint } from "../../api/client/index.ts";
 import { messageOf, Unavailable } from "../../lib/errors.ts";
+import { builderFlag, contextOfBuilder } from "../builder/builders.ts";
 import { defineCommand, none } from "../command.ts";
 
 export const command = defineCommand({
   name: "system dial-stdio",
   usage: "",
   summary: "Carry a connection to the engine over stdin and stdout; clients call it for ssh:// endpoints",
-  flags: {},
+  aliases: ["system dial-stdio", "buildx dial-stdio"],
+  flags: {
+    ...builderFlag,
+    platform: { kind: "string", help: "Accepted for buildx's sake", hidden: true },
+    progress: { kind: "string", help: "Accepted for buildx's sake", default: "none", hidden: true },
+  },
   arity: none,
   examples: ["system dial-stdio"],
-  async run(context) {
-    const socket = await dial(context.client.endpoint);
+  async run(context, { flags }) {
+    const { client } = await contextOfBuilder(context, flags.builder);
+    const socket = await dial(client.endpoint);
     // Each side may be done before the other: only both ends end it.
     process.stdin.pipe(socket);
     socket.pipe(process.stdout, { end: false });

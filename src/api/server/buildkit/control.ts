@@ -3,13 +3,15 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { exporterResponse, parseCacheTarget, parseOutput } from "../../../build/index.ts";
-import type { Engine } from "../../../engine/types.ts";
+import type { BuildRecord, Engine } from "../../../engine/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import type { DockerfileBuild } from "./frontend.ts";
 import { parseFrontend } from "./frontend.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Job, Jobs } from "./job.ts";
 import {
+  BuildHistoryEventSchema,
+  BuildHistoryEventType,
   type Control,
   DiskUsageResponseSchema,
   InfoResponseSchema,
@@ -73,13 +75,18 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       for (const id of removed) yield before.get(id) ?? create(UsageRecordSchema, { id });
     },
 
-    async *listenBuildHistory({ earlyExit }, { signal }) {
-      // Nothing is kept of a build after its end; those who listen for it hear nothing.
+    async *listenBuildHistory({ earlyExit, ref, activeOnly }, { signal }) {
+      const known = engine.builds.history.list().filter(({ id }) => ref === "" || id === ref);
+      for (const record of known) if (!activeOnly || record.status === "running") yield historyEvent(record);
+      // What comes later is not told: clients ask again.
       if (!earlyExit)
         await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     },
 
-    updateBuildHistory: () => create(UpdateBuildHistoryResponseSchema),
+    updateBuildHistory({ ref, delete: remove }) {
+      if (remove) engine.builds.history.remove(ref);
+      return create(UpdateBuildHistoryResponseSchema);
+    },
   };
 }
 
@@ -145,4 +152,22 @@ export function dockerfileBuild(frontend: string, attributes: Record<string, str
   if (frontend !== "dockerfile.v0")
     throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 is there`);
   return parseFrontend(attributes);
+}
+
+function historyEvent(record: BuildRecord) {
+  const running = record.status === "running";
+  return create(BuildHistoryEventSchema, {
+    type: running ? BuildHistoryEventType.STARTED : BuildHistoryEventType.COMPLETE,
+    record: {
+      ref: record.id,
+      frontend: "dockerfile.v0",
+      frontendAttrs: { filename: record.dockerfile, ...(record.target && { target: record.target }) },
+      error: record.error ? { code: Code.Unknown, message: record.error } : undefined,
+      createdAt: timestampFromMs(record.createdAt),
+      completedAt: record.completedAt === undefined ? undefined : timestampFromMs(record.completedAt),
+      numCachedSteps: record.cachedSteps,
+      numTotalSteps: record.totalSteps,
+      numCompletedSteps: record.completedSteps,
+    },
+  });
 }
