@@ -3,6 +3,7 @@ import { contextOfBuilder } from "../builder/builders.ts";
 import { defineCommand, exactly } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { stdoutFd, writeAll } from "../terminal.ts";
+import type { Explanation } from "./explain.ts";
 import { type BuildValues, buildFlags } from "./flags.ts";
 import { checkProgress, openDisplay } from "./progress/index.ts";
 import { isCheck } from "./request.ts";
@@ -33,11 +34,22 @@ export const command = defineCommand({
     if (flags.debug) context.err(`POST ${build.path} ${JSON.stringify(build.query)}\n`);
     if (isCheck(flags)) return showCheck(context, build);
     const display = await openDisplay(flags.quiet ? "quiet" : kind, context.env);
-    const outcome = await runBuild(context, build, display);
-    report(context, flags, outcome);
+    const explanations: Explanation[] = [];
+    try {
+      const outcome = await runBuild(context, build, display, (told) => explanations.push(told));
+      report(context, flags, outcome);
+    } finally {
+      // Why a step was done again is of interest above all when it failed.
+      if (flags.explain) await explain(context, explanations, flags.format);
+    }
     return 0;
   },
 });
+
+async function explain(context: CliContext, told: Explanation[], format: string): Promise<void> {
+  const { explainFormat, showExplanations } = await import("./explain.ts");
+  context.out(showExplanations(told, explainFormat(format)));
+}
 
 function report(context: CliContext, flags: BuildValues, { imageId, metadata }: BuildOutcome): void {
   if (imageId !== undefined && flags.iidfile !== undefined) writeFileSync(flags.iidfile, imageId);

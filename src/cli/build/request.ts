@@ -50,6 +50,7 @@ export function buildRequest(
     allow: flags.allow.join(",") || undefined,
     squash: flags.squash ? 1 : undefined,
     check: isCheck(flags) ? 1 : undefined,
+    explain: flags.explain ? 1 : undefined,
     progress: 1,
     version: 1,
   };

@@ -7,6 +7,7 @@ import { type CliContext, ExitStatus } from "../context.ts";
 import { StreamedError } from "../image/progress.ts";
 import { inputStream } from "../input.ts";
 import { stderrFd, writeAll } from "../terminal.ts";
+import type { Explanation } from "./explain.ts";
 import type { BuildValues } from "./flags.ts";
 import type { Outputs } from "./outputs.ts";
 import type { Display } from "./progress/index.ts";
@@ -33,6 +34,7 @@ export interface PreparedBuild {
 }
 
 interface BuildMessage {
+  explain?: Explanation;
   progress?: SolveStatus;
   /** Of an engine that doesn't know `progress=1`. */
   stream?: string;
@@ -108,6 +110,7 @@ export async function runBuild(
   context: CliContext,
   { path, query, headers, body, start, outputs }: PreparedBuild,
   display: Display,
+  onExplain: (explanation: Explanation) => void = () => {},
 ): Promise<BuildOutcome> {
   const messages = context.client.messages<BuildMessage>("POST", path, {
     query,
@@ -119,10 +122,11 @@ export async function runBuild(
   start();
   try {
     for await (const message of messages) {
-      const { progress, stream, error, errorDetail, aux } = message;
+      const { progress, explain, stream, error, errorDetail, aux } = message;
       if (error !== undefined || errorDetail)
         throw new StreamedError(errorDetail?.message ?? error, errorDetail?.code, errorDetail);
       if (progress) display.show(progress);
+      else if (explain) onExplain(explain);
       else if (stream !== undefined) writeAll(stderrFd, stream);
       outcome.imageId = aux?.ID ?? outcome.imageId;
       outcome.metadata = aux?.Metadata ?? outcome.metadata;
