@@ -284,3 +284,20 @@ test("what is not there is refused in words", async () => {
       stderr: expect.stringContaining(said),
     });
 });
+
+test("--debug-shell opens a shell in the state before the failed step, and leaves nothing", async () => {
+  const context = contextOf({
+    Dockerfile:
+      "FROM busybox AS one\nRUN echo before > /made\nWORKDIR /w\nRUN echo after > /made && exit 5\nRUN true\nFROM one",
+  });
+  const images = await daemon.ok(["images", "-aq"]);
+  const { code, stdout } = await terminal(
+    [["# ", "echo in $PWD: $(cat /made)\nexit\n"]],
+    ["build", "--debug-shell", "-t", "failed", context],
+  );
+  expect(code).toBe(5);
+  expect(stdout).toContain("in /w: before");
+  expect(await daemon.ok(["images", "-aq"])).toBe(images);
+  expect(await daemon.ok(["ps", "-aq"])).toBe("");
+  expect((await build(["--debug-shell", context])).stderr).toContain("--debug-shell needs a terminal");
+});

@@ -2,12 +2,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { contextOfBuilder } from "../builder/builders.ts";
 import { defineCommand, exactly } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { stdoutFd, writeAll } from "../terminal.ts";
+import { isTerminal, stderrFd, stdoutFd, writeAll } from "../terminal.ts";
 import type { Explanation } from "./explain.ts";
 import { type BuildValues, buildFlags } from "./flags.ts";
 import { checkProgress, openDisplay } from "./progress/index.ts";
 import { isCheck } from "./request.ts";
-import { type BuildOutcome, type PreparedBuild, prepareBuild, runBuild } from "./run-build.ts";
+import { BuildFailed, type BuildOutcome, type PreparedBuild, prepareBuild, runBuild } from "./run-build.ts";
 
 export const command = defineCommand({
   name: "image build",
@@ -29,6 +29,7 @@ export const command = defineCommand({
       given("progress") ? flags.progress : (context.env.BUILDKIT_PROGRESS ?? flags.progress),
     );
     if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
+    if (flags["debug-shell"]) (await import("./debug-shell.ts")).checkDebugShell(flags, path);
     await using cleanup = new AsyncDisposableStack();
     const build = await prepareBuild(context, flags, path, cleanup);
     if (flags.debug) context.err(`POST ${build.path} ${JSON.stringify(build.query)}\n`);
@@ -38,6 +39,10 @@ export const command = defineCommand({
     try {
       const outcome = await runBuild(context, build, display, (told) => explanations.push(told));
       report(context, flags, outcome);
+    } catch (error) {
+      if (error instanceof BuildFailed && error.line !== undefined)
+        await offerShell(context, flags, path, error.message, error.line);
+      throw error;
     } finally {
       // Why a step was done again is of interest above all when it failed.
       if (flags.explain) await explain(context, explanations, flags.format);
@@ -45,6 +50,22 @@ export const command = defineCommand({
     return 0;
   },
 });
+
+/** Opens the shell that was asked for, or tells that one can be had. */
+async function offerShell(
+  context: CliContext,
+  flags: BuildValues,
+  path: string,
+  message: string,
+  line: number,
+): Promise<void> {
+  if (flags["debug-shell"]) {
+    context.err(`${message}\n`);
+    return (await import("./debug-shell.ts")).openDebugShell(context, flags, path, line);
+  }
+  if (isTerminal(stderrFd))
+    context.err("Try --debug-shell: it opens a shell in the state before that step.\n");
+}
 
 async function explain(context: CliContext, told: Explanation[], format: string): Promise<void> {
   const { explainFormat, showExplanations } = await import("./explain.ts");

@@ -37,3 +37,9 @@ export function showFailure(detail: unknown): string {
   if (source) shown.push(showExcerpt(source));
   return shown.map((line) => `${line}\n`).join("");
 }
+
+/** Where in the Dockerfile the failure is. */
+export function lineOf(detail: unknown): number | undefined {
+  const parsed = v.safeParse(failure, detail);
+  return parsed.success ? parsed.output.source?.line : undefined;
+}

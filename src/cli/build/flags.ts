@@ -32,6 +32,7 @@ export const buildFlags = {
   "cpuset-cpus": { kind: "string", help: "CPUs to run on (0-3, 0,1)" },
   "cpuset-mems": { kind: "string", help: "Memory nodes to run on; the engine refuses it", hidden: true },
   debug: { kind: "bool", short: "D", help: "Show what the engine is asked for" },
+  "debug-shell": { kind: "bool", help: "Open a shell in the state before a step that fails" },
   explain: { kind: "bool", help: "Tell for each step whether it was cached, and if not why" },
   file: {
     kind: "string",

@@ -47,18 +47,21 @@ interface BuildMessage {
  * Opens the context, and a session when secrets or an agent are given.
  * @param place `PATH | URL | -`
  * @param cleanup gets what is to be ended after the build
+ * @param edit what is built instead of what the Dockerfile says
  */
 export async function prepareBuild(
   context: CliContext,
   flags: BuildValues,
   place: string,
   cleanup: AsyncDisposableStack,
+  edit?: (dockerfile: string) => string,
 ): Promise<PreparedBuild> {
   const cwd = process.cwd();
   const onDispose = (dispose: () => Promise<void>) => cleanup.defer(dispose);
   const source = await openSource({
     context: place,
     file: flags.file,
+    edit,
     cwd,
     stdin: () => inputStream(undefined),
     onDispose,
@@ -143,15 +146,28 @@ export async function runBuild(
   return outcome;
 }
 
+/** A step failed: its place has been shown. */
+export class BuildFailed extends ExitStatus {
+  constructor(
+    code: number,
+    message: string,
+    /** Where in the Dockerfile the step is, from 1. */
+    readonly line: number | undefined,
+  ) {
+    super(code, message);
+  }
+}
+
 /** Shows the place of a failure; a step that failed gives its own exit status. */
 async function failure(context: CliContext, error: unknown): Promise<unknown> {
   const streamed = error instanceof StreamedError;
   const detail = streamed ? error.detail : isEngineError(error) ? error.cause.errorDetail : undefined;
-  if (detail) {
-    const { showFailure } = await import("./excerpt.ts");
-    context.err(showFailure(detail));
-  }
-  return streamed ? new ExitStatus(error.code || 1, `ERROR: ${error.message}`) : error;
+  const { lineOf, showFailure } = await import("./excerpt.ts");
+  context.err(showFailure(detail));
+  if (!streamed) return error;
+  // Only a step that ran has a state before it.
+  const line = error.code === undefined ? undefined : lineOf(detail);
+  return new BuildFailed(error.code || 1, `ERROR: ${error.message}`, line);
 }
 
 async function compressed(tar: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {

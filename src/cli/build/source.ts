@@ -20,6 +20,8 @@ export interface SourceOptions {
   context: string;
   /** `-f`: a path as the user sees it, `-` for stdin; false: only files are wanted, and no Dockerfile. */
   file: string | undefined | false;
+  /** What is built instead of what the Dockerfile says; of directories and repositories. */
+  edit?: (dockerfile: string) => string;
   cwd: string;
   stdin: () => AsyncIterable<Uint8Array>;
   /** What is to be done when the context has been sent. */
@@ -86,7 +88,7 @@ async function streamSource(
 async function directorySource(
   directory: string,
   file: SourceOptions["file"],
-  { cwd, stdin }: SourceOptions,
+  { cwd, stdin, edit }: SourceOptions,
 ): Promise<BuildSource> {
   if (file === false) return { tar: packContext(directory), dockerfile: "" };
   if (file === "-") return withExtra(directory, await textOf(stdin()));
@@ -99,8 +101,10 @@ async function directorySource(
     );
   // Links are followed: the engine is told where the file itself is.
   const inside = relative(realpathSync(directory), realpathSync(path));
-  if (inside === ".." || inside.startsWith("../"))
-    return withExtra(directory, await readFile(path, "utf8"), textIfAny(`${path}.dockerignore`));
+  if (edit || inside === ".." || inside.startsWith("../")) {
+    const text = await readFile(path, "utf8");
+    return withExtra(directory, edit?.(text) ?? text, textIfAny(`${path}.dockerignore`));
+  }
   return { tar: packContext(directory, { dockerfile: inside }), dockerfile: inside };
 }
 
