@@ -1,11 +1,6 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import * as v from "valibot";
-import {
-  cacheSourceOf,
-  parseAttestations,
-  parseCacheSource,
-  parseCacheTarget,
-} from "../../build/index.ts";
+import { cacheSourceOf, parseAttestations, parseCacheSource, parseCacheTarget } from "../../build/index.ts";
 import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions, BuildRecord } from "../../engine/types.ts";
 import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
