@@ -38,6 +38,7 @@ Options of serve:
       --read-only                    Take nothing in, delete nothing
       --warning string               Text that clients show to their users
       --debug-addr string            Address of /metrics and /healthz alone
+      --trusted-proxies string       Addresses and CIDRs whose X-Forwarded-For and -Proto count
       --shutdown-grace duration      Time that requests get to end after SIGTERM (default 10s)
 `;
 
@@ -70,6 +71,7 @@ const serving = {
   warning: string,
   "debug-addr": string,
   "shutdown-grace": string,
+  "trusted-proxies": string,
 };
 
 /**

@@ -6,6 +6,7 @@ import type { Credentials, RegistryServer, ServeRegistry } from "../types.ts";
 import { type Address, parseAddress, plainHttpAllowed, showAddress } from "./address.ts";
 import { createAuthenticator } from "./auth/index.ts";
 import { type Collected, type CollectOptions, collect, removeUnnamed } from "./collector.ts";
+import { Forwarding } from "./forwarding.ts";
 import { Handler } from "./handler.ts";
 import { Metrics } from "./metrics.ts";
 import { parseOptions, type RegistryOptions, type RegistrySettings } from "./options.ts";
@@ -47,9 +48,13 @@ export const serveRegistry: ServeRegistry = async (settings) => {
 
   const isProbed = options["debug-addr"] === undefined && options.htpasswd === undefined && !options.token;
   const probes = { registry, metrics };
-  const server = listen(address, tls, async (request, client) => {
+  const trusted = options["trusted-proxies"];
+  const forwarding = trusted === undefined ? undefined : new Forwarding(trusted);
+  const server = listen(address, tls, async (request, peer) => {
     const probe = await answerProbe(probes, request, isProbed ? "all" : "health");
-    return probe ?? (await handler.answer(request, client));
+    if (probe) return probe;
+    const direct = () => ({ address: peer, origin: new URL(request.url).origin });
+    return await handler.answer(request, forwarding?.clientOf(request, peer) ?? direct());
   });
   stack.defer(() => stopGently(server, options["shutdown-grace"]));
   if (options["debug-addr"] !== undefined) {
@@ -188,7 +193,7 @@ async function stopGently(server: Bun.Server<undefined>, graceMs: number): Promi
 function listen(
   { hostname, port }: Address,
   tls: { cert: string; key: string } | undefined,
-  answer: (request: Request, client: string) => Promise<Response>,
+  answer: (request: Request, peer: string) => Promise<Response>,
 ): Bun.Server<undefined> {
   try {
     return Bun.serve({

@@ -33,6 +33,7 @@ const schema = v.strictObject({
   "tls-key": v.optional(text),
   "allow-insecure-http": v.optional(v.boolean(), false),
   "debug-addr": v.optional(text),
+  "trusted-proxies": v.optional(text),
   "shutdown-grace": v.optional(duration, "10s"),
   "read-only": v.optional(v.boolean(), false),
   warning: v.optional(warning),

@@ -211,3 +211,54 @@ describe("options", () => {
     await expect(readSettings({}, path)).rejects.toThrow(message);
   });
 });
+
+describe("the end", () => {
+  test("requests under way come to their end, within the grace", async () => {
+    await using dir = await tempDir();
+    const bytes = pattern(20_000_000);
+    const server = await local(dir.path, { "shutdown-grace": "5s" });
+    const digest = digestOf(bytes);
+    const begun = await send(server, "POST", "/v2/a/blobs/uploads/");
+    const place = new URL(begun.headers.get("location")!, `http://${server.address}`).pathname;
+    let half = () => {};
+    const sentHalf = new Promise<void>((resolve) => {
+      half = resolve;
+    });
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(bytes.subarray(0, 10_000_000));
+        half();
+        await Bun.sleep(300);
+        controller.enqueue(bytes.subarray(10_000_000));
+        controller.close();
+      },
+    });
+    const upload = send(server, "PUT", `${place}?digest=${digest}`, { body });
+    await sentHalf;
+    await Bun.sleep(50);
+    await server[Symbol.asyncDispose]();
+    expect((await upload).status).toBe(201);
+    await expect(send(server, "GET", "/v2/")).rejects.toThrow();
+    await using again = await local(dir.path);
+    expect((await send(again, "HEAD", `/v2/a/blobs/${digest}`)).status).toBe(200);
+  });
+
+  test("what does not end is cut off", async () => {
+    await using dir = await tempDir();
+    const server = await local(dir.path, { "shutdown-grace": "200ms" });
+    const place = (await send(server, "POST", "/v2/a/blobs/uploads/")).headers.get("location")!;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(pattern(1000)),
+      pull: () => new Promise(() => {}),
+    });
+    const stuck = send(server, "PATCH", place, { body }).then(
+      () => "answered",
+      () => "cut off",
+    );
+    await Bun.sleep(50);
+    const from = performance.now();
+    await server[Symbol.asyncDispose]();
+    expect(performance.now() - from).toBeWithin(150, 2000);
+    expect(await stuck).toBe("cut off");
+  });
+});
