@@ -75,7 +75,7 @@ const serving = {
 };
 
 /**
- * `serve` runs until SIGINT or SIGTERM.
+ * `serve` runs until SIGINT or SIGTERM; SIGHUP makes it read its certificate anew.
  * @param args behind `gantry registry`
  * @returns the exit status
  */
@@ -107,6 +107,9 @@ async function serve(args: string[]): Promise<number> {
     console.error("WARNING: plain HTTP: passwords and content can be read and changed on the way");
   }
   console.log(`registry listening on ${server.address}`);
+  process.on("SIGHUP", () => {
+    server.reload().catch((error: unknown) => console.error(`registry: certificate: ${messageOf(error)}`));
+  });
   await stopSignal();
   return 0;
 }
