@@ -33,6 +33,7 @@ Options of serve:
       --gc-interval duration         Collect garbage so often while serving (default never)
       --proxy string                 Be a cache of the registry at this URL
       --proxy-ttl duration           Time after which a tag is compared with it again (default 5m)
+      --proxy-max-size string        Size of the cache, e.g. 50g (default no limit)
       --proxy-username string        User there (or GANTRY_PROXY_USERNAME)
       --proxy-password-file string   File with the password (or GANTRY_PROXY_PASSWORD)
       --read-only                    Take nothing in, delete nothing
@@ -65,6 +66,7 @@ const serving = {
   "gc-interval": string,
   proxy: string,
   "proxy-ttl": string,
+  "proxy-max-size": string,
   "proxy-username": string,
   "proxy-password-file": string,
   "read-only": boolean,

@@ -5,6 +5,7 @@ import { createRegistryClient } from "../client/client.ts";
 import type { Credentials, ServedRegistry, ServeRegistry } from "../types.ts";
 import { parseAddress, plainHttpAllowed, showAddress } from "./address.ts";
 import { createAuthenticator } from "./auth/index.ts";
+import { CacheLimit } from "./cache-limit.ts";
 import { type Collected, type CollectOptions, collect, removeUnnamed } from "./collector.ts";
 import { Forwarding } from "./forwarding.ts";
 import { Handler } from "./handler.ts";
@@ -123,7 +124,9 @@ async function sourceOf(
   const domain = host === "registry-1.docker.io" ? "docker.io" : host;
   const credentials = await proxyCredentials(options);
   const upstream = (path: string) => client.repository({ domain, path }, credentials);
-  return new PullThrough(registry, upstream, options["proxy-ttl"], metrics);
+  const maxSize = options["proxy-max-size"];
+  const limit = maxSize === undefined ? undefined : new CacheLimit(registry, maxSize);
+  return new PullThrough(registry, upstream, options["proxy-ttl"], metrics, limit);
 }
 
 /** From the options, or from GANTRY_PROXY_USERNAME and GANTRY_PROXY_PASSWORD. @throws InvalidParameter */
