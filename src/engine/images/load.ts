@@ -86,11 +86,20 @@ async function loadEntry(layout: Layout, entry: Descriptor): Promise<void> {
     checkPlatform(record, layout.platforms);
     all = [record];
   }
-  const own = entry.annotations?.["io.containerd.image.name"];
+  const own = nameIn(entry);
   const listed = legacy
     .filter(({ Config }) => all.some(({ id }) => Config.includes(hexOf(id))))
     .flatMap(({ RepoTags }) => RepoTags ?? []);
   name(context, record.id, own ? [own] : listed, onProgress, digest);
+}
+
+/** The name that containerd, or skopeo and podman, gave an entry; a tag alone names nothing. */
+function nameIn({ annotations = {} }: Descriptor): string | undefined {
+  const reference = annotations["org.opencontainers.image.ref.name"];
+  return (
+    annotations["io.containerd.image.name"] ??
+    (reference !== undefined && /^[^:@]+(:\d+\/[^:@]+)?:[\w.-]+$/.test(reference) ? reference : undefined)
+  );
 }
 
 /** The manifests for the platforms, with what is said about them. @throws NotFound */
