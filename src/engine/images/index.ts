@@ -35,6 +35,9 @@ import { searchImages } from "./search.ts";
 import { layersOf, sharedSizes, sizeOf } from "./sizes.ts";
 import { weighImage } from "./why-big.ts";
 
+/** What Docker orders and filters images by: when it was built, not when it came here. Milliseconds since the epoch. */
+const madeAt = ({ config, createdAt }: ImageRecord) => Date.parse(config.created ?? "") || createdAt;
+
 /** All operations on images; what each means is in the files beside. */
 export class ImageService implements EngineImages {
   readonly #mounts: ImageMounts;
@@ -57,8 +60,8 @@ export class ImageService implements EngineImages {
     checkFilters(filters, ["before", "since", "dangling", "label", "label!", "reference", "until"]);
     const dangling = booleanFilter(filters, "dangling");
     const until = untilFilter(filters);
-    const before = filters.before?.map((target) => this.find(target).createdAt);
-    const since = filters.since?.map((target) => this.find(target).createdAt);
+    const before = filters.before?.map((target) => madeAt(this.find(target)));
+    const since = filters.since?.map((target) => madeAt(this.find(target)));
     const containers = this.containers();
     const members = images.members();
     const list = images
@@ -69,12 +72,12 @@ export class ImageService implements EngineImages {
       .filter(
         ({ record, repoTags }) =>
           (dangling === undefined || (repoTags.length === 0) === dangling) &&
-          (until === undefined || record.createdAt < until) &&
-          (before ?? []).every((time) => record.createdAt < time) &&
-          (since ?? []).every((time) => record.createdAt > time) &&
+          (until === undefined || madeAt(record) < until) &&
+          (before ?? []).every((time) => madeAt(record) < time) &&
+          (since ?? []).every((time) => madeAt(record) > time) &&
           matchLabels(filters, record.config.config?.Labels),
       )
-      .sort((a, b) => b.record.createdAt - a.record.createdAt);
+      .sort((a, b) => madeAt(b.record) - madeAt(a.record));
     if (options.manifests)
       for (const summary of list)
         summary.manifests = manifestsOf(this.context, targetOf(images, summary.record), containers);
@@ -197,7 +200,7 @@ export class ImageService implements EngineImages {
       if (
         largerThan.every((bytes) => size > bytes) &&
         matchLabels(filters, record.config.config?.Labels) &&
-        (until === undefined || record.createdAt <= until)
+        (until === undefined || madeAt(record) <= until)
       )
         removal.whole(record);
     }
