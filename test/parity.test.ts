@@ -235,6 +235,9 @@ const doing = [
   "ps --nonsense",
   "ps -z",
   "run --memory x busybox",
+  "run --dns x busybox",
+  "run --label '' busybox",
+  "run --sysctl kernel.foo=1 busybox",
   "logout reg.invalid",
 ];
 

@@ -67,6 +67,50 @@ describe.each(clients)("%s", (name, client) => {
     await ok("network", "rm", c("net"));
   });
 
+  test("the way out is the network that leads out, whichever is named first or left", async () => {
+    const [inner, outer] = [c("inner"), c("outer")] as const;
+    await ok("network", "create", "--internal", inner);
+    await ok("network", "create", outer);
+    await ok(
+      "create",
+      "--name",
+      c("two"),
+      "--network",
+      inner,
+      "-p",
+      "127.0.0.1::80",
+      "busybox",
+      "httpd",
+      "-f",
+    );
+    await ok("network", "connect", outer, c("two"));
+    await ok("start", c("two"));
+    const routes = async () =>
+      (await ok("exec", c("two"), "ip", "route")).split("\n").filter((line) => line.startsWith("default"))
+        .length;
+    const answers = async () => {
+      const { stdout: address } = await client(["port", c("two"), "80"]);
+      if (address.trim() === "") return undefined;
+      return (await fetch(`http://${address.trim()}/`)).status;
+    };
+    expect([await routes(), await answers()]).toEqual([1, 404]);
+    await ok("network", "disconnect", outer, c("two"));
+    expect([await routes(), await answers()]).toEqual([0, undefined]);
+    await ok("network", "connect", outer, c("two"));
+    expect([await routes(), await answers()]).toEqual([1, 404]);
+    await ok("network", "connect", "bridge", c("two"));
+    await ok("network", "disconnect", outer, c("two"));
+    expect([await routes(), await answers()]).toEqual([1, 404]);
+    await ok("rm", "-f", c("two"));
+    await ok("network", "rm", inner, outer);
+  });
+
+  test("diff and volume sizes do not follow what a container links to", async () => {
+    await ok("run", "--name", c("links"), "busybox", "ln", "-s", "/etc", "/out");
+    expect((await ok("diff", c("links"))).split("\n")).toEqual(["A /out"]);
+    await ok("rm", c("links"));
+  });
+
   test("a user's own group is among its groups", async () => {
     expect(await once(["-u", "1000:1000", "--group-add", "7"], "id", "-G")).toBe("1000 7");
   });

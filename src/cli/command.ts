@@ -27,6 +27,8 @@ export interface Flag<K extends FlagKind = FlagKind> {
   value?: string;
   /** Accepted, not shown. */
   hidden?: boolean;
+  /** Called with each value as it was written; throws what is wrong with it. */
+  check?: (text: string) => void;
 }
 export type Flags = Record<string, Flag>;
 

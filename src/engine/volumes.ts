@@ -1,11 +1,12 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { Conflict, InvalidParameter, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Table } from "../store/types.ts";
 import { type Context, paths } from "./context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "./filters.ts";
+import { entriesBelow } from "./tree.ts";
 import type { ContainerRecord, EngineVolumes, Filters, VolumeRecord } from "./types.ts";
 import { checkVolumeOptions, isMount, VolumeMounts } from "./volume-mounts.ts";
 
@@ -171,7 +172,7 @@ export class Volumes implements EngineVolumes {
 /** Bytes that the files below `root` take on disk; what vanishes meanwhile counts nothing. */
 export async function treeSize(root: string): Promise<number> {
   let bytes = 0;
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true }).catch(() => [])) {
+  for await (const entry of entriesBelow(root)) {
     if (entry.isDirectory()) continue;
     const stat = await lstat(join(entry.parentPath, entry.name)).catch(() => undefined);
     if (stat) bytes += stat.size;

@@ -113,6 +113,7 @@ class Reader {
 
   #set(name: string, spec: Flag, text: string, taken: number): number {
     try {
+      spec.check?.(text);
       if (spec.kind === "list" || spec.kind === "strings") {
         const before = (this.given.get(name) as string[] | undefined) ?? [];
         this.given.set(name, [...before, ...(spec.kind === "list" ? [text] : splitCsv(text))]);

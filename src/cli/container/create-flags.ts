@@ -1,5 +1,6 @@
 /** The flags that `run` and `create` share: what a container is made of. */
 import type { Flags } from "../command.ts";
+import { checkAddress, checkLabel, checkSysctl } from "./checks.ts";
 
 export const createFlags = {
   "add-host": { kind: "list", help: "Add a name to the container's /etc/hosts (host:ip)" },
@@ -30,7 +31,7 @@ export const createFlags = {
   "device-read-iops": { kind: "list", help: "Limit reads per second from a device (path:rate)" },
   "device-write-bps": { kind: "list", help: "Limit bytes per second written to a device (path:rate)" },
   "device-write-iops": { kind: "list", help: "Limit writes per second to a device (path:rate)" },
-  dns: { kind: "list", help: "DNS servers" },
+  dns: { kind: "list", check: checkAddress, help: "DNS servers" },
   "dns-option": { kind: "list", help: "DNS resolver options" },
   "dns-opt": { kind: "list", help: "DNS resolver options", hidden: true },
   "dns-search": { kind: "list", help: "DNS search domains" },
@@ -54,7 +55,7 @@ export const createFlags = {
   ip6: { kind: "string", value: "ip", help: "IPv6 address (2001:db8::33)" },
   ipc: { kind: "string", help: "IPC namespace" },
   isolation: { kind: "string", help: "Isolation technology of the container" },
-  label: { kind: "list", short: "l", help: "Set a label on the container" },
+  label: { kind: "list", check: checkLabel, short: "l", help: "Set a label on the container" },
   "label-file": { kind: "list", help: "Read labels from a file" },
   link: { kind: "list", help: "Link to another container" },
   "link-local-ip": { kind: "list", help: "Link-local addresses" },
@@ -96,7 +97,7 @@ export const createFlags = {
   "stop-signal": { kind: "string", help: "Signal that stops the container" },
   "stop-timeout": { kind: "int", help: "Seconds to wait before the container is killed" },
   "storage-opt": { kind: "list", help: "Options of the storage driver" },
-  sysctl: { kind: "list", value: "map", help: "Kernel parameters" },
+  sysctl: { kind: "list", check: checkSysctl, value: "map", help: "Kernel parameters" },
   tmpfs: { kind: "list", help: "Mount a tmpfs directory" },
   tty: { kind: "bool", short: "t", help: "Allocate a pseudo-TTY" },
   ulimit: { kind: "list", value: "ulimit", help: "Limits of resources (nofile=1024:2048)" },

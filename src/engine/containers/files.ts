@@ -1,5 +1,4 @@
 import { fstatSync, lstatSync, mkdirSync, readlinkSync, rmSync, type Stats } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { basename, dirname, join, posix } from "node:path";
 import { finished, type Readable } from "node:stream";
 import { Forbidden, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
@@ -9,6 +8,7 @@ import { Errno } from "../../linux/libc.ts";
 import { resolveUser } from "../../runtime/index.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import { remapOf } from "../remap.ts";
+import { entriesBelow } from "../tree.ts";
 import type { ContainerRecord, PathStat } from "../types.ts";
 import { isRunning } from "./state.ts";
 
@@ -161,7 +161,7 @@ export async function changes(
   if (parent) snapshots.mountAt(parent, lower);
   try {
     const found: { path: string; kind: 0 | 1 | 2 }[] = [];
-    for (const entry of await readdir(upper, { recursive: true, withFileTypes: true })) {
+    for await (const entry of entriesBelow(upper)) {
       const path = join(entry.parentPath, entry.name).slice(upper.length);
       const stat = lstatSync(join(upper, path), { throwIfNoEntry: false });
       if (!stat) continue;

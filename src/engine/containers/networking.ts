@@ -31,6 +31,15 @@ export function newEndpoint(network: NetworkRecord, config: EndpointConfig): End
 export const sharedWith = (networkMode: string) =>
   networkMode.startsWith("container:") ? networkMode.slice("container:".length) : undefined;
 
+interface Joined {
+  network: NetworkRecord;
+  endpoint: EndpointState;
+}
+
+/** The first that leads out has the default route and the published ports; an internal network has neither. */
+const wayOut = (endpoints: Joined[]): Joined | undefined =>
+  endpoints.find(({ network }) => !network.internal);
+
 /** Joins containers to their networks: sandbox, endpoints, ports and names. */
 export class Networking {
   constructor(
@@ -57,14 +66,12 @@ export class Networking {
     const sandbox = this.context.network.createSandbox(record.id, namespace);
     record.sandboxId = record.id;
     const endpoints = this.#bridged(record);
-    for (const [index, { network, endpoint }] of endpoints.entries()) {
-      this.networks.assign(network, endpoint);
-      this.#connect(record, network, endpoint, `eth${index}`, index === 0);
+    const way = wayOut(endpoints);
+    for (const [index, joined] of endpoints.entries()) {
+      this.networks.assign(joined.network, joined.endpoint);
+      this.#connect(record, joined, `eth${index}`, joined === way);
     }
-    await this.#publish(
-      record,
-      endpoints.map(({ endpoint }) => endpoint),
-    );
+    await this.#publish(record, way?.endpoint);
     if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
     return sandbox.path;
   }
@@ -72,11 +79,7 @@ export class Networking {
   /** After a restart of the daemon: what the kernel does not keep without us. */
   async resume(record: ContainerRecord): Promise<void> {
     if (record.sandboxId === "") return;
-    await this.#publish(
-      record,
-      this.#bridged(record).map(({ endpoint }) => endpoint),
-      record.ports,
-    );
+    await this.#publish(record, wayOut(this.#bridged(record))?.endpoint, record.ports);
     if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
   }
 
@@ -110,10 +113,19 @@ export class Networking {
     while (taken.has(`eth${index}`)) index++;
     try {
       this.networks.assign(network, endpoint);
-      this.#connect(record, network, endpoint, `eth${index}`, this.#bridged(record).length === 1);
+      const isFirst = !network.internal && wayOut(this.#bridged(record, network)) === undefined;
+      this.#connect(record, { network, endpoint }, `eth${index}`, isFirst);
+      if (isFirst) await this.#publish(record, endpoint);
       await this.context.network.serveNames(record.id, this.#namesFor(record));
     } catch (error) {
       delete record.endpoints[network.name];
+      if (endpoint.interfaceName) {
+        await this.context.network.unpublish(endpoint.endpointId);
+        this.context.network.disconnect(record.sandboxId, {
+          endpointId: endpoint.endpointId,
+          interfaceName: endpoint.interfaceName,
+        });
+      }
       throw error;
     }
   }
@@ -122,6 +134,7 @@ export class Networking {
   async detach(record: ContainerRecord, network: NetworkRecord): Promise<void> {
     const endpoint = record.endpoints[network.name];
     if (!endpoint) return;
+    const wasWayOut = isRunning(record) && wayOut(this.#bridged(record))?.endpoint === endpoint;
     delete record.endpoints[network.name];
     if (endpoint.endpointId === "") return;
     await this.context.network.unpublish(endpoint.endpointId);
@@ -129,11 +142,19 @@ export class Networking {
       endpointId: endpoint.endpointId,
       interfaceName: endpoint.interfaceName ?? "eth0",
     });
+    if (wasWayOut) await this.#leadOutAnew(record);
     this.context.events.publish("network", "disconnect", network.id, {
       container: record.id,
       name: network.name,
       type: network.driver,
     });
+  }
+
+  /** After the way out was left: another network that leads out takes its route and its ports. */
+  async #leadOutAnew(record: ContainerRecord): Promise<void> {
+    const way = wayOut(this.#bridged(record));
+    if (way) this.#link(record, way, true);
+    await this.#publish(record, way?.endpoint, way && record.ports);
   }
 
   /** User-defined networks have the embedded DNS; the default bridge does not, as in Docker. */
@@ -153,14 +174,15 @@ export class Networking {
     return this.networks.find("bridge").ipam.config[0]?.gateway ?? "";
   }
 
-  #bridged(record: ContainerRecord): { network: NetworkRecord; endpoint: EndpointState }[] {
+  /** The container's endpoints that are links, but for the one on `other`. */
+  #bridged(record: ContainerRecord, other?: NetworkRecord): Joined[] {
     return (
       Object.values(record.endpoints)
         .map((endpoint) => ({
           endpoint,
           network: this.networks.find(endpoint.networkId || endpoint.networkName),
         }))
-        .filter(({ network }) => network.driver === "bridge")
+        .filter(({ network }) => network.driver === "bridge" && network.id !== other?.id)
         // The network of --network is eth0 and has the default route.
         .sort(
           (a, b) =>
@@ -170,13 +192,8 @@ export class Networking {
     );
   }
 
-  #connect(
-    record: ContainerRecord,
-    network: NetworkRecord,
-    endpoint: EndpointState,
-    interfaceName: string,
-    isDefault: boolean,
-  ): void {
+  #connect(record: ContainerRecord, joined: Joined, interfaceName: string, isDefault: boolean): void {
+    const { network, endpoint } = joined;
     endpoint.networkId = network.id;
     endpoint.interfaceName = interfaceName;
     // On the default bridge names do not resolve, so none are given.
@@ -184,17 +201,7 @@ export class Networking {
       network.name === "bridge"
         ? []
         : [...new Set([record.name, ...(endpoint.config.Aliases ?? []), shortId(record.id)])];
-    const mtu = network.options["com.docker.network.driver.mtu"];
-    this.context.network.connect(record.sandboxId, {
-      networkId: network.id,
-      endpointId: endpoint.endpointId,
-      bridge: network.bridge,
-      interfaceName,
-      macAddress: endpoint.macAddress,
-      addresses: [`${endpoint.ipAddress}/${endpoint.ipPrefixLen}`],
-      gateways: isDefault && endpoint.gateway ? [endpoint.gateway] : [],
-      mtu: mtu ? Number(mtu) : undefined,
-    });
+    this.#link(record, joined, isDefault);
     this.context.events.publish("network", "connect", network.id, {
       container: record.id,
       name: network.name,
@@ -202,10 +209,31 @@ export class Networking {
     });
   }
 
-  /** Publishes on the first endpoint; `fixed` repeats the ports that were chosen before. */
-  async #publish(record: ContainerRecord, endpoints: EndpointState[], fixed?: PortMap): Promise<void> {
-    const endpoint = endpoints[0];
-    if (!endpoint) return;
+  /** Makes the link, or gives one that is there the default route. */
+  #link(record: ContainerRecord, { network, endpoint }: Joined, isDefault: boolean): void {
+    const mtu = network.options["com.docker.network.driver.mtu"];
+    this.context.network.connect(record.sandboxId, {
+      networkId: network.id,
+      endpointId: endpoint.endpointId,
+      bridge: network.bridge,
+      interfaceName: endpoint.interfaceName ?? "eth0",
+      macAddress: endpoint.macAddress,
+      addresses: [`${endpoint.ipAddress}/${endpoint.ipPrefixLen}`],
+      gateways: isDefault && endpoint.gateway ? [endpoint.gateway] : [],
+      mtu: mtu ? Number(mtu) : undefined,
+    });
+  }
+
+  /** Publishes on the endpoint that leads out, if there is one; `fixed` repeats the ports that were chosen before. */
+  async #publish(
+    record: ContainerRecord,
+    endpoint: EndpointState | undefined,
+    fixed?: PortMap,
+  ): Promise<void> {
+    if (!endpoint) {
+      record.ports = {};
+      return;
+    }
     const ports: PortMap = {};
     for (const [key, bindings] of Object.entries(fixed ?? this.#askedPorts(record))) {
       const [containerPort, protocol] = parsePort(key);
