@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { debianRegistry } from "../src/registry/fixture.ts";
 import type { RegistryServer } from "../src/registry/types.ts";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { type MultiPlatform, publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -107,6 +108,118 @@ test("docker-registry takes a push and gives it back", async () => {
   await daemon.ok(["tag", id, there]);
   expect(await daemon.ok(["push", there])).toContain(`digest: ${digest}`);
   await comesBack(() => daemon.ok(["pull", `${debian.address}/interop/direct@${digest}`]));
+});
+
+describe("images for several platforms, one layer with gzip and one with zstd", () => {
+  let multi: string;
+  let fixture: MultiPlatform;
+  beforeAll(async () => {
+    multi = `${own.address}/interop/multi:1`;
+    fixture = await publishMultiPlatform(multi.slice(0, -2), "1", "interop");
+    for (const platform of ["linux/amd64", "linux/arm64"])
+      await daemon.ok(["pull", "-q", "--platform", platform, multi]);
+  });
+
+  /** Whole and with the same digests, wherever it has been; and it runs. */
+  async function expectWhole(place: string): Promise<void> {
+    const repository = place.slice(0, place.lastIndexOf(":"));
+    const inspect = (reference: string) =>
+      skopeo("inspect", "--raw", "--tls-verify=false", `docker://${repository}${reference}`);
+    const sha256 = (text: string) => `sha256:${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
+    const index = await run(["skopeo", "inspect", "--raw", "--tls-verify=false", `docker://${place}`]);
+    expect(sha256(index.stdout)).toBe(fixture.index.digest);
+    for (const { digest } of [fixture.amd64, fixture.arm64, fixture.attestation])
+      expect(await inspect(`@${digest}`)).toContain("schemaVersion");
+  }
+
+  async function comesBackWhole(bring: () => Promise<unknown>, name: string): Promise<void> {
+    await daemon.ok(["rmi", "-f", fixture.ids.amd64]);
+    await bring();
+    expect(await daemon.ok(["image", "inspect", "-f", "{{.Descriptor.Digest}}", name])).toBe(
+      fixture.index.digest,
+    );
+    const of = async (platform: string) =>
+      await daemon.ok(["image", "inspect", "--platform", platform, "-f", "{{.Id}}", name]);
+    expect([await of("linux/amd64"), await of("linux/arm64")]).toEqual([
+      fixture.ids.amd64,
+      fixture.ids.arm64,
+    ]);
+    expect(await daemon.ok(["run", "--rm", "--network", "none", name, "cat", "/note-interop"])).toBe(
+      "interop",
+    );
+  }
+
+  test("skopeo copy --all, from our push to docker-registry and back", async () => {
+    const pushed = `${own.address}/interop/multi-pushed:1`;
+    await daemon.ok(["tag", multi, pushed]);
+    expect(await daemon.ok(["push", pushed])).toContain(fixture.index.digest);
+    await expectWhole(pushed);
+    const there = `${debian.address}/interop/multi:1`;
+    await copy(`docker://${pushed}`, `docker://${there}`, "--all", exact);
+    await expectWhole(there);
+    await comesBackWhole(async () => {
+      for (const platform of ["linux/amd64", "linux/arm64"])
+        await daemon.ok(["pull", "-q", "--platform", platform, there]);
+    }, there);
+    await daemon.ok(["tag", there, `${debian.address}/interop/multi-direct:1`]);
+    await daemon.ok(["push", `${debian.address}/interop/multi-direct:1`]);
+    await expectWhole(`${debian.address}/interop/multi-direct:1`);
+  });
+
+  test("skopeo takes what save wrote with all platforms, and load takes its oci-archive", async () => {
+    await daemon.ok(["pull", "-q", multi]);
+    await daemon.ok(["pull", "-q", "--platform", "linux/arm64", multi]);
+    const archive = fresh("multi.tar");
+    await daemon.ok(["save", "-o", archive, multi]);
+    const back = `${own.address}/interop/multi-saved:1`;
+    await copy(`oci-archive:${archive}`, `docker://${back}`, "--all", exact);
+    await expectWhole(back);
+    const other = fresh("other.tar");
+    await copy(`docker://${back}`, `oci-archive:${other}:interop/loaded:1`, "--all", exact);
+    await comesBackWhole(() => load(other), "interop/loaded:1");
+  });
+
+  test.each(["podman", "buildah"])(
+    "%s pushes a manifest list of ours, and one of its own is pulled",
+    async (program) => {
+      const roots = mkdtempSync(join(scratch, `${program}-list-`));
+      const call = (...args: string[]) =>
+        must(
+          ...[
+            program,
+            "--root",
+            join(roots, "root"),
+            "--runroot",
+            join(roots, "run"),
+            "--storage-driver",
+            "vfs",
+          ],
+          ...args,
+        );
+      await call("manifest", "create", "own");
+      for (const { digest } of [fixture.amd64, fixture.arm64])
+        await call(
+          "manifest",
+          "add",
+          "--tls-verify=false",
+          "own",
+          `docker://${multi.slice(0, -2)}@${digest}`,
+        );
+      const there = `${own.address}/interop/list-${program}:1`;
+      await call("manifest", "push", "--all", "--tls-verify=false", "own", `docker://${there}`);
+      const raw = JSON.parse(await skopeo("inspect", "--raw", "--tls-verify=false", `docker://${there}`)) as {
+        manifests: { digest: string }[];
+      };
+      expect(raw.manifests.map(({ digest }) => digest).sort()).toEqual(
+        [fixture.amd64.digest, fixture.arm64.digest].sort(),
+      );
+      for (const platform of ["linux/arm64", "linux/amd64"])
+        await daemon.ok(["pull", "-q", "--platform", platform, there]);
+      expect(await daemon.ok(["run", "--rm", "--network", "none", there, "cat", "/note-interop"])).toBe(
+        "interop",
+      );
+    },
+  );
 });
 
 describe.each(["podman", "buildah"])("%s", (program) => {

@@ -33,11 +33,13 @@ Options of serve:
       --gc-interval duration         Collect garbage so often while serving (default never)
       --proxy string                 Be a cache of the registry at this URL
       --proxy-ttl duration           Time after which a tag is compared with it again (default 5m)
+      --proxy-max-size string        Size of the cache, e.g. 50g (default no limit)
       --proxy-username string        User there (or GANTRY_PROXY_USERNAME)
       --proxy-password-file string   File with the password (or GANTRY_PROXY_PASSWORD)
       --read-only                    Take nothing in, delete nothing
       --warning string               Text that clients show to their users
       --debug-addr string            Address of /metrics and /healthz alone
+      --trusted-proxies string       Addresses and CIDRs whose X-Forwarded-For and -Proto count
       --shutdown-grace duration      Time that requests get to end after SIGTERM (default 10s)
 `;
 
@@ -64,16 +66,18 @@ const serving = {
   "gc-interval": string,
   proxy: string,
   "proxy-ttl": string,
+  "proxy-max-size": string,
   "proxy-username": string,
   "proxy-password-file": string,
   "read-only": boolean,
   warning: string,
   "debug-addr": string,
   "shutdown-grace": string,
+  "trusted-proxies": string,
 };
 
 /**
- * `serve` runs until SIGINT or SIGTERM.
+ * `serve` runs until SIGINT or SIGTERM; SIGHUP makes it read its certificate anew.
  * @param args behind `gantry registry`
  * @returns the exit status
  */
@@ -105,6 +109,9 @@ async function serve(args: string[]): Promise<number> {
     console.error("WARNING: plain HTTP: passwords and content can be read and changed on the way");
   }
   console.log(`registry listening on ${server.address}`);
+  process.on("SIGHUP", () => {
+    server.reload().catch((error: unknown) => console.error(`registry: certificate: ${messageOf(error)}`));
+  });
   await stopSignal();
   return 0;
 }

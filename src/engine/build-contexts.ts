@@ -3,12 +3,14 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { spreadDirectories } from "../linux/inode-flags.ts";
 
 /** Kept directories beyond this number go, those longest unused first. */
 const keptLimit = 16;
 
 export class BuildContexts {
   readonly #inUse = new Set<string>();
+  readonly #removals = new Set<Promise<void>>();
 
   /**
    * @param kept directory of those with a key
@@ -29,8 +31,10 @@ export class BuildContexts {
     if (path === undefined || this.#inUse.has(path)) {
       const own = join(this.temporary, `build-${crypto.randomUUID()}`);
       mkdirSync(own, { recursive: true, mode: 0o700 });
-      return { path: own, [Symbol.asyncDispose]: () => rm(own, { recursive: true, force: true }) };
+      return { path: own, [Symbol.asyncDispose]: async () => this.#removeLater(own) };
     }
+    mkdirSync(this.kept, { recursive: true, mode: 0o700 });
+    spreadDirectories(this.kept);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#inUse.add(path);
     return {
@@ -42,6 +46,19 @@ export class BuildContexts {
         await this.#removeBeyond(keptLimit);
       },
     };
+  }
+
+  /** A build has ended when its image is there; what it leaves may take longer to go than it took. */
+  #removeLater(path: string): void {
+    const removal = rm(path, { recursive: true, force: true })
+      .catch((error: unknown) => console.error(`cannot remove the build context ${path}:`, error))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  /** Resolves when the directories of ended builds are gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#removals);
   }
 
   /** Forgets what no build uses now. */

@@ -143,8 +143,9 @@ export class BuildService implements Builds, AsyncDisposable {
     return result;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#collection[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#collection[Symbol.asyncDispose]();
+    await this.#contexts[Symbol.asyncDispose]();
   }
 
   /** Applies the rules of garbage collection, one after the other. */

@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../lib/errors.ts";
+import { spreadDirectories } from "../linux/inode-flags.ts";
 import type { ContainerService } from "./containers/index.ts";
 import type { Lifecycle } from "./containers/lifecycle.ts";
 import { isRunning } from "./containers/state.ts";
@@ -129,6 +130,7 @@ function dropStrays({ context, table, networks, keepImageMounts }: Reconciled): 
     if (!dataIds.has(id)) rmSync(join(data, id), { recursive: true, force: true });
   rmSync(paths.tmp(options), { recursive: true, force: true });
   mkdirSync(paths.tmp(options), { recursive: true, mode: 0o700 });
+  spreadDirectories(paths.tmp(options));
   for (const directory of readdirSync(join(options.execRoot, "e")))
     reapExec(join(options.execRoot, "e", directory));
 }

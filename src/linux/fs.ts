@@ -27,6 +27,7 @@ const symbols = libc({
   fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
   flistxattr: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  sync_file_range: { args: ["i32", "i64", "i64", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
 });
 
@@ -309,6 +310,15 @@ function noXattr(syscall: string, name: Name): undefined {
   const failed = errno();
   if (failed === constants.errno.ENODATA || failed === constants.errno.EOPNOTSUPP) return undefined;
   throw new Errno(failed, syscall, text(name));
+}
+
+/**
+ * Lets the kernel begin to write an open file's bytes to the disk (sync_file_range(2)); they're safe after an fsync
+ * only. A file system that can't has nothing to begin.
+ */
+export function startWriting(fd: number): void {
+  const SYNC_FILE_RANGE_WRITE = 2;
+  symbols.sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 /** Takes the exclusive flock of an open file; false when another process has it. @throws Errno */

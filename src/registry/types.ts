@@ -89,6 +89,12 @@ export interface RegistryServer extends AsyncDisposable {
   /** Bound address, e.g. `127.0.0.1:5001`. */
   readonly address: string;
 }
+
+/** Our own, in this process. */
+export interface ServedRegistry extends RegistryServer {
+  /** Reads certificate and key anew. @throws InvalidParameter, Unavailable; the old ones stay then */
+  reload(): Promise<void>;
+}
 /** Exported by registry/index.ts. Only `addr` and `root` are needed: files below `root`, open to all who reach it. */
-export type ServeRegistry = (settings: RegistrySettings) => Promise<RegistryServer>;
+export type ServeRegistry = (settings: RegistrySettings) => Promise<ServedRegistry>;
 export type { RegistrySettings };

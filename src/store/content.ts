@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type Digest, digestOf, hexOf, isDigest } from "../lib/digest.ts";
 import { explainFullDisk, InvalidParameter, NotFound, TooLarge } from "../lib/errors.ts";
+import { statAt } from "../linux/fs.ts";
 import { GroupCommit } from "./group-commit.ts";
-import type { ContentStore, Ingest } from "./types.ts";
+import type { ContentStore, FileDigests, Ingest } from "./types.ts";
 
 const defaultBytesLimit = 8 << 20;
 const readSize = 1 << 20;
@@ -89,11 +90,12 @@ export class FileContentStore implements ContentStore {
     }
   }
 
-  async take(path: string, expected: Expected = {}): Promise<Digest> {
+  async take(path: string, expected: Expected = {}, known?: FileDigests): Promise<Digest> {
     await using file = await open(path);
+    const found = known?.get(statAt(file.fd, "").id);
     const hasher = new Bun.CryptoHasher("sha256");
-    const size = await hashFile(file, hasher);
-    const digest = verified(hasher, size, expected);
+    const size = found ? (await file.stat()).size : await hashFile(file, hasher);
+    const digest = verified(found ?? digestFrom(hasher), size, expected);
     await file.chmod(0o600);
     await this.adopt(path, digest);
     return digest;
@@ -172,13 +174,14 @@ interface Expected {
   size?: number;
 }
 
-/** The digest of what was hashed. @throws InvalidParameter when it or the size is not what is expected */
-function verified(hasher: Bun.CryptoHasher, size: number, expected: Expected): Digest {
+const digestFrom = (hasher: Bun.CryptoHasher): Digest => `sha256:${hasher.digest("hex")}`;
+
+/** The digest that was found. @throws InvalidParameter when it or the size is not what is expected */
+function verified(digest: Digest, size: number, expected: Expected): Digest {
   if (expected.size !== undefined && expected.size !== size)
     throw new InvalidParameter(
       `content ${expected.digest ?? ""}: expected ${expected.size} bytes, got ${size}`.replace("  ", " "),
     );
-  const digest: Digest = `sha256:${hasher.digest("hex")}`;
   if (expected.digest !== undefined && expected.digest !== digest)
     throw new InvalidParameter(`content digest mismatch: expected ${expected.digest}, got ${digest}`);
   return digest;
@@ -231,7 +234,7 @@ class FileIngest implements Ingest {
     if (!this.#open) throw new InvalidParameter("the ingest is closed");
     const size = this.#offset;
     try {
-      const digest = verified(this.hasher, size, expected);
+      const digest = verified(digestFrom(this.hasher), size, expected);
       await this.store.adopt(this.path, digest);
       return { digest, size };
     } finally {

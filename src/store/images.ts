@@ -120,11 +120,21 @@ export class ImageStore implements Images {
     layers: ImageRecord["layers"],
     options: Parameters<Images["register"]>[1] = {},
   ): Promise<void> {
-    for (const [index, { descriptor, diffId, chainId }] of layers.entries()) {
-      if (this.snapshots.stat(chainId)) continue;
-      const parent = layers[index - 1]?.chainId;
-      await this.layers.unpack(descriptor.digest, { diffId, chainId, parent }, options.signal);
-      options.onLayer?.(diffId);
+    const failed = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+    let below = Promise.resolve();
+    const work = layers.map(({ descriptor, diffId, chainId }, index) => {
+      if (this.snapshots.stat(chainId)) return below;
+      const expect = { diffId, chainId, parent: layers[index - 1]?.chainId, below };
+      below = this.layers.unpack(descriptor.digest, expect, signal).then(() => options.onLayer?.(diffId));
+      return below;
+    });
+    try {
+      await Promise.all(work);
+    } catch (error) {
+      failed.abort();
+      await Promise.allSettled(work);
+      throw error;
     }
   }
 

@@ -5,7 +5,7 @@ import { Conflict } from "../lib/errors.ts";
 import { tryLock } from "../linux/fs.ts";
 import { FileContentStore } from "./content.ts";
 import { ImageStore } from "./images.ts";
-import { isUnpackKey, WorkerLayers } from "./layers/index.ts";
+import { WorkerLayers } from "./layers/index.ts";
 import { WorkerPool } from "./layers/pool.ts";
 import { SqliteMetadata } from "./metadata.ts";
 import { OverlaySnapshots } from "./snapshots.ts";
@@ -33,7 +33,7 @@ export const openStore: OpenStore = async (root, options = {}) => {
   const snapshots = new OverlaySnapshots(join(root, "snapshots"), metadata, (directory) =>
     workers.run("measure", { directory }),
   );
-  snapshots.recover(isUnpackKey);
+  snapshots.recover();
   const layers = new WorkerLayers(content, snapshots, workers, options.limits);
   const images = new ImageStore(metadata, content, snapshots, layers);
   await images.recover();

@@ -1,9 +1,19 @@
 /** Overlay snapshots: rows in SQLite, trees in numbered directories, mounts by mount(2). */
 import type { Database } from "bun:sqlite";
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Conflict, NotFound } from "../lib/errors.ts";
+import { spreadDirectories } from "../linux/inode-flags.ts";
 import { Errno } from "../linux/libc.ts";
 import { MNT_DETACH, mount, mountDataLimit, umount, umountIfMounted } from "../linux/mount.ts";
 import type { SqliteMetadata } from "./metadata.ts";
@@ -17,6 +27,12 @@ interface Row {
   kind: SnapshotKind;
   size: number | null;
   createdAt: number;
+}
+
+/** What becomes a snapshot by `adopt`; `directory` is to be filled. */
+export interface UnnamedTree {
+  readonly path: string;
+  readonly directory: string;
 }
 
 /** Adds up the files below a directory; runs elsewhere than on the daemon's thread. */
@@ -44,6 +60,7 @@ export class OverlaySnapshots implements Snapshots {
     this.#database = metadata.database;
     this.#empty = join(root, "empty");
     mkdirSync(this.#empty, { recursive: true, mode: 0o755 });
+    spreadDirectories(root);
     chmodSync(root, 0o711);
     this.#database.run(`CREATE TABLE IF NOT EXISTS snapshots (
       id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -59,19 +76,16 @@ export class OverlaySnapshots implements Snapshots {
 
   /**
    * Makes rows and directories agree after a crash: what a row lacks its directory is dropped with all that stand
-   * on it, directories without a row are removed, and so are active snapshots of interrupted unpacking.
+   * on it, and directories without a row, interrupted unpacking among them, are removed.
    */
-  recover(isInterrupted: (key: string) => boolean): void {
+  recover(): void {
     this.metadata.transaction(() => {
-      for (const row of this.#queries.list.all()) {
-        const broken = !existsSync(this.#upper(row.id));
-        if (broken || (row.kind === "active" && isInterrupted(row.key))) this.#queries.removeTree.run(row.id);
-      }
+      for (const { id } of this.#queries.list.all())
+        if (!existsSync(this.#upper(id))) this.#queries.removeTree.run(id);
     });
-    const known = new Set(this.#queries.list.all().map((row) => String(row.id)));
+    const known = new Set([basename(this.#empty), ...this.#queries.list.all().map(({ id }) => String(id))]);
     for (const name of readdirSync(this.root))
-      if (/^\d+$/.test(name) && !known.has(name))
-        rmSync(join(this.root, name), { recursive: true, force: true });
+      if (!known.has(name)) rmSync(join(this.root, name), { recursive: true, force: true });
   }
 
   stat(key: string): SnapshotInfo | undefined {
@@ -103,6 +117,36 @@ export class OverlaySnapshots implements Snapshots {
     }
   }
 
+  /** A tree to be filled that has no name and no parent yet. */
+  unnamed(): UnnamedTree {
+    this.metadata.reserve.keep();
+    const path = join(this.root, `new-${crypto.randomUUID()}`);
+    const directory = join(path, "fs");
+    mkdirSync(directory, { recursive: true, mode: 0o711 });
+    chmodSync(directory, 0o755);
+    return { path, directory };
+  }
+
+  /** Makes a filled tree the committed snapshot `name`. @throws NotFound parent, Conflict name taken */
+  adopt(tree: UnnamedTree, name: string, size: number, parent?: string): SnapshotInfo {
+    const below = parent === undefined ? undefined : this.#row(parent);
+    if (this.#queries.byKey.get(name)) throw new Conflict(`snapshot ${name} already exists`);
+    return this.metadata.transaction(() => {
+      this.#queries.insert.run(name, below?.id ?? null, Date.now());
+      this.#queries.commit.run(name, size, name);
+      const row = this.#row(name);
+      const directory = join(this.root, String(row.id));
+      rmSync(directory, { recursive: true, force: true });
+      // A crash before the transaction ends leaves a directory without a row.
+      renameSync(tree.path, directory);
+      return infoOf(row);
+    });
+  }
+
+  discard(tree: UnnamedTree): void {
+    this.#removeLater(tree.path);
+  }
+
   mounts(key: string): Mount[] {
     const row = this.#row(key);
     const own = this.#upper(row.id);
@@ -128,6 +172,11 @@ export class OverlaySnapshots implements Snapshots {
     return this.#idsBelow(this.#row(key)).map((id) => this.#upper(id));
   }
 
+  /** Directories of `key`'s own layer and those below, nearest first. */
+  treesOf(key: string): string[] {
+    return [this.upperDir(key), ...this.lowerDirs(key)];
+  }
+
   async commit(name: string, key: string, size?: number): Promise<SnapshotInfo> {
     this.#checkActive(key);
     const bytes = size ?? (await this.usage(key)).bytes;
@@ -145,8 +194,12 @@ export class OverlaySnapshots implements Snapshots {
     if (this.#queries.child.get(id)) throw new Conflict(`snapshot ${key} has snapshots on it`);
     this.metadata.write(() => this.#queries.remove.run(id));
     // The row's end is the snapshot's end; the files can go in their own time, or at the next opening.
-    const removal = rm(join(this.root, String(id)), { recursive: true, force: true })
-      .catch((error: unknown) => console.error(`cannot remove the directory of snapshot ${key}:`, error))
+    this.#removeLater(join(this.root, String(id)));
+  }
+
+  #removeLater(directory: string): void {
+    const removal = rm(directory, { recursive: true, force: true })
+      .catch((error: unknown) => console.error(`cannot remove ${directory} of the snapshots:`, error))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }

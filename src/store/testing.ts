@@ -16,6 +16,9 @@ export interface Entry {
   linkname?: string;
   content?: string;
   mode?: number;
+  uid?: number;
+  gid?: number;
+  mtime?: Date;
 }
 
 export async function tarOf(entries: Entry[]): Promise<Buffer> {

@@ -26,13 +26,17 @@ export interface ContentStore {
   /**
    * Takes a file that nobody writes any more, on the store's filesystem, as a blob: it is hashed, verified, synced and
    * moved in, not copied. @throws InvalidParameter when digest or size differ from what is expected
+   * @param known what was computed while the files were written, so that this one need not be read again
    */
-  take(path: string, expected?: { digest?: Digest; size?: number }): Promise<Digest>;
+  take(path: string, expected?: { digest?: Digest; size?: number }, known?: FileDigests): Promise<Digest>;
   /** Stores bytes already in memory. */
   put(bytes: Uint8Array | string): Promise<Digest>;
   remove(digest: Digest): void;
   list(): Iterable<{ digest: Digest; size: number }>;
 }
+
+/** Digests of files by their identity (`FileStat.id`): no name, link or rename can lend one to another file. */
+export type FileDigests = ReadonlyMap<string, Digest>;
 
 export interface Ingest {
   /** Bytes already written. */
@@ -135,12 +139,14 @@ export interface Layers {
   /**
    * Unpacks a layer blob (gzip, zstd or plain, told by content) over `parent` as committed snapshot `chainId`;
    * a no-op when that snapshot is there. Checks the uncompressed digest. Paths and links never leave the root.
+   * The parent needs to be there only when `below` resolves: the layers of an image unpack side by side, and are
+   * committed base first.
    * @throws InvalidParameter wrong diffId, truncated or malformed archive, escaping path; TooLarge over the store's
    *   limits; NoSpace. Nothing stays behind
    */
   unpack(
     blob: Digest,
-    expect: { diffId: Digest; chainId: string; parent?: string },
+    expect: { diffId: Digest; chainId: string; parent?: string; below?: Promise<void> },
     signal?: AbortSignal,
   ): Promise<void>;
   /**
@@ -158,7 +164,10 @@ export interface Layers {
     options: { compression: "gzip" | "zstd" | "none"; level?: number },
     signal?: AbortSignal,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
-  /** Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT. */
+  /**
+   * Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT.
+   * @returns the files' digests when they are asked for; those of sparse files are left out
+   */
   extract(
     tar: Readable,
     directory: string,
@@ -168,9 +177,10 @@ export interface Layers {
       /** Owners in the archive are ids of this namespace. */
       idMap?: IdMap;
       noOverwriteDirNonDir?: boolean;
+      digests?: boolean;
     },
     signal?: AbortSignal,
-  ): Promise<void>;
+  ): Promise<FileDigests>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
   /**

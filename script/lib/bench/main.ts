@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { busyboxArchive } from "../../../test/support/busybox.ts";
+import { buildRowsIn } from "./build-rows.ts";
 import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman } from "./engine.ts";
 import { imageRowsIn } from "./image-rows.ts";
 import { measure, type Timing } from "./measure.ts";
@@ -57,7 +58,7 @@ try {
   }
   const wanted = values.only?.split(",");
   const isWanted = (name: string) => wanted === undefined || wanted.includes(name);
-  const rows = [...rowsIn(directory), ...streamRows, ...imageRowsIn(directory)];
+  const rows = [...rowsIn(directory), ...buildRowsIn(directory), ...streamRows, ...imageRowsIn(directory)];
   for (const row of rows.filter(({ name }) => isWanted(name))) {
     console.error(`measuring ${row.title}`);
     const timings = await measure(row, engines, Number(values.rounds));

@@ -250,10 +250,14 @@ async function hashPieces(path: string): Promise<string> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   const all = new Bun.CryptoHasher("sha256");
   let previous: Promise<ArrayBuffer> | undefined;
+  // Of two buffers one is read into while the other is hashed: a new one for each piece would be garbage in gigabytes.
+  let buffer = new Uint8Array(pieceSize);
+  let other = new Uint8Array(pieceSize);
   for (;;) {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(pieceSize), 0, pieceSize);
+    const { bytesRead } = await file.read(buffer, 0, pieceSize);
     if (previous) all.update(new Uint8Array(await previous));
     if (bytesRead === 0) return all.digest("hex");
     previous = crypto.subtle.digest("SHA-256", buffer.subarray(0, bytesRead));
+    [buffer, other] = [other, buffer];
   }
 }

@@ -8,8 +8,9 @@ import { type Descriptor, mediaTypes, type Platform } from "../../lib/oci.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch, formatPlatform, platformDistance } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
+import { Slots } from "../../lib/slots.ts";
 import { attestedBy, isIndex, resolveInRoot } from "../../store/index.ts";
-import type { ContentStore, ImageRecord, Lease } from "../../store/types.ts";
+import type { ContentStore, FileDigests, ImageRecord, Lease } from "../../store/types.ts";
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { fullName, imagesOf, namesOf } from "./names.ts";
@@ -39,8 +40,9 @@ export async function loadImages(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   using lease = context.store.images.lease();
   try {
-    await context.store.layers.extract(archive, directory, { owner: { uid: 0, gid: 0 } }, signal);
-    const file = new Files(directory);
+    const options = { owner: { uid: 0, gid: 0 }, digests: true };
+    const digests = await context.store.layers.extract(archive, directory, options, signal);
+    const file = new Files(directory, digests);
     const legacy = await file.json("manifest.json", legacySchema);
     const index = (await file.has("oci-layout")) ? await file.bytes("index.json") : undefined;
     if (index) {
@@ -86,11 +88,20 @@ async function loadEntry(layout: Layout, entry: Descriptor): Promise<void> {
     checkPlatform(record, layout.platforms);
     all = [record];
   }
-  const own = entry.annotations?.["io.containerd.image.name"];
+  const own = nameIn(entry);
   const listed = legacy
     .filter(({ Config }) => all.some(({ id }) => Config.includes(hexOf(id))))
     .flatMap(({ RepoTags }) => RepoTags ?? []);
   name(context, record.id, own ? [own] : listed, onProgress, digest);
+}
+
+/** The name that containerd, or skopeo and podman, gave an entry; a tag alone names nothing. */
+function nameIn({ annotations = {} }: Descriptor): string | undefined {
+  const reference = annotations["org.opencontainers.image.ref.name"];
+  return (
+    annotations["io.containerd.image.name"] ??
+    (reference !== undefined && /^[^:@]+(:\d+\/[^:@]+)?:[\w.-]+$/.test(reference) ? reference : undefined)
+  );
 }
 
 /** The manifests for the platforms, with what is said about them. @throws NotFound */
@@ -123,7 +134,7 @@ async function loadManifest(layout: Layout, descriptor: Descriptor, needed: bool
     return;
   }
   const { config, layers } = parseManifest(await content.bytes(descriptor.digest));
-  for (const blob of [config, ...layers]) await bring(blob);
+  await Promise.all([config, ...layers].map(bring));
 }
 
 async function loadLegacy(
@@ -135,11 +146,12 @@ async function loadLegacy(
 ): Promise<void> {
   const { content } = context.store;
   const config = parseImageConfig(await file.bytes(entry.Config));
-  const layers: Descriptor[] = [];
-  for (const layer of entry.Layers ?? []) {
-    const digest = await ingest(context, file, layer, undefined, lease);
-    layers.push({ mediaType: await layerType(content.path(digest)), digest, size: content.size(digest) });
-  }
+  const layers = await Promise.all(
+    (entry.Layers ?? []).map(async (layer) => {
+      const digest = await ingest(context, file, layer, undefined, lease);
+      return { mediaType: await layerType(content.path(digest)), digest, size: content.size(digest) };
+    }),
+  );
   const bytes = await file.bytes(entry.Config);
   const id = await registerImage(context, config, layers, undefined, bytes);
   if (id !== digestOf(bytes))
@@ -191,9 +203,14 @@ async function layerType(path: string): Promise<string> {
 /** The files of an unpacked archive; names in it never lead out of it. */
 class Files {
   /** Files that were given away, which an archive may name more than once. */
-  readonly #given = new Map<string, Descriptor["digest"]>();
+  readonly #given = new Map<string, Promise<Descriptor["digest"]>>();
+  /** Files that are synced at once, so that one write of the disk's journal serves several. */
+  readonly #slots = new Slots(16);
 
-  constructor(private readonly root: string) {}
+  constructor(
+    private readonly root: string,
+    private readonly digests: FileDigests,
+  ) {}
 
   /** Moves a file into the content store. @throws InvalidParameter when it is not what is expected */
   async give(
@@ -201,13 +218,14 @@ class Files {
     name: string,
     expected?: { digest: Descriptor["digest"]; size: number },
   ): Promise<Descriptor["digest"]> {
-    const known = this.#given.get(resolveInRoot(this.root, name));
-    if (known && expected && known !== expected.digest)
-      throw new InvalidParameter(`invalid archive: ${name} is ${known}`);
-    if (known) return known;
-    const path = await this.path(name);
-    const digest = await content.take(path, expected);
-    this.#given.set(path, digest);
+    const path = resolveInRoot(this.root, name);
+    const given =
+      this.#given.get(path) ??
+      this.#slots.run(async () => content.take(await this.path(name), expected, this.digests));
+    this.#given.set(path, given);
+    const digest = await given;
+    if (expected && digest !== expected.digest)
+      throw new InvalidParameter(`invalid archive: ${name} is ${digest}`);
     return digest;
   }
 

@@ -185,23 +185,24 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
       return Promise.resolve();
     }
     onProgress({ id, status: "Pulling fs layer", progressDetail: {} });
-    const here = slots.run(async () => {
+    const bring = async () => {
       const report = throttle((current) =>
         onProgress({ id, status: "Downloading", progressDetail: { current, total: layer.size } }),
       );
       await download(context, repository, layer, lease, both, report);
       onProgress({ id, status: "Download complete", progressDetail: {} });
-    });
+    };
     const parent = below;
-    below = Promise.all([here, parent]).then(async () => {
+    below = (async () => {
+      await slots.run(bring);
       onProgress({ id, status: "Extracting", progressDetail: { current: layer.size, total: layer.size } });
       await context.store.layers.unpack(
         layer.digest,
-        { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1] },
+        { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1], below: parent },
         both,
       );
       onProgress({ id, status: "Pull complete", progressDetail: {} });
-    });
+    })();
     return below;
   });
   try {

@@ -1,8 +1,10 @@
 /** From request to answer: limits, authentication, access, then the endpoint. */
+
 import { messageOf } from "../../lib/errors.ts";
 import { type Action, type Authenticator, everybody, type Principal } from "./auth/index.ts";
 import * as blobs from "./blob-handlers.ts";
 import { DistributionError } from "./errors.ts";
+import type { Client } from "./forwarding.ts";
 import * as manifests from "./manifest-handlers.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -28,18 +30,17 @@ export interface HandlerParts {
 export class Handler {
   constructor(private readonly parts: HandlerParts) {}
 
-  /** @param address of the client */
-  async answer(request: Request, address: string): Promise<Response> {
+  async answer(request: Request, client: Client): Promise<Response> {
     const startedAt = performance.now();
     const limitHeaders: Record<string, string> = {};
     let kind = "other";
     let response: Response;
     try {
-      Object.assign(limitHeaders, this.parts.requestLimit?.take(address));
+      Object.assign(limitHeaders, this.parts.requestLimit?.take(client.address));
       const path = new URL(request.url).pathname;
       const route = parseRoute(path);
       kind = route?.kind ?? "other";
-      if (route) response = await this.#serve(request, route, address, limitHeaders);
+      if (route) response = await this.#serve(request, route, client, limitHeaders);
       else if (path === "/token" && this.parts.auth?.issueToken) response = await this.#token(request);
       else throw new DistributionError("UNSUPPORTED", undefined, { status: 404, message: "not found" });
     } catch (error) {
@@ -62,28 +63,28 @@ export class Handler {
   async #serve(
     request: Request,
     route: Route,
-    address: string,
+    client: Client,
     limitHeaders: Record<string, string>,
   ): Promise<Response> {
-    const principal = await this.#admit(request, route);
+    const principal = await this.#admit(request, route, client.origin);
     if (this.parts.isReadOnly && actionOf(request, route) !== "pull")
       throw new DistributionError("UNSUPPORTED");
     if (this.parts.pullLimit && route.kind === "manifest" && request.method === "GET") {
-      Object.assign(limitHeaders, this.parts.pullLimit.take(principal.user ?? address));
+      Object.assign(limitHeaders, this.parts.pullLimit.take(principal.user ?? client.address));
     }
     return await dispatch(this.parts, request, route, principal);
   }
 
   /** @throws DistributionError UNAUTHORIZED, DENIED */
-  async #admit(request: Request, route: Route): Promise<Principal> {
+  async #admit(request: Request, route: Route, origin: string): Promise<Principal> {
     const { auth } = this.parts;
     if (!auth) return everybody;
-    const principal = await auth.authenticate(request);
+    const principal = await auth.authenticate(request, origin);
     const { isAllowed, scope } = judge(principal, request, route);
     if (isAllowed) return principal;
     if (principal.user !== undefined && !auth.hasScopes) throw new DistributionError("DENIED");
     throw new DistributionError("UNAUTHORIZED", undefined, {
-      headers: { "WWW-Authenticate": auth.challenge(request, scope) },
+      headers: { "WWW-Authenticate": auth.challenge(origin, scope) },
     });
   }
 }

@@ -1,12 +1,15 @@
 /** The registry server: OCI distribution 1.1 over HTTP, on a directory or a bucket. */
 import { readFile } from "node:fs/promises";
-import { InvalidParameter, messageOf, Unavailable } from "../../lib/errors.ts";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import { createRegistryClient } from "../client/client.ts";
-import type { Credentials, RegistryServer, ServeRegistry } from "../types.ts";
-import { type Address, parseAddress, plainHttpAllowed, showAddress } from "./address.ts";
+import type { Credentials, ServedRegistry, ServeRegistry } from "../types.ts";
+import { parseAddress, plainHttpAllowed, showAddress } from "./address.ts";
 import { createAuthenticator } from "./auth/index.ts";
+import { CacheLimit } from "./cache-limit.ts";
 import { type Collected, type CollectOptions, collect, removeUnnamed } from "./collector.ts";
+import { Forwarding } from "./forwarding.ts";
 import { Handler } from "./handler.ts";
+import { type Certificate, Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { parseOptions, type RegistryOptions, type RegistrySettings } from "./options.ts";
 import { answerProbe } from "./probes.ts";
@@ -16,12 +19,6 @@ import type { ContentSource, Registry } from "./registry.ts";
 import { openRegistry } from "./storage.ts";
 
 export { readSettings as readRegistrySettings } from "./options.ts";
-
-/** How often it is looked whether the last requests have ended. */
-const drainPollMs = 20;
-
-/** Seconds a connection may stay silent: Bun's longest. A client may hash a layer between two requests. */
-const idleTimeout = 255;
 
 /**
  * Serves the registry at `root`, which it makes when missing.
@@ -47,22 +44,30 @@ export const serveRegistry: ServeRegistry = async (settings) => {
 
   const isProbed = options["debug-addr"] === undefined && options.htpasswd === undefined && !options.token;
   const probes = { registry, metrics };
-  const server = listen(address, tls, async (request, client) => {
+  const trusted = options["trusted-proxies"];
+  const forwarding = trusted === undefined ? undefined : new Forwarding(trusted);
+  const server = new Listener(address, tls, async (request, peer) => {
     const probe = await answerProbe(probes, request, isProbed ? "all" : "health");
-    return probe ?? (await handler.answer(request, client));
+    if (probe) return probe;
+    const direct = () => ({ address: peer, origin: new URL(request.url).origin });
+    return await handler.answer(request, forwarding?.clientOf(request, peer) ?? direct());
   });
-  stack.defer(() => stopGently(server, options["shutdown-grace"]));
+  stack.defer(() => server.stop(options["shutdown-grace"]));
   if (options["debug-addr"] !== undefined) {
-    const debug = listen(parseAddress(options["debug-addr"]), undefined, async (request) => {
+    const debug = new Listener(parseAddress(options["debug-addr"]), undefined, async (request) => {
       return (await answerProbe(probes, request, "all")) ?? new Response("not found\n", { status: 404 });
     });
-    stack.defer(() => debug.stop(true));
+    stack.defer(() => debug.stop(0));
   }
   const owned = stack.move();
   return {
-    address: showAddress(address, server.port!),
+    address: showAddress(address, server.port),
+    async reload() {
+      const certificate = await readTls(options);
+      if (certificate) server.replaceCertificate(certificate);
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  } satisfies RegistryServer;
+  } satisfies ServedRegistry;
 };
 
 /**
@@ -119,7 +124,9 @@ async function sourceOf(
   const domain = host === "registry-1.docker.io" ? "docker.io" : host;
   const credentials = await proxyCredentials(options);
   const upstream = (path: string) => client.repository({ domain, path }, credentials);
-  return new PullThrough(registry, upstream, options["proxy-ttl"], metrics);
+  const maxSize = options["proxy-max-size"];
+  const limit = maxSize === undefined ? undefined : new CacheLimit(registry, maxSize);
+  return new PullThrough(registry, upstream, options["proxy-ttl"], metrics, limit);
 }
 
 /** From the options, or from GANTRY_PROXY_USERNAME and GANTRY_PROXY_PASSWORD. @throws InvalidParameter */
@@ -130,7 +137,7 @@ async function proxyCredentials(options: RegistryOptions): Promise<Credentials> 
   return username === undefined ? {} : { username, password };
 }
 
-async function readTls(options: RegistryOptions): Promise<{ cert: string; key: string } | undefined> {
+async function readTls(options: RegistryOptions): Promise<Certificate | undefined> {
   const { "tls-cert": cert, "tls-key": key } = options;
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined) {
@@ -174,33 +181,4 @@ function collectRegularly(registry: Registry, metrics: Metrics, options: Registr
       await running;
     },
   };
-}
-
-/** Takes no new connections, and gives the requests under way a while to come to their end. */
-async function stopGently(server: Bun.Server<undefined>, graceMs: number): Promise<void> {
-  const deadline = Date.now() + graceMs;
-  void server.stop();
-  while (server.pendingRequests > 0 && Date.now() < deadline) await Bun.sleep(drainPollMs);
-  await server.stop(true);
-}
-
-/** @throws Unavailable */
-function listen(
-  { hostname, port }: Address,
-  tls: { cert: string; key: string } | undefined,
-  answer: (request: Request, client: string) => Promise<Response>,
-): Bun.Server<undefined> {
-  try {
-    return Bun.serve({
-      hostname,
-      port,
-      tls,
-      idleTimeout,
-      // A layer has no limit: it goes to disk as it comes.
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request, server) => answer(request, server.requestIP(request)?.address ?? "unknown"),
-    });
-  } catch (error) {
-    throw new Unavailable(`listen tcp ${hostname}:${port}: ${messageOf(error)}`, { cause: error });
-  }
 }

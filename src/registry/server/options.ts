@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { parseMilliseconds } from "../../lib/duration.ts";
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
+import { parseSize } from "../../lib/units.ts";
 import { parseRate } from "./rate-limit.ts";
 
 /** A checked text that a function of ours turns into a value. */
@@ -33,6 +34,7 @@ const schema = v.strictObject({
   "tls-key": v.optional(text),
   "allow-insecure-http": v.optional(v.boolean(), false),
   "debug-addr": v.optional(text),
+  "trusted-proxies": v.optional(text),
   "shutdown-grace": v.optional(duration, "10s"),
   "read-only": v.optional(v.boolean(), false),
   warning: v.optional(warning),
@@ -68,6 +70,7 @@ const schema = v.strictObject({
   "upload-age": v.optional(duration, "24h"),
   proxy: v.optional(v.pipe(v.string(), v.url(), v.regex(/^https?:\/\/[^/@]+\/?$/, "use https://HOST"))),
   "proxy-ttl": v.optional(duration, "5m"),
+  "proxy-max-size": v.optional(parsed(parseSize)),
   "proxy-username": v.optional(text),
   "proxy-password-file": v.optional(text),
 });

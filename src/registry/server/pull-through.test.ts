@@ -56,6 +56,34 @@ describe("pull-through", () => {
     expect((await get(upstream, "/v2/a/manifests/v1")).status).toBe(429);
   });
 
+  test("over its limit the cache lets go of what was not asked for the longest, and fetches it again", async () => {
+    await using dir = await tempDir();
+    await using upstream = await serveRegistry({ addr: "127.0.0.1:0", root: join(dir.path, "up") });
+    const layers = [1, 2, 3].map((seed) => pattern(100_000, seed));
+    for (const [index, layer] of layers.entries())
+      await pushImage(repository(upstream, "a"), `v${index}`, layer);
+    const root = join(dir.path, "cache");
+    await using cache = await cacheOf(upstream, root, { "proxy-max-size": "250k" });
+    const pull = async (index: number) => {
+      const got = await get(cache, `/v2/a/blobs/${digestOf(layers[index]!)}`);
+      expect((await bytesOf(got)).equals(layers[index]!)).toBe(true);
+    };
+    const isHere = (index: number) => {
+      const hex = digestOf(layers[index]!).slice("sha256:".length);
+      return Bun.file(join(root, "blobs/sha256", hex.slice(0, 2), hex)).exists();
+    };
+    // The first is asked for again before the third comes.
+    for (const index of [0, 1, 0, 2]) {
+      await pull(index);
+      // It is put down a moment after the client has it.
+      for (let tries = 0; !(await isHere(index)) && tries < 100; tries++) await Bun.sleep(20);
+      await Bun.sleep(50);
+    }
+    for (let tries = 0; (await isHere(1)) && tries < 100; tries++) await Bun.sleep(20);
+    expect([await isHere(0), await isHere(1), await isHere(2)]).toEqual([true, false, true]);
+    await pull(1);
+  });
+
   test("a tag that moved is seen when its time is over", async () => {
     await using dir = await tempDir();
     await using upstream = await serveRegistry({ addr: "127.0.0.1:0", root: join(dir.path, "up") });

@@ -4,6 +4,7 @@ import type { Digest } from "../../lib/digest.ts";
 import { Forbidden, messageOf, NotFound, Unauthorized } from "../../lib/errors.ts";
 import type { RepositoryClient } from "../types.ts";
 import { BlobFetch } from "./blob-fetch.ts";
+import type { CacheLimit } from "./cache-limit.ts";
 import { DistributionError } from "./errors.ts";
 import { algorithmOf } from "./hash.ts";
 import { parseManifest } from "./manifest-body.ts";
@@ -29,6 +30,7 @@ export class PullThrough implements ContentSource {
     private readonly upstream: (repository: string) => RepositoryClient,
     private readonly ttlMs: number,
     private readonly metrics: Metrics,
+    private readonly limit?: CacheLimit,
     private readonly now: () => number = Date.now,
   ) {}
 
@@ -56,6 +58,7 @@ export class PullThrough implements ContentSource {
   async openBlob(repository: string, digest: Digest): Promise<OpenBlob> {
     const local = await ifKnown(this.registry.openBlob(repository, digest));
     this.#count("blob", local !== undefined);
+    this.limit?.used(digest);
     if (local) return local;
     const key = `${repository} ${digest}`;
     const running = this.#blobs.get(key);
@@ -85,6 +88,7 @@ export class PullThrough implements ContentSource {
     this.#blobs.set(key, running);
     void running
       .then((fetch) => fetch.done)
+      .then(() => this.limit?.added(digest, size))
       .catch((error) => console.error(`registry: ${repository}@${digest}: ${messageOf(error)}`))
       .finally(() => this.#blobs.delete(key));
     return running;

@@ -1,6 +1,7 @@
 /** How it is served: restarts, TLS, probes, limits, the configuration file, S3. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { digestOf } from "../../lib/digest.ts";
 import { createRegistryClient } from "../client/client.ts";
 import { pattern, pushImage, tempDir } from "../fixture.ts";
@@ -209,5 +210,100 @@ describe("options", () => {
     const path = join(dir.path, "config.yml");
     await Bun.write(path, text);
     await expect(readSettings({}, path)).rejects.toThrow(message);
+  });
+});
+
+test("a renewed certificate is shown from then on, a broken one is not taken, and nothing is cut off", async () => {
+  await using dir = await tempDir();
+  const [cert, key] = [join(dir.path, "tls.crt"), join(dir.path, "tls.key")];
+  const renew = async (name: string) =>
+    await run(
+      ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+      ...["-keyout", key, "-out", cert, "-subj", `/CN=${name}`, "-days", "2"],
+    );
+  await renew("first");
+  await using server = await local(join(dir.path, "root"), { "tls-cert": cert, "tls-key": key });
+  const url = `https://${server.address}/v2/a/blobs/uploads/`;
+  const tls = { rejectUnauthorized: false };
+  const shown = async () => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const [host = "", port] = server.address.split(":");
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () =>
+      resolve(String(socket.getPeerCertificate().subject.CN)),
+    );
+    socket.on("error", reject);
+    return await promise.finally(() => socket.destroy());
+  };
+  expect(await shown()).toBe("first");
+  const bytes = pattern(2_000_000);
+  const begun = await fetch(url, { method: "POST", tls });
+  const place = new URL(`${begun.headers.get("location")}?digest=${digestOf(bytes)}`, url);
+  const body = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      controller.enqueue(bytes.subarray(0, 1_000_000));
+      await Bun.sleep(300);
+      controller.enqueue(bytes.subarray(1_000_000));
+      controller.close();
+    },
+  });
+  const upload = fetch(place, { method: "PUT", body, tls }).then(({ status }) => status);
+  await Bun.sleep(50);
+  await renew("second");
+  await server.reload();
+  expect(await shown()).toBe("second");
+  expect(await upload).toBe(201);
+  await Bun.write(cert, "broken");
+  await expect(server.reload()).rejects.toThrow();
+  expect(await shown()).toBe("second");
+});
+
+describe("the end", () => {
+  test("requests under way come to their end, within the grace", async () => {
+    await using dir = await tempDir();
+    const bytes = pattern(20_000_000);
+    const server = await local(dir.path, { "shutdown-grace": "5s" });
+    const digest = digestOf(bytes);
+    const begun = await send(server, "POST", "/v2/a/blobs/uploads/");
+    const place = new URL(begun.headers.get("location")!, `http://${server.address}`).pathname;
+    let half = () => {};
+    const sentHalf = new Promise<void>((resolve) => {
+      half = resolve;
+    });
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(bytes.subarray(0, 10_000_000));
+        half();
+        await Bun.sleep(300);
+        controller.enqueue(bytes.subarray(10_000_000));
+        controller.close();
+      },
+    });
+    const upload = send(server, "PUT", `${place}?digest=${digest}`, { body });
+    await sentHalf;
+    await Bun.sleep(50);
+    await server[Symbol.asyncDispose]();
+    expect((await upload).status).toBe(201);
+    await expect(send(server, "GET", "/v2/")).rejects.toThrow();
+    await using again = await local(dir.path);
+    expect((await send(again, "HEAD", `/v2/a/blobs/${digest}`)).status).toBe(200);
+  });
+
+  test("what does not end is cut off", async () => {
+    await using dir = await tempDir();
+    const server = await local(dir.path, { "shutdown-grace": "200ms" });
+    const place = (await send(server, "POST", "/v2/a/blobs/uploads/")).headers.get("location")!;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(pattern(1000)),
+      pull: () => new Promise(() => {}),
+    });
+    const stuck = send(server, "PATCH", place, { body }).then(
+      () => "answered",
+      () => "cut off",
+    );
+    await Bun.sleep(50);
+    const from = performance.now();
+    await server[Symbol.asyncDispose]();
+    expect(performance.now() - from).toBeWithin(150, 2000);
+    expect(await stuck).toBe("cut off");
   });
 });

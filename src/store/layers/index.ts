@@ -1,17 +1,15 @@
 /** Layers by worker threads. */
 import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
+import { Slots } from "../../lib/slots.ts";
 import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
-import type { LayerLimits, Layers, Weights } from "../types.ts";
+import type { FileDigests, LayerLimits, Layers, Weights } from "../types.ts";
 import type { WorkerPool } from "./pool.ts";
 import { Credits } from "./streams.ts";
-
-/** Keys of snapshots that are being unpacked begin so; none outlives the daemon. */
-const unpackPrefix = "unpack/";
-export const isUnpackKey = (key: string) => key.startsWith(unpackPrefix);
 
 const mediaTypeOf = {
   gzip: mediaTypes.ociLayerGzip,
@@ -25,6 +23,8 @@ const archiveBuffer = 1 << 20;
 export class WorkerLayers implements Layers {
   /** Chains being unpacked. */
   readonly #unpacking = new Map<string, Promise<void>>();
+  /** More at once would only wait for one another, each with its buffers. */
+  readonly #slots = new Slots(availableParallelism());
 
   constructor(
     private readonly content: FileContentStore,
@@ -45,18 +45,29 @@ export class WorkerLayers implements Layers {
     await work;
   }
 
-  async #unpack(...[blob, { diffId, chainId, parent }, signal]: Parameters<Layers["unpack"]>): Promise<void> {
+  async #unpack(
+    ...[blob, { diffId, chainId, parent, below }, signal]: Parameters<Layers["unpack"]>
+  ): Promise<void> {
     const path = this.content.path(blob);
-    const key = `${unpackPrefix}${chainId}`;
-    this.snapshots.prepare(key, parent);
+    const tree = this.snapshots.unnamed();
+    const { directory } = tree;
     try {
-      const directory = this.snapshots.upperDir(key);
-      const lower = this.snapshots.lowerDirs(key);
-      const task = { blob: path, directory, lower, diffId, limits: this.limits };
-      const { size } = await this.workers.run("unpack", task, signal);
-      await this.snapshots.commit(chainId, key, size);
+      // A blob's own digest was checked when it came.
+      const task = {
+        blob: path,
+        directory,
+        diffId: diffId === blob ? undefined : diffId,
+        limits: this.limits,
+      };
+      const { size, implied } = await this.#slots.run(() => this.workers.run("unpack", task, signal), signal);
+      await below;
+      if (parent !== undefined && implied.length > 0) {
+        const lower = this.snapshots.treesOf(parent);
+        await this.workers.run("inherit", { directory, lower, paths: implied }, signal);
+      }
+      this.snapshots.adopt(tree, chainId, size, parent);
     } catch (error) {
-      this.snapshots.remove(key);
+      this.snapshots.discard(tree);
       throw error;
     }
   }
@@ -97,7 +108,9 @@ export class WorkerLayers implements Layers {
     }
   }
 
-  async extract(...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>): Promise<void> {
+  async extract(
+    ...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>
+  ): Promise<FileDigests> {
     signal?.throwIfAborted();
     const credits = new Credits();
     const task = { directory, limits: this.limits, ...options };
@@ -119,6 +132,7 @@ export class WorkerLayers implements Layers {
       signal?.throwIfAborted();
       if (fed.status === "rejected") throw fed.reason;
       if (done.status === "rejected") throw done.reason;
+      return done.value;
     } finally {
       signal?.removeEventListener("abort", job.abort);
     }

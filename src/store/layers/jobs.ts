@@ -4,12 +4,14 @@ import { type FileHandle, open } from "node:fs/promises";
 import { createGzip, createZstdCompress, constants as zlib } from "node:zlib";
 import type { Digest } from "../../lib/digest.ts";
 import { explainFullDisk, InvalidParameter } from "../../lib/errors.ts";
-import { endOfArchive, formatHeader, TarReader } from "../../lib/tar/index.ts";
+import { endOfArchive, formatHeader, type TarHandler, TarReader } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
 import { decompress } from "./decompress.ts";
+import { DigestingUnpacker } from "./digesting.ts";
+import { inheritDirectories } from "./inherit.ts";
 import { measureTree } from "./measure.ts";
 import type { JobName, Jobs } from "./protocol.ts";
-import { Unpacker, type UnpackOptions } from "./unpacker.ts";
+import { Unpacker } from "./unpacker.ts";
 import { type Walked, Walker, walkPath } from "./walk.ts";
 import { weighLayers } from "./weigh.ts";
 
@@ -25,6 +27,10 @@ export const jobs: {
   [N in JobName]: (task: Jobs[N]["task"], context: JobContext) => Promise<Jobs[N]["result"]>;
 } = {
   unpack,
+  inherit: async ({ directory, lower, paths }, { signal }) => {
+    await inheritDirectories(directory, lower, paths, signal);
+    return undefined;
+  },
   extract,
   pack,
   recompress,
@@ -40,35 +46,39 @@ export const jobs: {
 };
 
 async function unpack(
-  { blob, directory, lower, diffId, limits }: Jobs["unpack"]["task"],
+  { blob, directory, diffId, limits }: Jobs["unpack"]["task"],
   { signal }: JobContext,
 ): Promise<Jobs["unpack"]["result"]> {
-  const hasher = new Bun.CryptoHasher("sha256");
+  const hasher = diffId && new Bun.CryptoHasher("sha256");
   const source = createReadStream(blob, { highWaterMark: 1 << 20 });
-  const size = await writeTree(source, directory, { layer: { lower }, limits }, signal, hasher);
-  const found: Digest = `sha256:${hasher.digest("hex")}`;
+  using unpacker = new Unpacker(directory, { layer: true, limits });
+  await writeTree(source, unpacker, unpacker, signal, hasher);
+  const found = hasher && `sha256:${hasher.digest("hex")}`;
   if (found !== diffId)
     throw new InvalidParameter(`uncompressed digest is ${found}, the image's config says ${diffId}`);
-  return { size: size ?? (await measureTree(directory, signal)).bytes };
+  const size = unpacker.size ?? (await measureTree(directory, signal)).bytes;
+  return { size, implied: unpacker.implied };
 }
 
 async function extract(
-  { directory, ...options }: Jobs["extract"]["task"],
+  { directory, digests, ...options }: Jobs["extract"]["task"],
   { signal, input }: JobContext,
-): Promise<undefined> {
-  await writeTree(input, directory, options, signal);
+): Promise<Jobs["extract"]["result"]> {
+  using unpacker = new Unpacker(directory, options);
+  const digesting = digests ? new DigestingUnpacker(unpacker) : undefined;
+  await writeTree(input, unpacker, digesting ?? unpacker, signal);
+  return digesting?.digests ?? new Map();
 }
 
-/** @returns content bytes, as `Unpacker.size` */
+/** @param handler hears of the entries; the unpacker, or what passes them on to it */
 async function writeTree(
   source: AsyncIterable<Uint8Array>,
-  directory: string,
-  options: UnpackOptions,
+  unpacker: Unpacker,
+  handler: TarHandler,
   signal: AbortSignal,
   hasher?: Bun.CryptoHasher,
-): Promise<number | undefined> {
-  using unpacker = new Unpacker(directory, options);
-  const reader = new TarReader(unpacker);
+): Promise<void> {
+  const reader = new TarReader(handler);
   try {
     for await (const chunk of decompress(counted(source, (bytes) => unpacker.archiveBytes(bytes)))) {
       signal.throwIfAborted();
@@ -80,7 +90,6 @@ async function writeTree(
   } catch (error) {
     throw explainFullDisk(error, "cannot unpack");
   }
-  return unpacker.size;
 }
 
 async function* counted(

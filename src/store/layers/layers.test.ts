@@ -8,12 +8,14 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
+import { digestOf } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound, TooLarge } from "../../lib/errors.ts";
 import { type Entry, StoreLab, tarOf } from "../testing.ts";
 
@@ -167,6 +169,34 @@ describe("extract", () => {
       owner: { uid: 7, gid: 8 },
     });
     expect(lstatSync(join(directory, "d/f"))).toMatchObject({ uid: 7, gid: 8 });
+  });
+
+  test("digests are of what is in the files, whatever names lead to them", async () => {
+    const directory = target();
+    const tar = await tarOf([
+      { name: "d", type: "directory" },
+      file("d/kept", "kept"),
+      file("d/twice", "first"),
+      { name: "alias", type: "symlink", linkname: "d" },
+      file("alias/twice", "second"),
+      { name: "hard", type: "link", linkname: "d/kept" },
+      file("empty", ""),
+    ]);
+    const digests = await lab.store.layers.extract(Readable.from([tar]), directory, { digests: true });
+    const of = (path: string) => {
+      const { dev, ino } = statSync(join(directory, path), { bigint: true });
+      // Devices of less than 256 majors and minors are numbers of two bytes.
+      return digests.get(`${dev >> 8n}:${dev & 0xffn}:${ino}`);
+    };
+    expect(of("d/twice")).toBe(digestOf("second"));
+    expect(of("hard")).toBe(digestOf("kept"));
+    expect(of("empty")).toBe(digestOf(""));
+    expect(digests.size).toBe(3);
+    const { content } = lab.store;
+    await expect(
+      content.take(join(directory, "d/kept"), { digest: digestOf("no") }, digests),
+    ).rejects.toThrow(InvalidParameter);
+    expect(await content.take(join(directory, "d/kept"), { size: 4 }, digests)).toBe(digestOf("kept"));
   });
 
   test("passes on the error of its source", async () => {

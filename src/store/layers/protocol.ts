@@ -2,14 +2,18 @@
 import type { Digest } from "../../lib/digest.ts";
 import type { ErrorKind } from "../../lib/errors.ts";
 import type { IdMap } from "../../lib/id-map.ts";
-import type { LayerLimits, Weights } from "../types.ts";
+import type { ByteString } from "../../lib/tar/index.ts";
+import type { FileDigests, LayerLimits, Weights } from "../types.ts";
 
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
   unpack: {
-    task: { blob: string; directory: string; lower: string[]; diffId: Digest; limits: LayerLimits };
-    result: { size: number };
+    /** Without a diffId the blob's own digest is it. */
+    task: { blob: string; directory: string; diffId: Digest | undefined; limits: LayerLimits };
+    /** `implied`: directories that the archive needed and did not describe. */
+    result: { size: number; implied: ByteString[] };
   };
+  inherit: { task: { directory: string; lower: string[]; paths: ByteString[] }; result: undefined };
   extract: {
     task: {
       directory: string;
@@ -17,8 +21,9 @@ export interface Jobs {
       owner?: { uid: number; gid: number };
       idMap?: IdMap;
       noOverwriteDirNonDir?: boolean;
+      digests?: boolean;
     };
-    result: undefined;
+    result: FileDigests;
   };
   pack: {
     task: {

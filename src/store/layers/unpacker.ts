@@ -16,10 +16,7 @@ import { isOverlayXattr, opaqueMarker, opaqueXattr, whiteoutPrefix } from "./whi
 
 export interface UnpackOptions {
   /** The tree is an overlay layer: `.wh.` entries become overlay's whiteouts and opaque directories. */
-  layer?: {
-    /** Trees of the layers below, nearest first: missing parent directories look as they do there. */
-    lower: string[];
-  };
+  layer?: boolean;
   limits?: LayerLimits;
   owner?: { uid: number; gid: number };
   /** Owners, in the archive or given, are ids of this namespace. */
@@ -40,6 +37,8 @@ export class Unpacker implements TarHandler, Disposable {
   readonly #directoryTimes = new Map<ByteString, bigint>();
   #file: { fd: number; entry: TarEntry; end: number } | undefined;
   readonly #guard: SizeGuard;
+  /** Directories made because something was to go into them; see `implied`. */
+  readonly #implied = new Set<ByteString>([""]);
   #bytes = 0;
   #replaced = false;
 
@@ -59,6 +58,16 @@ export class Unpacker implements TarHandler, Disposable {
   /** Content bytes written; undefined when entries replaced others, so that only a look at the tree tells. */
   get size(): number | undefined {
     return this.#replaced ? undefined : this.#bytes;
+  }
+
+  /** Directories that the archive needed and did not describe, the outer first; the root is the empty path. */
+  get implied(): ByteString[] {
+    return [...this.#implied];
+  }
+
+  /** Of the file whose content is coming; undefined for what has none. */
+  get descriptor(): number | undefined {
+    return this.#file?.fd;
   }
 
   entry(entry: TarEntry): void {
@@ -122,6 +131,7 @@ export class Unpacker implements TarHandler, Disposable {
       if (entry.type !== "directory") throw new InvalidParameter("the root is not a directory");
       this.#describe(this.#root.fd, entry);
       this.#directoryTimes.set("", entry.mtime);
+      this.#implied.delete("");
       return;
     }
     const slash = path.lastIndexOf("/");
@@ -143,6 +153,7 @@ export class Unpacker implements TarHandler, Disposable {
       case "directory":
         this.#directory(directory, name, entry);
         this.#directoryTimes.set(path, entry.mtime);
+        this.#implied.delete(path);
         break;
       case "symlink":
         this.#create(directory, name, entry, () => fs.symlinkAt(toBytes(entry.linkPath), directory, name));
@@ -188,7 +199,7 @@ export class Unpacker implements TarHandler, Disposable {
       if (!isExists(error)) throw error;
       const there = fs.statAt(directory, name);
       if ((there.mode & fs.S_IFMT) !== fs.S_IFDIR) {
-        hidesLower = this.options.layer !== undefined && isWhiteout(there);
+        hidesLower = this.options.layer === true && isWhiteout(there);
         this.#clear(directory, name, entry);
         fs.mkdirAt(directory, name, 0o700);
       }
@@ -277,37 +288,15 @@ export class Unpacker implements TarHandler, Disposable {
     try {
       const name = toBytes(path.slice(slash + 1));
       fs.mkdirAt(parent ?? this.#root.fd, name, 0o755);
-      this.#lookAsBelow(parent ?? this.#root.fd, name, path);
+      this.#implied.add(path);
+      if (this.options.idMap) {
+        const { uid, gid } = this.#ownerOf({ uid: 0, gid: 0 });
+        fs.chownAt(parent ?? this.#root.fd, name, uid, gid);
+      }
     } finally {
       if (parent !== undefined) closeSync(parent);
     }
     return open();
-  }
-
-  /** A directory that the archive doesn't describe takes owner, mode and time from the layers below. */
-  #lookAsBelow(directory: number, name: Buffer, path: ByteString): void {
-    for (const lower of this.options.layer?.lower ?? []) {
-      using root = fs.Descriptor.directory(lower);
-      const fd = fs.unlessMissing(() => fs.openInRoot(root.fd, toBytes(path), openDirectory | fs.O_NOFOLLOW));
-      if (fd === undefined) continue;
-      try {
-        const { uid, gid, mode, mtime } = fs.statAt(fd, "");
-        fs.chownAt(directory, name, uid, gid);
-        const own = fs.openAt(directory, name, openDirectory | fs.O_NOFOLLOW);
-        try {
-          fchmodSync(own, mode & 0o7777);
-        } finally {
-          closeSync(own);
-        }
-        this.#directoryTimes.set(path, mtime);
-        return;
-      } finally {
-        closeSync(fd);
-      }
-    }
-    if (!this.options.idMap) return;
-    const { uid, gid } = this.#ownerOf({ uid: 0, gid: 0 });
-    fs.chownAt(directory, name, uid, gid);
   }
 
   /** @throws InvalidParameter for an id that the namespace doesn't have */

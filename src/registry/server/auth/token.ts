@@ -49,19 +49,19 @@ export class TokenAuth implements Authenticator {
     readonly issueToken?: (request: Request) => Promise<Response>,
   ) {}
 
-  async authenticate(request: Request): Promise<Principal> {
+  async authenticate(request: Request, origin: string): Promise<Principal> {
     const header = request.headers.get("authorization");
     if (header === null) return this.nobody;
     const token = /^bearer\s+([\w.-]+)$/i.exec(header)?.[1];
     const principal = token === undefined ? undefined : await this.#verify(token);
     if (principal) return principal;
     throw new DistributionError("UNAUTHORIZED", undefined, {
-      headers: { "WWW-Authenticate": this.challenge(request) },
+      headers: { "WWW-Authenticate": this.challenge(origin) },
     });
   }
 
-  challenge(request: Request, scope?: string): string {
-    const realm = this.options.realm ?? new URL("/token", request.url).href;
+  challenge(origin: string, scope?: string): string {
+    const realm = this.options.realm ?? `${origin}/token`;
     const parts = [`realm="${realm}"`, `service="${this.options.service}"`];
     if (scope !== undefined) parts.push(`scope="${scope}"`);
     return `Bearer ${parts.join(",")}`;

@@ -28,11 +28,12 @@ export const everybody: Principal = {
 export interface Authenticator {
   /**
    * Reads the request's `Authorization`; without one it is nobody.
+   * @param origin scheme and host that the client has asked for
    * @throws DistributionError UNAUTHORIZED when what it says is wrong
    */
-  authenticate(request: Request): Promise<Principal>;
+  authenticate(request: Request, origin: string): Promise<Principal>;
   /** `WWW-Authenticate` for a request that needs `scope`, e.g. `repository:a/b:pull,push`. */
-  challenge(request: Request, scope?: string): string;
+  challenge(origin: string, scope?: string): string;
   /** Whether more rights can come from signing in anew, as with tokens: then a refusal is a challenge again. */
   readonly hasScopes: boolean;
   /** Answers the endpoint that gives out tokens; undefined: there is none. */
