@@ -76,6 +76,42 @@ describe("a cache in a registry", () => {
     });
   });
 
+  test("with layers that are not what it says: their steps are done again", async () => {
+    const context = contextOf("tampered");
+    const repository = `http://${registry.address}/v2/cache/tampered`;
+    await buildOutputs(first, context, {
+      cacheto: JSON.stringify([`type=registry,ref=${registry.address}/cache/tampered,mode=max`]),
+    });
+    const manifest = (await (await fetch(`${repository}/manifests/latest`)).json()) as {
+      config: { digest: string; size: number };
+    };
+    const cache = (await (await fetch(`${repository}/blobs/${manifest.config.digest}`)).json()) as {
+      layers: { annotations: { diffID: string } }[];
+      "gantry.records.v1": { result: string }[];
+    };
+    for (const { annotations } of cache.layers) annotations.diffID = `sha256:${"0".repeat(64)}`;
+    // The name of an image's tree is none that a step gives.
+    cache["gantry.records.v1"][0]!.result = `sha256:${"0".repeat(64)}`;
+    const bytes = Buffer.from(JSON.stringify(cache));
+    const digest = `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+    const upload = await fetch(`${repository}/blobs/uploads/`, { method: "POST" });
+    const location = new URL(upload.headers.get("location")!, repository);
+    location.searchParams.set("digest", digest);
+    const put = (url: URL | string, body: Uint8Array | string, type: string) =>
+      fetch(url, { method: "PUT", body, headers: { "content-type": type } });
+    expect((await put(location, bytes, "application/octet-stream")).status).toBe(201);
+    manifest.config = { ...manifest.config, digest, size: bytes.length };
+    const type = "application/vnd.oci.image.manifest.v1+json";
+    expect((await put(`${repository}/manifests/latest`, JSON.stringify(manifest), type)).status).toBe(201);
+    const built = await buildOutputs(second, context, {
+      cachefrom: JSON.stringify([`${registry.address}/cache/tampered`]),
+      t: "tampered",
+    });
+    expect(built.error).toBeUndefined();
+    expect(built.text).toContain("a step of the cache is of no use, and done again");
+    expect(await second.ok(["run", "--rm", "tampered", "cat", "/only"])).toBe("only tampered");
+  });
+
   test("that is not there, or is none, costs nothing but a warning", async () => {
     const query = { cachefrom: JSON.stringify([`type=registry,ref=${registry.address}/no/such`]) };
     const built = await buildOutputs(first, contextOf("missing"), query);

@@ -213,6 +213,15 @@ describe("several platforms", () => {
     });
     const { error } = await buildOutputs(daemon, context, { platform: "linux/s390x" });
     expect(error).toMatch(/linux\/s390x does not run on this machine.*qemu-s390x/);
+    // One platform that fails ends the build of the others, and nothing stays behind.
+    const both = contextOf({
+      Dockerfile: "FROM --platform=$TARGETPLATFORM scratch\nCOPY sh /bin/sh\nRUN true",
+      sh: "",
+    });
+    const failed = await buildOutputs(daemon, both, { platform: "linux/s390x,linux/ppc64le", t: "half" });
+    expect(failed.error).toMatch(/does not run on this machine/);
+    expect((await daemon.gantry(["inspect", "half"])).code).toBe(1);
+    expect(leftMounts(daemon.execRoot)).toEqual([]);
   });
 });
 

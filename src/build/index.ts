@@ -7,6 +7,7 @@ export { cacheSourceOf, parseCacheSource, parseCacheTarget } from "./cache/optio
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
+export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";

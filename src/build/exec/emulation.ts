@@ -33,3 +33,12 @@ export function cannotRun(platform: Platform): string | undefined {
   if (/^enabled$/m.test(entry) && /^flags: \w*F/m.test(entry)) return undefined;
   return `${formatPlatform(platform)} does not run on this machine (${formatPlatform(host)}): install an emulator that binfmt_misc registers as ${name} with flag F (Debian: qemu-user-static and binfmt-support), or do the step in a stage FROM --platform=$BUILDPLATFORM`;
 }
+
+/** The host's platform first, and the usual ones that run here besides. */
+export function runnablePlatforms(): Platform[] {
+  const host = hostPlatform();
+  const others = ["amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "loong64"]
+    .filter((architecture) => architecture !== host.architecture)
+    .map((architecture) => ({ os: "linux", architecture }));
+  return [host, ...others.filter((platform) => cannotRun(platform) === undefined)];
+}

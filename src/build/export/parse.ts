@@ -75,7 +75,12 @@ export function parseOutput(type: string, attributes: Attributes): Output {
       };
     case "oci":
     case "docker":
-      return { type, names: namesOf(attributes), format: imageFormat(attributes) };
+      return {
+        type,
+        names: namesOf(attributes),
+        directory: !flag("tar", true),
+        format: imageFormat(attributes),
+      };
     case "tar":
     case "local":
       if (attributes.mode && attributes.mode !== "copy")

@@ -48,7 +48,13 @@ export type Output =
       nameCanonical: boolean;
       format: ImageFormat;
     }
-  | { type: "oci" | "docker"; names: string[]; format: ImageFormat }
+  | {
+      type: "oci" | "docker";
+      names: string[];
+      /** The client makes a directory of the archive (`tar=false`). */
+      directory: boolean;
+      format: ImageFormat;
+    }
   /** The target's files; `platformSplit`: those of each platform in a directory of its own (`linux_arm64`). */
   | { type: "tar" | "local"; platformSplit: boolean }
   /** The cache is all that remains. */

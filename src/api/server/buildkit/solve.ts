@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import type { BuildEvent, BuildResult, Output, OutputFiles } from "../../../build/types.ts";
 import type { Engine } from "../../../engine/types.ts";
+import { NotImplemented } from "../../../lib/errors.ts";
 import { sessionCredentials } from "./credentials.ts";
 import { sendBytes, sendTrees } from "./file-send.ts";
 import { fillFrom } from "./fill.ts";
@@ -32,6 +33,8 @@ export async function solve(
   const stop = AbortSignal.any([signal, job.signal, session.closed]);
   const upload = build.upload === undefined ? undefined : pullUpload(session, build.upload, stop);
   const files = archive ?? upload ?? fill;
+  if (outputs.some((output) => "directory" in output && output.directory))
+    throw new NotImplemented("tar=false is not supported over a session: write an archive and unpack it");
   const requests = outputs.map((output, index) => ({
     output,
     deliver: (files: OutputFiles, signal: AbortSignal) =>
