@@ -6,5 +6,6 @@ export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
 export { ignorePatterns } from "./files/ignore.ts";
+export { fetchContext } from "./files/remote-context.ts";
 
 export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { createBuilder } from "../build/index.ts";
+import { createBuilder, fetchContext } from "../build/index.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -76,7 +76,16 @@ export class BuildService implements Builds, AsyncDisposable {
     });
   }
 
-  check(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+  remote(url: string, keepGitDir: boolean): FillContext {
+    const { layers } = this.context.store;
+    return (open, onEvent, signal) => {
+      const progress = (name: string, current: number, total?: number) =>
+        onEvent({ type: "progress", id: "context", name, current, total });
+      return fetchContext(url, open(), { layers, signal, keepGitDir, progress });
+    };
+  }
+
+  check(source: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
       () => {},
@@ -85,7 +94,7 @@ export class BuildService implements Builds, AsyncDisposable {
     );
   }
 
-  lint(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+  lint(source: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
       () => {},

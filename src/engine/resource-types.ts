@@ -375,10 +375,15 @@ export interface Builds {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * A context that the engine fetches: `URL[#REF[:DIRECTORY]]` of a Git repository, a tar archive or a Dockerfile.
+   * @param keepGitDir leave `.git` in it
+   */
+  remote(url: string, keepGitDir: boolean): FillContext;
   /** Extracts `context` and runs the build checks alone. */
-  check(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  check(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The same with best practices; of the context only the Dockerfile and its ignore file matter. */
-  lint(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  lint(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The cache, for lists of it. */
   usage(): Promise<CacheEntry[]>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */

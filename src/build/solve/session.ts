@@ -7,6 +7,7 @@ import type { Platform } from "../../lib/oci.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { Lease } from "../../store/types.ts";
 import { namedContext } from "../definition.ts";
+import { Budget } from "../dockerfile/budget.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
@@ -88,6 +89,8 @@ export class Session implements AsyncDisposable {
   readonly lease: Lease;
   readonly views: Views;
   readonly packer: Packer;
+  /** Of substitutions in all stages. */
+  readonly budget = new Budget();
   /** Aborted by the caller, or by the first stage that fails. */
   readonly signal: AbortSignal;
 
