@@ -5,7 +5,7 @@ import type { ApiClient } from "../../api/client/index.ts";
 import { NotFound } from "../../lib/errors.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
-import { loadProject } from "../model/load.ts";
+import { type LoadOptions, loadProject } from "../model/load.ts";
 import { projectName } from "../model/name.ts";
 import type { Project } from "../model/types.ts";
 import { EngineView } from "./engine.ts";
@@ -45,6 +45,10 @@ const overrideNames = [
   "docker-compose.override.yml",
   "docker-compose.override.yaml",
 ];
+
+interface ProjectOptions extends Pick<LoadOptions, "interpolate" | "builtElsewhere"> {
+  allProfiles?: boolean;
+}
 
 export class Session {
   readonly engine: EngineView;
@@ -106,7 +110,7 @@ export class Session {
    * @param named services that the user named: their profiles count as active
    * @throws NotFound "no configuration file provided: not found"; ComposeError
    */
-  project(named: string[] = [], options: { interpolate?: boolean; allProfiles?: boolean } = {}): Project {
+  project(named: string[] = [], options: ProjectOptions = {}): Project {
     const files = this.#files();
     if (!files) throw new NotFound("no configuration file provided: not found");
     const workingDir = this.#workingDir(files);
@@ -120,6 +124,7 @@ export class Session {
       profiles: options.allProfiles ? ["*"] : profiles,
       named,
       interpolate: options.interpolate,
+      builtElsewhere: options.builtElsewhere,
       readFile,
     });
     for (const message of project.warnings) this.warn(message);
