@@ -103,6 +103,19 @@ secrets: { token: { environment: TOKEN } }
   });
 });
 
+test("a definition comes from standard input in any of its forms", async () => {
+  const root = project({});
+  const plans = await Promise.all(
+    [
+      'target "a" { tags = ["x"] }',
+      '{"target": {"a": {"tags": ["x"]}}}',
+      "services: { a: { image: x, build: . } }",
+    ].map((stdin) => daemon.gantry(["bake", "-f", "-", "--print", "a"], { cwd: root, stdin })),
+  );
+  const target = { context: ".", dockerfile: "Dockerfile", tags: ["x"] };
+  for (const { stdout } of plans) expect(JSON.parse(stdout).target).toEqual({ a: target });
+});
+
 test("Ctrl-C ends all builds and leaves nothing", async () => {
   const inline = "FROM busybox\nRUN sleep 60";
   const root = project({

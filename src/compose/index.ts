@@ -167,7 +167,7 @@ export interface ServiceBuild extends Omit<BuildConfig, "secrets"> {
 
 /**
  * What the services of Compose files build, for programs that build them otherwise.
- * @param files absolute paths, each over those before
+ * @param files absolute paths or `-`, each over those before
  * @throws ComposeError
  */
 export function projectBuilds(context: ComposeContext, files: string[]): ServiceBuild[] {

@@ -3,6 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import * as v from "valibot";
 import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
 import type { CliContext } from "../context.ts";
+import type { Sources } from "./files.ts";
 import { type Options, type OptionsField, parseOptions } from "./options.ts";
 import { mergeTargets, type Target } from "./target.ts";
 
@@ -34,13 +35,20 @@ export interface ComposeBuild {
   "x-bake"?: unknown;
 }
 
-/** @param files absolute paths, each over those before @throws what is wrong with them */
-export type ReadComposeBuilds = (files: string[], context: CliContext) => Promise<ComposeBuild[]>;
+/** @param files absolute paths or `-`, which is `stdin`; each over those before @throws what is wrong with them */
+export type ReadComposeBuilds = (
+  files: string[],
+  context: CliContext,
+  stdin?: string,
+) => Promise<ComposeBuild[]>;
 
 /** @returns targets by name */
-export async function composeTargets(context: CliContext, files: string[]): Promise<Map<string, Target>> {
+export async function composeTargets(
+  context: CliContext,
+  { composeFiles, stdin }: Pick<Sources, "composeFiles" | "stdin">,
+): Promise<Map<string, Target>> {
   if (!context.composeBuilds) throw new NotImplemented("Compose files can't be read here");
-  const builds = await context.composeBuilds(files, context);
+  const builds = await context.composeBuilds(composeFiles, context, stdin);
   return new Map(builds.map((build) => [targetName(build.service), targetOf(build, context.env)]));
 }
 

@@ -21,6 +21,8 @@ export interface ComposeContext {
   err?: Output;
   /** The `X-Registry-Auth` header for an image, when the user has logged in to its registry. */
   registryAuth?: (reference: string) => Promise<string | undefined>;
+  /** What the file `-` is; default: standard input. */
+  stdin?: string;
   /** Calls back at Ctrl-C and SIGTERM until the returned function is called. Default: this process's signals. */
   onInterrupt?: (handler: () => void) => () => void;
 }
@@ -125,7 +127,7 @@ export class Session {
       named,
       interpolate: options.interpolate,
       builtElsewhere: options.builtElsewhere,
-      readFile,
+      readFile: (path) => (path === "-" ? (this.context.stdin ?? standardInput()) : readFile(path)),
     });
     for (const message of project.warnings) this.warn(message);
     return project;
