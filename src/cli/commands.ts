@@ -74,7 +74,7 @@ const modules: readonly Module[] = [
   from(() => import("./image/why-big.ts"), { command: "image why-big" }),
   from(() => import("./build/build.ts"), { command: "image build, build, builder build" }),
   from(() => import("./lint/lint.ts"), { command: "lint" }),
-  from(() => import("./bake/bake.ts"), { command: "buildx bake, bake" }),
+  from(() => import("./bake/bake.ts"), { command: "buildx bake, buildx f, bake" }),
   from(() => import("./image/transfer.ts"), { pull: "image pull, pull", push: "image push, push" }),
   from(() => import("./image/manage.ts"), {
     tag: "image tag, tag",

@@ -10,6 +10,7 @@ import type {
   BuildResult,
   LintReport,
 } from "../build/types.ts";
+import { isDigest } from "../lib/digest.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
@@ -20,7 +21,7 @@ import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-file
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
-import { fullName, knownImage } from "./images/names.ts";
+import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
 import type { BuildOptions, Builds, BuildTree, FillContext } from "./types.ts";
@@ -185,9 +186,10 @@ export class BuildService implements Builds, AsyncDisposable {
       execDir: this.runDirectory,
       cgroupParent: "/gantry",
       resolveImage: async (reference, options): Promise<BaseImage> => {
-        const known = options.pull
-          ? undefined
-          : knownImage(context.store.images, reference, options.platform);
+        const { images } = context.store;
+        const here = () => knownImage(images, reference, options.platform);
+        // An image's ID names one that is here; no registry knows it.
+        const known = isDigest(reference) ? findImage(images, reference) : options.pull ? undefined : here();
         if (known) {
           context.signatures.check(reference, known.id);
           return known;
