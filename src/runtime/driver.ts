@@ -272,12 +272,12 @@ function processFlags({ terminal }: ProcessSpec): string[] {
   return ["--pid-file", "pid", ...(terminal ? ["--console-socket", "console.sock"] : [])];
 }
 
-/** undefined when nothing was begun there. */
+/** undefined when nothing was begun there, or a crash came while it was written: before anything was started. */
 function aboutIn(stateDir: string): About | undefined {
   try {
     return JSON.parse(readFileSync(`${stateDir}/about.json`, "utf8")) as About;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
