@@ -285,7 +285,12 @@ export interface SystemInfo {
   memoryTotal: number;
   cgroupVersion: "1" | "2";
   defaultRuntime: string;
-  runtimes: Record<string, { path: string }>;
+  runtimes: Record<string, { path: string; runtimeArgs?: string[] }>;
+  /** Of containers that name none: `builtin`, `unconfined` or a path. */
+  seccompProfile: string;
+  noNewPrivileges: boolean;
+  debug: boolean;
+  experimental: boolean;
   runtimeVersion: string;
   mirrors: string[];
   insecureRegistries: string[];
