@@ -1,8 +1,9 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { Cancelled, InvalidParameter } from "../lib/errors.ts";
+import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
 import { formatReference, normalize, parseReference } from "../lib/reference.ts";
+import { ImportedCache } from "./cache/import.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
   type CheckSettings,
@@ -19,17 +20,16 @@ import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
 import { DockerfileError, excerptOf, isLocated, stepError } from "./errors.ts";
 import { CacheMounts } from "./exec/cache-mounts.ts";
 import { activePrefix } from "./exec/workspace.ts";
+import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./export/index.ts";
 import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
-import { writeImage } from "./image/write.ts";
 import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
-import { Progress } from "./solve/progress.ts";
+import { type PlatformPlace, Progress } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session, SharedWorks } from "./solve/session.ts";
-import type { StageState } from "./solve/stage.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -38,7 +38,11 @@ import type {
   BuildRequest,
   BuildResult,
   LintReport,
+  OutputRequest,
 } from "./types.ts";
+
+/** How long a registry may take to say what cache it has (milliseconds). */
+const importPatience = 30_000;
 
 export class DockerfileBuilder implements Builder {
   readonly #records: CacheRecords;
@@ -65,37 +69,6 @@ export class DockerfileBuilder implements Builder {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
-    const { store } = this.backend;
-    return this.#run(request, onEvent, signal, (session, state) =>
-      session.progress.vertex({ id: "export", name: "exporting to image" }, async () => {
-        const { packer, lease } = session;
-        const result = await writeImage({ store, packer, lease }, request, state, session.signal);
-        return { ...result, result: result.imageId };
-      }),
-    );
-  }
-
-  async buildTree(
-    request: BuildRequest,
-    take: (root: string, signal: AbortSignal) => Promise<void>,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<{ warnings: string[] }> {
-    return this.#run(request, onEvent, signal, (session, state) =>
-      session.progress.vertex({ id: "export", name: "exporting to client" }, async () => {
-        await take(session.views.open(state.tree.snapshot), session.signal);
-        return {};
-      }),
-    );
-  }
-
-  /** @param finish what is made of the target's state */
-  async #run<T extends object>(
-    request: BuildRequest,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-    finish: (session: Session, state: StageState) => Promise<T>,
-  ): Promise<T & { warnings: string[] }> {
     let source: DockerfileText | undefined;
     // Of the session once there is one.
     await using files = filesOf(request);
@@ -103,7 +76,7 @@ export class DockerfileBuilder implements Builder {
       signal.throwIfAborted();
       await this.#recovered;
       source = readDockerfile(request);
-      return await this.#work(request, source, files, onEvent, signal, finish);
+      return await this.#build(request, source, files, onEvent, signal);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
       if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
@@ -111,56 +84,148 @@ export class DockerfileBuilder implements Builder {
     }
   }
 
-  async #work<T extends object>(
+  async #build(
     request: BuildRequest,
     source: DockerfileText,
     files: AsyncDisposableStack,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-    finish: (session: Session, state: StageState) => Promise<T>,
-  ): Promise<T & { warnings: string[] }> {
+  ): Promise<BuildResult> {
+    const startedAt = this.now();
     const warnings: string[] = [];
     const progress = new Progress((event) => {
       if (event.type === "warning") warnings.push(event.message);
       onEvent(event);
     }, this.now);
+    const outputs = outputsOf(request);
     const definition = await this.#load(request, source, progress);
-    const { dockerfile, graph, ignore, settings } = definition;
+    const imported = await this.#importCaches(request, progress, signal);
+    await using sessions = new AsyncDisposableStack();
+    const failed = new AbortController();
+    const stop = AbortSignal.any([signal, failed.signal]);
+    const platforms = request.platforms?.length ? request.platforms : [request.platform];
+    const held = heldBy(platforms.length, files.move());
+    const work = platforms.map(async (platform, i) => {
+      try {
+        const label = platforms.length > 1 && platform ? `${formatPlatform(platform)} ` : "";
+        const place = { label, index: i, count: platforms.length };
+        return await this.#solve(
+          { ...request, platform },
+          definition,
+          { place, imported, files: held, progress, outputs, sessions },
+          stop,
+        );
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    });
+    // Nothing is taken down while another platform still works on it.
+    await Promise.allSettled(work);
+    const built = await Promise.all(work).catch(() => {
+      throw failed.signal.reason;
+    });
+    using lease = this.backend.store.images.lease();
+    const image = await exportResults(
+      { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
+      built,
+      outputs,
+    );
+    return { image, warnings };
+  }
+
+  /** A source that can't be had costs time only. */
+  async #importCaches(
+    { cacheFrom = [], credentials, noCache }: BuildRequest,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<ImportedCache> {
+    const imported = new ImportedCache(this.backend, this.#records, this.now);
+    if (noCache) return imported;
+    for (const source of cacheFrom) {
+      const vertex = { id: `cache from ${source.ref}`, name: `importing cache manifest from ${source.ref}` };
+      await progress.vertex(vertex, async () => {
+        try {
+          const limit = AbortSignal.any([signal, AbortSignal.timeout(importPatience)]);
+          await imported.read(source, credentials, limit);
+        } catch (error) {
+          signal.throwIfAborted();
+          progress.note(`nothing was taken from the cache ${source.ref}: ${messageOf(error)}`);
+        }
+        return {};
+      });
+    }
+    return imported;
+  }
+
+  /** Builds the target for one platform. */
+  async #solve(
+    request: BuildRequest,
+    { source, dockerfile, ignore, settings, warnings }: Definition,
+    parts: {
+      place: PlatformPlace;
+      imported: ImportedCache;
+      /** The client's files; given back in any case. */
+      files: AsyncDisposable;
+      progress: Progress;
+      outputs: OutputRequest[];
+      sessions: AsyncDisposableStack;
+    },
+    signal: AbortSignal,
+  ): Promise<BuiltPlatform> {
+    const { place, imported, progress, outputs, sessions } = parts;
+    await using own = new AsyncDisposableStack();
+    own.use(parts.files);
+    // What is said of the file is the same for all platforms, and said once.
+    const first = place.index === 0;
+    const graph = graphOf(request, dockerfile);
+    const definition = { dockerfile, ignore, graph };
     if (settings.error) {
       const stages = checkStages(await this.#subject(request, definition, signal), settings);
-      for (const warning of stages) progress.warning(warning);
-      const found = [...definition.warnings, ...stages];
+      if (first) for (const warning of stages) progress.warning(warning);
+      const found = [...warnings, ...stages];
       if (found.length > 0) throw stepError(found[0]!.range, violationMessage(found));
     }
-    const session = new Session(
-      {
-        backend: this.backend,
-        request,
-        dockerfile,
-        graph,
-        records: this.#records,
-        digests: this.#digests,
-        explanations: this.#explanations,
-        cacheMounts: this.#cacheMounts,
-        shared: this.#shared,
-        progress,
-        ignore,
-        files: files.move(),
-        now: this.now,
-      },
-      signal,
+    const session = sessions.use(
+      new Session(
+        {
+          backend: this.backend,
+          request,
+          dockerfile,
+          graph,
+          records: this.#records,
+          digests: this.#digests,
+          explanations: this.#explanations,
+          cacheMounts: this.#cacheMounts,
+          shared: this.#shared,
+          progress,
+          ignore,
+          place,
+          imported,
+          layers: packFormat(outputs),
+          files: own.move(),
+          now: this.now,
+        },
+        signal,
+      ),
     );
-    await using _ = session;
     const state = await session.run();
-    if (!settings.error) {
+    if (first && !settings.error) {
       const bases = new Map(
         await Promise.all(graph.needed.map(async (i) => [i, (await session.stage(i)).base] as const)),
       );
       const subject = stageSubject(request, definition, (stage) => bases.get(stage.index));
       for (const warning of checkStages(subject, settings)) progress.warning(warning);
     }
-    warnUnconsumed(request, graph, progress);
-    return { ...(await finish(session, state)), warnings };
+    if (first) warnUnconsumed(request, graph, progress);
+    const origin = await session.origin();
+    return {
+      state,
+      packer: session.packer,
+      records: () => session.usedRecords(),
+      origin: () => ({ ...origin, dockerfile: source }),
+      open: () => session.views.open(state.tree.snapshot),
+    };
   }
 
   async #load(request: BuildRequest, source: DockerfileText, progress: Progress): Promise<Definition> {
@@ -170,12 +235,14 @@ export class DockerfileBuilder implements Builder {
       const settings = settingsOf(request, dockerfile);
       const warnings = checkFile(dockerfile, settings);
       for (const warning of warnings) progress.warning(warning);
-      return { dockerfile, settings, warnings, graph: graphOf(request, dockerfile) };
+      // What is wrong with the stages is told with the file that has them.
+      graphOf(request, dockerfile);
+      return { dockerfile, settings, warnings };
     });
     const { ignore } = await progress.vertex({ id: "ignore", name: "[internal] load .dockerignore" }, () => ({
       ignore: readIgnoreRules(request),
     }));
-    return { ...definition, ignore };
+    return { ...definition, source, ignore };
   }
 
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
@@ -240,7 +307,7 @@ export class DockerfileBuilder implements Builder {
   /** The stages with their base images; one that can't be had is left unknown: only a build needs it. */
   async #subject(
     request: BuildRequest,
-    definition: Pick<Definition, "dockerfile" | "graph" | "ignore">,
+    definition: Pick<Definition, "dockerfile" | "ignore"> & { graph: Graph },
     signal: AbortSignal,
   ): Promise<StageSubject> {
     const { graph } = definition;
@@ -286,6 +353,16 @@ export class DockerfileBuilder implements Builder {
   }
 }
 
+/** What several hold goes when each of them has let go. */
+function heldBy(holders: number, resource: AsyncDisposable): AsyncDisposable {
+  let left = holders;
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (--left === 0) await resource[Symbol.asyncDispose]();
+    },
+  };
+}
+
 function reportOf(
   { name, text }: DockerfileText,
   warnings: readonly CheckWarning[],
@@ -311,8 +388,8 @@ function reportOf(
 
 /** What a build is made from, read and checked. */
 interface Definition {
+  source: DockerfileText;
   dockerfile: ParsedDockerfile;
-  graph: Graph;
   ignore: IgnoreRules;
   settings: CheckSettings;
   /** Of the file alone; they have been shown. */
@@ -340,7 +417,7 @@ function graphOf(
 
 function stageSubject(
   request: BuildRequest,
-  definition: Pick<Definition, "dockerfile" | "graph" | "ignore">,
+  definition: Pick<Definition, "dockerfile" | "ignore"> & { graph: Graph },
   base: StageSubject["base"],
 ): StageSubject {
   return { ...definition, base, platform: (stage) => formatPlatform(platformOf(stage, request)) };
@@ -348,7 +425,11 @@ function stageSubject(
 
 function warnUnconsumed(request: BuildRequest, graph: Graph, progress: Progress): void {
   const unused = Object.keys(request.buildArgs).filter(
-    (name) => !graph.consumed.has(name) && !proxyArgs.includes(name) && !name.startsWith("BUILDKIT_"),
+    (name) =>
+      !graph.consumed.has(name) &&
+      !proxyArgs.includes(name) &&
+      !name.startsWith("BUILDKIT_") &&
+      name !== "SOURCE_DATE_EPOCH",
   );
   if (unused.length > 0) {
     progress.note(`One or more build-args [${unused.sort().join(" ")}] were not consumed`);

@@ -2,9 +2,14 @@
 import { DockerfileBuilder } from "./builder.ts";
 import type { CreateBuilder } from "./types.ts";
 
+export { parseAttestations } from "./attest/options.ts";
+export { cacheSourceOf, parseCacheSource, parseCacheTarget } from "./cache/options.ts";
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
+export { runnablePlatforms } from "./exec/emulation.ts";
+export { parseOutput } from "./export/parse.ts";
+export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";
 export { fetchContext } from "./files/remote-context.ts";
 

@@ -12,9 +12,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { Digest } from "../lib/digest.ts";
 import { NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { type ImageConfig, type ImageRunConfig, mediaTypes } from "../lib/oci.ts";
+import { createRegistryClient } from "../registry/index.ts";
 import { openRuntime } from "../runtime/index.ts";
 import { openStore } from "../store/index.ts";
 import type { Store } from "../store/types.ts";
@@ -27,6 +29,8 @@ const applets =
   );
 
 export interface Built extends BuildResult {
+  /** Of the image in the store. */
+  imageId: Digest;
   events: BuildEvent[];
   /** Output of all steps. */
   output: string;
@@ -48,6 +52,7 @@ export class BuildLab implements AsyncDisposable {
     const runtime = await openRuntime({ root: join(directory, "runtime") });
     const backend: BuildBackend = {
       store,
+      registry: createRegistryClient({}),
       runtime,
       execDir: join(directory, "x"),
       cgroupParent: `/gantry-build-test-${newId().slice(0, 8)}`,
@@ -107,6 +112,7 @@ export class BuildLab implements AsyncDisposable {
     );
     return {
       ...result,
+      imageId: result.image!.configDigest,
       events,
       output: outputOf(events),
       cached: named(events, "cached"),
@@ -114,16 +120,16 @@ export class BuildLab implements AsyncDisposable {
     };
   }
 
-  config(built: BuildResult): ImageConfig {
+  config(built: Built): ImageConfig {
     return this.backend.store.images.get(built.imageId)!.config;
   }
 
-  run(built: BuildResult): ImageRunConfig {
+  run(built: Built): ImageRunConfig {
     return this.config(built).config!;
   }
 
   /** Looks at an image's files while they are mounted. */
-  look<T>(built: BuildResult, look: (root: string) => T): T {
+  look<T>(built: Pick<Built, "imageId">, look: (root: string) => T): T {
     const { snapshots, images } = this.backend.store;
     const target = mkdtempSync(join(this.directory, "look-"));
     snapshots.mountAt(images.get(built.imageId)!.layers.at(-1)!.chainId, target);

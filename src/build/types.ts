@@ -6,13 +6,18 @@
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 import type { TextEdit } from "../lib/text-edit.ts";
-import type { Credentials } from "../registry/types.ts";
+import type { Credentials, RegistryClient } from "../registry/types.ts";
 import type { ContainerRuntime } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
+import type { AttestationOptions } from "./attest/types.ts";
+import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
+import type { ExportedImage, OutputRequest } from "./export/types.ts";
 
+export type { CacheSource, CacheTarget } from "./cache/options.ts";
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
+export type * from "./export/types.ts";
 
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
@@ -26,6 +31,8 @@ export interface BuildRequest {
   labels: Record<string, string>;
   target?: string;
   platform?: Platform;
+  /** Builds one image for each, under one index; `platform` then goes for nothing. */
+  platforms?: Platform[];
   noCache: boolean;
   /** Ask the registry for base images even when they are here. */
   pull: boolean;
@@ -55,8 +62,15 @@ export interface BuildRequest {
   ssh?(id: string, signal: AbortSignal): Promise<({ socket: string } & AsyncDisposable) | undefined>;
   /** What steps may ask for beyond a container's rights: `security.insecure`, `network.host`. Default: nothing. */
   entitlements?: readonly string[];
-  /** References to tag, normalized. */
+  /** Names of the images among the outputs, normalized. */
   tags: string[];
+  /** Where steps that others have done may be taken from, and where this build's are left for others. */
+  cacheFrom?: CacheSource[];
+  cacheTo?: CacheTarget[];
+  /** What is stated about the images among the outputs. */
+  attestations?: AttestationOptions;
+  /** What becomes of the result; nothing named: an image in the store. */
+  outputs?: OutputRequest[];
   /**
    * Called once, when nothing reads the directories any more. That may be after the build's end: a step that another
    * build wants too goes on.
@@ -134,14 +148,16 @@ export interface LintReport {
 }
 
 export interface BuildResult {
-  imageId: Digest;
-  manifest: Descriptor;
+  /** The first image among the outputs. */
+  image?: ExportedImage;
   warnings: string[];
 }
 
 export interface BaseImage {
   /** Shown and used in cache keys: the config digest. */
   id: Digest;
+  /** The digest of its manifest. */
+  manifest?: Digest;
   config: ImageConfig;
   platform: Platform;
   layers: { descriptor: Descriptor; diffId: Digest; chainId: string }[];
@@ -150,6 +166,7 @@ export interface BaseImage {
 /** The engine's side. */
 export interface BuildBackend {
   store: Store;
+  registry: RegistryClient;
   runtime: ContainerRuntime;
   /** Short-path directory for bundles of steps (below exec-root). */
   execDir: string;
@@ -210,16 +227,6 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   check(request: BuildRequest, signal: AbortSignal): Promise<LintReport>;
-  /**
-   * Builds, and gives the target's files instead of an image: `take` gets their directory, mounted until it returns.
-   * @throws as `build`, and what `take` throws
-   */
-  buildTree(
-    request: BuildRequest,
-    take: (root: string, signal: AbortSignal) => Promise<void>,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<{ warnings: string[] }>;
   /**
    * Runs build checks and best practices on the Dockerfile and its ignore file; the context's other files are not
    * looked at, and no base image is fetched.

@@ -9,12 +9,13 @@ import type {
   BuildRequest,
   BuildResult,
   LintReport,
+  Output,
 } from "../build/types.ts";
 import { isDigest } from "../lib/digest.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
-import { parseReference } from "../lib/reference.ts";
+import { familiar, parseReference } from "../lib/reference.ts";
 import { macFromIpv4 } from "../net/index.ts";
 import { BuildContexts } from "./build-contexts.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
@@ -24,7 +25,7 @@ import { untilFilter } from "./filters.ts";
 import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
-import type { BuildOptions, Builds, BuildTree, FillContext } from "./types.ts";
+import type { BuildOptions, Builds, FillContext } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
 type StepAddresses = Map<string, string>;
@@ -67,12 +68,20 @@ export class BuildService implements Builds, AsyncDisposable {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
-    const { tags } = options;
-    const references = tags.map(fullName);
+    const tags = options.tags.map(fullName);
+    const outputs = options.outputs?.map((request) => ({
+      ...request,
+      output: withFullNames(request.output),
+    }));
     return this.#withFiles(source, onEvent, signal, async (files) => {
-      const request = { ...options, ...files, tags: references };
-      const result = await this.#builder.build(request, onEvent, signal);
-      this.context.events.publish("image", "build", result.imageId, { name: tags[0] ?? result.imageId });
+      const result = await this.#builder.build({ ...options, ...files, tags, outputs }, onEvent, signal);
+      const { image } = result;
+      if (image) {
+        const name = image.names[0];
+        this.context.events.publish("image", "build", image.configDigest, {
+          name: name === undefined ? image.configDigest : familiar(parseReference(name)),
+        });
+      }
       return result;
     });
   }
@@ -101,23 +110,6 @@ export class BuildService implements Builds, AsyncDisposable {
       () => {},
       signal,
       (files) => this.#builder.lint({ ...options, ...files }),
-    );
-  }
-
-  async buildTree(
-    source: Readable | FillContext,
-    options: Omit<BuildOptions, "tags">,
-    take: BuildTree,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await this.#withFiles(source, onEvent, signal, (files) =>
-      this.#builder.buildTree(
-        { ...options, ...files, tags: [] },
-        (root, stop) => take(root, () => this.context.store.layers.archive(root, "/", { as: "." }), stop),
-        onEvent,
-        signal,
-      ),
     );
   }
 
@@ -182,6 +174,7 @@ export class BuildService implements Builds, AsyncDisposable {
     const { context } = this;
     return {
       store: context.store,
+      registry: context.registry,
       runtime: context.runtime,
       execDir: this.runDirectory,
       cgroupParent: "/gantry",
@@ -264,4 +257,8 @@ export class BuildService implements Builds, AsyncDisposable {
       throw error;
     }
   }
+}
+
+function withFullNames(output: Output): Output {
+  return "names" in output ? { ...output, names: output.names.map(fullName) } : output;
 }

@@ -356,12 +356,6 @@ export type FillContext = (
   signal: AbortSignal,
 ) => Promise<Pick<BuildRequest, "contextDir"> & Partial<Pick<BuildRequest, "dockerfile" | "contexts">>>;
 
-/**
- * Takes a build's files, mounted at `root` until it returns.
- * @param archive the same as a tar
- */
-export type BuildTree = (root: string, archive: () => Readable, signal: AbortSignal) => Promise<void>;
-
 export interface Builds {
   /** Where running builds may have sockets: a short path, emptied when the daemon starts. */
   readonly runDirectory: string;
@@ -372,14 +366,6 @@ export interface Builds {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
-  /** The same, but gives the files of the result instead of making an image. */
-  buildTree(
-    context: Readable | FillContext,
-    options: Omit<BuildOptions, "tags">,
-    take: BuildTree,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<void>;
   /**
    * A context that the engine fetches: `URL[#REF[:DIRECTORY]]` of a Git repository, a tar archive or a Dockerfile.
    * @param keepGitDir leave `.git` in it

@@ -94,4 +94,6 @@ export const mediaTypes = {
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
   dockerConfig: "application/vnd.docker.container.image.v1+json",
   dockerLayerGzip: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  dockerLayer: "application/vnd.docker.image.rootfs.diff.tar",
+  dockerLayerZstd: "application/vnd.docker.image.rootfs.diff.tar.zstd",
 } as const;

@@ -158,6 +158,12 @@ export interface Layers {
     options?: { compression?: "gzip" | "zstd" | "none"; level?: number; epoch?: number },
     signal?: AbortSignal,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
+  /** A layer blob's content, compressed otherwise, into the content store. @throws NotFound, InvalidParameter, NoSpace */
+  recompress(
+    blob: Digest,
+    options: { compression: "gzip" | "zstd" | "none"; level?: number },
+    signal?: AbortSignal,
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
   /**
    * Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT.
    * @returns the files' digests when they are asked for; those of sparse files are left out

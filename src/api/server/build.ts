@@ -1,13 +1,25 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import { posix } from "node:path";
 import * as v from "valibot";
+import {
+  cacheSourceOf,
+  exporterResponse,
+  parseAttestations,
+  parseCacheSource,
+  parseCacheTarget,
+} from "../../build/index.ts";
+import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions } from "../../engine/types.ts";
-import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
+import { InvalidParameter, statusOf } from "../../lib/errors.ts";
+import type { Platform } from "../../lib/oci.ts";
+import { hostPlatform } from "../../lib/platform.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
+import { PendingOutputs, readOutputs } from "./build-outputs.ts";
 import { ClassicScreen } from "./classic-screen.ts";
 import { type Exchange, parseJson, validate } from "./exchange.ts";
-import { field, parsePlatform, stringMap, whole } from "./fields.ts";
+import { field, parsePlatformList, stringMap, whole } from "./fields.ts";
 import type { Route } from "./router.ts";
 
 const argsSchema = field(v.record(v.string(), v.nullable(v.string())), {});
@@ -15,6 +27,7 @@ const ulimitsSchema = field(v.array(v.object({ Name: v.string(), Soft: whole, Ha
 
 export const buildRoutes: Route[] = [
   { method: "POST", path: "/build", handle: build },
+  { method: "GET", path: "/build/output/{id}", handle: (x) => pending.fetch(x) },
   {
     method: "POST",
     path: "/build/cancel",
@@ -60,7 +73,7 @@ export function buildOptions(x: Exchange): BuildOptions {
     buildArgs: parameter("buildargs", argsSchema),
     labels: parameter("labels", field(stringMap, {})),
     target: x.text("target") || undefined,
-    platform: parsePlatform(x.text("platform")),
+    ...platformsOf(parsePlatformList(x.text("platform"))),
     noCache: x.flag("nocache"),
     pull: x.flag("pull"),
     networkMode: x.text("networkmode") || "default",
@@ -80,6 +93,9 @@ export function buildOptions(x: Exchange): BuildOptions {
       soft: Soft,
       hard: Hard,
     })),
+    cacheFrom: parameter("cachefrom", field(v.array(v.string()), [])).flatMap(cacheFrom),
+    cacheTo: parameter("cacheto", field(v.array(v.string()), [])).map(cacheTo),
+    attestations: parseAttestations(parameter("attests", field(stringMap, {}))),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
     cgroupParent: cgroupParent && posix.join("/", cgroupParent),
@@ -87,9 +103,42 @@ export function buildOptions(x: Exchange): BuildOptions {
   };
 }
 
+/** One platform is an image alone, several go below an index. @param index that one does, too */
+export function platformsOf(
+  platforms: Platform[],
+  index = false,
+): Pick<BuildOptions, "platform" | "platforms"> {
+  if (platforms.length > 1) return { platforms };
+  return index ? { platforms: [platforms[0] ?? hostPlatform] } : { platform: platforms[0] };
+}
+
+/** `image`, or `type=registry,ref=image`. */
+function cacheFrom(text: string): CacheSource[] {
+  if (!text.includes("=")) return [cacheSourceOf(text)];
+  const { type = "registry", ...attributes } = csvAttributes(text);
+  return [parseCacheSource(type, attributes)].filter((source) => source !== undefined);
+}
+
+/** `type=inline`, `type=registry,ref=image,mode=max`, or an image's name. */
+function cacheTo(text: string): CacheTarget {
+  if (!text.includes("=")) return parseCacheTarget("registry", { ref: text });
+  const { type = "registry", ...attributes } = csvAttributes(text);
+  return parseCacheTarget(type, attributes);
+}
+
+function csvAttributes(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.split(",").map((part) => {
+      const at = part.indexOf("=");
+      return at < 0 ? [part, ""] : [part.slice(0, at).trim(), part.slice(at + 1)];
+    }),
+  );
+}
+
+const pending = new PendingOutputs();
+
 async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
-  if (x.text("outputs") !== "") throw new NotImplemented("outputs are not supported for builds of version 1");
   const request = buildOptions(x);
   const remote = x.text("remote");
   const { BUILDKIT_CONTEXT_KEEP_GIT_DIR: keepGitDir = "" } = request.buildArgs;
@@ -99,16 +148,22 @@ async function build(x: Exchange): Promise<void> {
   if (x.flag("check")) return x.json(await x.engine.builds.check(context, request, x.signal));
   const quiet = x.flag("q");
   let output: ReturnType<Exchange["open"]> | undefined;
-  const stream = (text: string) => {
+  const message = (value: object) => {
     output ??= x.open("application/json");
-    output.message({ stream: text });
+    output.message(value);
   };
+  const stream = (text: string) => message({ stream: text });
+  const outputs = readOutputs(x).map((one, Index) => ({
+    output: one,
+    deliver: (files: OutputFiles, signal: AbortSignal) =>
+      pending.offer(files, (Id) => message({ aux: { Output: { Id, Index, Type: one.type } } }), signal),
+  }));
   const screen = new ClassicScreen(quiet ? () => {} : stream);
   const failure = new FailedStep();
   try {
-    const { imageId } = await x.engine.builds.build(
+    const { image } = await x.engine.builds.build(
       context,
-      request,
+      { ...request, outputs },
       (event) => {
         failure.note(event);
         if (event.type === "explanation") {
@@ -120,16 +175,15 @@ async function build(x: Exchange): Promise<void> {
       },
       x.signal,
     );
+    // The place of the ID is Docker's, and what else is known of the image is beside it.
+    if (image && !quiet) message({ aux: { ID: image.configDigest, Metadata: exporterResponse(image) } });
+    screen.listChecks();
+    if (image && quiet) message({ stream: `${image.configDigest}\n` });
+    else if (image) {
+      stream(`Successfully built ${image.configDigest.slice(7, 19)}\n`);
+      for (const name of image.names) stream(`Successfully tagged ${familiar(parseReference(name))}\n`);
+    }
     output ??= x.open("application/json");
-    if (!quiet) {
-      output.message({ aux: { ID: imageId } });
-      screen.listChecks();
-      stream(`Successfully built ${imageId.slice(7, 19)}\n`);
-      for (const tag of request.tags)
-        stream(
-          `Successfully tagged ${tag.includes(":", tag.lastIndexOf("/") + 1) ? tag : `${tag}:latest`}\n`,
-        );
-    } else stream(`${imageId}\n`);
   } catch (error) {
     screen.finish();
     const errorDetail = buildErrorDetail(error, failure);

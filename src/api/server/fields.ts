@@ -78,6 +78,12 @@ export function parsePlatform(platform: string) {
   return { os, architecture, variant };
 }
 
+/** `linux/amd64,linux/arm64`, each once. @throws InvalidParameter */
+export function parsePlatformList(text: string): Platform[] {
+  const names = new Set(text.split(",").map((name) => name.trim()));
+  return [...names].map(parsePlatform).filter((platform) => platform !== undefined);
+}
+
 const platformSchema = v.object({
   os: v.pipe(v.string(), v.minLength(1)),
   architecture: v.pipe(v.string(), v.minLength(1)),

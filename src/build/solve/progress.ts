@@ -14,15 +14,26 @@ export interface VertexName {
 /** Instructions that BuildKit counts in `[2/5]`. */
 const counted = new Set(["FROM", "RUN", "COPY", "ADD", "WORKDIR"]);
 
+/** One of several platforms that are built side by side. */
+export interface PlatformPlace {
+  /** Put before names and ids; empty when there is one platform only. */
+  label: string;
+  index: number;
+  count: number;
+}
+
 /** Names of all vertices of the needed stages, by instruction. */
-export function nameVertices(graph: Graph): Map<Instruction, VertexName> {
+export function nameVertices(
+  graph: Graph,
+  { label: platform, index, count }: PlatformPlace = { label: "", index: 0, count: 1 },
+): Map<Instruction, VertexName> {
   const stages = graph.needed.map((index) => graph.stages[index]!);
   const total = stages.reduce((sum, stage) => sum + 1 + stage.instructions.length, 0);
   const names = new Map<Instruction, VertexName>();
-  let number = 0;
+  let number = index * total;
   for (const stage of stages) {
     const all: Instruction[] = [stage.from, ...stage.instructions];
-    const label = stageLabel(graph, stage);
+    const label = `${platform}${stageLabel(graph, stage)}`;
     const width = all.filter(({ kind }) => counted.has(kind)).length;
     let n = 0;
     for (const [i, instruction] of all.entries()) {
@@ -30,9 +41,9 @@ export function nameVertices(graph: Graph): Map<Instruction, VertexName> {
       if (counted.has(instruction.kind)) n++;
       const place = counted.has(instruction.kind) ? `${label}${n}/${width}` : label.trim();
       names.set(instruction, {
-        id: `${stage.index}.${i}`,
+        id: `${platform}${stage.index}.${i}`,
         name: place ? `[${place}] ${instruction.text}` : instruction.text,
-        step: { number, total, instruction: instruction.text },
+        step: { number, total: count * total, instruction: instruction.text },
       });
     }
   }

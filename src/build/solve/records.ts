@@ -1,8 +1,7 @@
 /** The build cache's table: what each step's key led to. */
-import type { Digest } from "../../lib/digest.ts";
-import type { Descriptor } from "../../lib/oci.ts";
 import type { Store, Table } from "../../store/types.ts";
 import type { CacheEntry } from "../cache/policy.ts";
+import type { PackedLayer } from "../export/pack.ts";
 
 export interface CacheRecord {
   /** The step's key; also the record's id. */
@@ -12,7 +11,9 @@ export interface CacheRecord {
   /** Committed snapshot with the step's own layer; undefined: it changed no file. */
   snapshot?: string;
   /** Once it was packed for an image. */
-  layer?: { descriptor: Descriptor; diffId: Digest };
+  layer?: PackedLayer;
+  /** The same, packed otherwise. */
+  variants?: Record<string, PackedLayer>;
   /** Bytes of the step's own layer. */
   size: number;
   description: string;
@@ -53,10 +54,16 @@ export class CacheRecords {
     this.#table.put(record.id, record);
   }
 
-  /** Adds the packed layer, unless the record was replaced or pruned meanwhile. */
-  setLayer(record: CacheRecord, layer: NonNullable<CacheRecord["layer"]>): void {
+  /** Adds the packed layer (`variant` empty: the usual way), unless the record was replaced or pruned meanwhile. */
+  setLayer(record: CacheRecord, layer: PackedLayer, variant: string): void {
     const current = this.#table.get(record.id);
-    if (current?.result === record.result) this.#table.put(record.id, { ...current, layer });
+    if (current?.result !== record.result) return;
+    const variants = variant === "" ? current.variants : { ...current.variants, [variant]: layer };
+    this.#table.put(record.id, {
+      ...current,
+      ...(variant === "" && { layer }),
+      ...(variants && { variants }),
+    });
   }
 
   list(): CacheRecord[] {

@@ -7,6 +7,7 @@ import type { Run } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
 import { BuildStepFailed, stepError } from "../errors.ts";
 import type { CacheMountOptions } from "../exec/cache-mounts.ts";
+import { cannotRun } from "../exec/emulation.ts";
 import { bindMount, runInWorkspace, secretFile } from "../exec/run.ts";
 import { parseRunDevice } from "../exec/run-devices.ts";
 import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
@@ -75,6 +76,8 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
     // Another client's secrets are others, and so is what comes of them.
     bound: mounts.some(({ type }) => type === "secret" || type === "ssh"),
     work: async (workspace, { signal, log }) => {
+      const obstacle = cannotRun(state.platform);
+      if (obstacle) throw stepError(run.range, obstacle);
       await using prepared = await prepareMounts(builder, run, mounts, workspace, signal);
       if (script !== undefined) {
         const path = join(workspace.directory, "script");

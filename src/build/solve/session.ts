@@ -2,27 +2,32 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../../lib/errors.ts";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { Lease } from "../../store/types.ts";
+import type { BuildOrigin } from "../attest/types.ts";
+import type { ImportedCache } from "../cache/import.ts";
 import { namedContext } from "../definition.ts";
 import { Budget } from "../dockerfile/budget.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
+import { parseRunMounts } from "../exec/run-mounts.ts";
 import { Views } from "../exec/workspace.ts";
+import { type PackedLayer, Packer } from "../export/pack.ts";
+import type { LayerFormat } from "../export/types.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
 import { SourceTree } from "../files/tree.ts";
 import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
-import { type PackedLayer, Packer } from "../image/pack.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
 import type { Digests } from "./digests.ts";
 import type { Explanations } from "./explain.ts";
 import { keyOf } from "./key.ts";
-import { nameVertices, type Progress, type VertexName } from "./progress.ts";
+import { nameVertices, type PlatformPlace, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
 import { SharedWork, type Wish } from "./shared.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
@@ -71,6 +76,10 @@ export interface SessionParts {
   shared: SharedWorks;
   progress: Progress;
   ignore: IgnoreRules;
+  place: PlatformPlace;
+  imported: ImportedCache;
+  /** How layers are packed while later steps run; undefined: not at all. */
+  layers: LayerFormat | undefined;
   /** The build's directories. */
   files: AsyncDisposable;
   now: () => number;
@@ -91,10 +100,13 @@ export class Session implements AsyncDisposable {
   readonly packer: Packer;
   /** Of substitutions in all stages. */
   readonly budget = new Budget();
+  readonly #imported: ImportedCache;
   /** Aborted by the caller, or by the first stage that fails. */
   readonly signal: AbortSignal;
 
   readonly #now: () => number;
+  /** Tells the vertices of one platform from those of another; empty when there is one only. */
+  readonly #label: string;
   readonly #vertices: Map<Instruction, VertexName>;
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #images = new Map<string, Promise<BaseImage>>();
@@ -125,14 +137,19 @@ export class Session implements AsyncDisposable {
     this.progress = parts.progress;
     this.graph = parts.graph;
     this.#now = parts.now;
-    this.#vertices = nameVertices(parts.graph);
+    this.#label = parts.place.label;
+    this.#imported = parts.imported;
+    this.#vertices = nameVertices(parts.graph, parts.place);
     this.#sources = parts.files;
     this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
     this.#directory = join(parts.backend.execDir, shortId(newId()));
     this.signal = AbortSignal.any([signal, this.#failed.signal]);
     this.lease = parts.backend.store.images.lease();
     this.views = new Views(parts.backend.store.snapshots, parts.backend.execDir);
-    this.packer = new Packer(parts.backend.store, parts.records, parts.shared.packs, this.lease);
+    this.packer = new Packer(
+      { store: parts.backend.store, records: parts.records, shared: parts.shared.packs, lease: this.lease },
+      parts.layers,
+    );
   }
 
   /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
@@ -278,12 +295,15 @@ export class Session implements AsyncDisposable {
     if (known) return known;
     // A stage that only a trigger asked for: it was not counted.
     const { file, line } = instruction.range;
-    return { id: `${file}:${line}`, name: instruction.text };
+    return { id: `${this.#label}${file}:${line}`, name: instruction.text };
   }
 
   triggerVertex(stage: Stage, trigger: Instruction): VertexName {
-    const label = stage.name ? `${stage.name} ` : "";
-    return { id: `${stage.index}.on${this.#triggers++}`, name: `[${label}ONBUILD] ${trigger.text}` };
+    const label = `${this.#label}${stage.name ? `${stage.name} ` : ""}`;
+    return {
+      id: `${this.#label}${stage.index}.on${this.#triggers++}`,
+      name: `[${label}ONBUILD] ${trigger.text}`,
+    };
   }
 
   newRecord(
@@ -292,6 +312,57 @@ export class Session implements AsyncDisposable {
   ): CacheRecord {
     const at = this.#now();
     return { size: 0, ...fields, id, createdAt: at, lastUsedAt: at, usageCount: 0 };
+  }
+
+  /**
+   * A step's record, of here or of a cache that the build takes steps from.
+   * @param parent the snapshot with the tree before it
+   */
+  async known(id: string, parent: string | undefined): Promise<CacheRecord | undefined> {
+    if (this.request.noCache) return undefined;
+    const record = this.records.find(id);
+    if (record) return record;
+    try {
+      return await this.#imported.find(id, parent, this.lease, this.signal);
+    } catch (error) {
+      this.signal.throwIfAborted();
+      this.progress.note(`a step of the cache is of no use, and done again: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** What the build was made from, besides the client's files. */
+  async origin(): Promise<Omit<BuildOrigin, "dockerfile">> {
+    const bases = await Promise.all(
+      [...this.#images].map(async ([key, image]) => ({
+        reference: (JSON.parse(key) as [string])[0],
+        image: await image,
+      })),
+    );
+    const mounts = this.graph.needed
+      .flatMap((index) => this.graph.stages[index]!.instructions)
+      .flatMap((one) =>
+        one.kind === "RUN"
+          ? parseRunMounts(
+              one,
+              (text) => text,
+              (path) => path,
+            )
+          : [],
+      );
+    const named = (type: "secret" | "ssh") =>
+      [
+        ...new Map(
+          mounts.flatMap((mount) => (mount.type === type ? [[mount.id, mount.required] as const] : [])),
+        ),
+      ].map(([id, required]) => ({ id, optional: !required }));
+    const platform = this.request.platform ?? hostPlatform();
+    return { platform, bases, secrets: named("secret"), ssh: named("ssh") };
+  }
+
+  /** The steps that the build has met. */
+  usedRecords(): CacheRecord[] {
+    return [...this.#used].flatMap((id) => this.records.find(id) ?? []);
   }
 
   /** Keeps a record and its files until the build ends. */

@@ -5,13 +5,13 @@ import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { BuildStepFailed, stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
+import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, type MetadataInstruction, workdir } from "../graph/metadata.ts";
 import { proxyValues, type Scope } from "../graph/scope.ts";
 import { expandProblem, type Stage } from "../graph/stages.ts";
-import type { Layer } from "../image/pack.ts";
 import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
 import { placeOf } from "./explain.ts";
@@ -242,7 +242,7 @@ export class StageBuilder {
     const id = keyOf("layer", state.tree.id, ...inputs);
     let cached = true;
     const record = await session.once(id, async () => {
-      const known = session.request.noCache ? undefined : session.records.find(id);
+      const known = await session.known(id, state.tree.snapshot);
       if (known) return known;
       cached = false;
       await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
@@ -262,7 +262,7 @@ export class StageBuilder {
     if (snapshot !== undefined) {
       const layer = { record: { ...record, snapshot } };
       state.layers.push(layer);
-      if (this.packs) void session.packer.layer(layer.record);
+      if (this.packs) session.packer.ahead(layer.record);
     }
     return { cached, result: id };
   }

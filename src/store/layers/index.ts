@@ -76,12 +76,30 @@ export class WorkerLayers implements Layers {
     ...[key, options = {}, signal]: Parameters<Layers["pack"]>
   ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
     const compression = options.compression ?? "gzip";
-    const target = this.content.scratchPath();
     const directory = this.snapshots.upperDir(key);
     const lower = this.snapshots.lowerDirs(key);
+    return this.#packed(compression, (target) =>
+      this.workers.run("pack", { ...options, compression, target, directory, lower }, signal),
+    );
+  }
+
+  recompress(
+    ...[blob, options, signal]: Parameters<Layers["recompress"]>
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
+    const path = this.content.path(blob);
+    return this.#packed(options.compression, (target) =>
+      this.workers.run("recompress", { ...options, blob: path, target }, signal),
+    );
+  }
+
+  /** Takes in the layer that `write` leaves at the path it is given. */
+  async #packed(
+    compression: keyof typeof mediaTypeOf,
+    write: (target: string) => Promise<{ digest: Digest; size: number; diffId: Digest }>,
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
+    const target = this.content.scratchPath();
     try {
-      const task = { ...options, compression, target, directory, lower };
-      const { digest, size, diffId } = await this.workers.run("pack", task, signal);
+      const { digest, size, diffId } = await write(target);
       await this.content.adopt(target, digest);
       return { descriptor: { mediaType: mediaTypeOf[compression], digest, size }, diffId };
     } finally {

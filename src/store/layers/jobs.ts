@@ -33,6 +33,7 @@ export const jobs: {
   },
   extract,
   pack,
+  recompress,
   archive,
   digest: async ({ path }, { signal }) => {
     const hasher = new Bun.CryptoHasher("sha256");
@@ -114,6 +115,20 @@ async function pack(task: Jobs["pack"]["task"], { signal }: JobContext): Promise
   return { ...blob, diffId: `sha256:${tarHasher.digest("hex")}` };
 }
 
+async function recompress(
+  task: Jobs["recompress"]["task"],
+  { signal }: JobContext,
+): Promise<Jobs["recompress"]["result"]> {
+  const tarHasher = new Bun.CryptoHasher("sha256");
+  await using file = await open(task.target, "wx", 0o600);
+  const source = createReadStream(task.blob, { highWaterMark: 1 << 20, signal });
+  const plain = hashed(decompress(source), tarHasher);
+  const blob = await writeHashed(compress(plain, task), file).catch((error: unknown) => {
+    throw explainFullDisk(error, "cannot pack a layer");
+  });
+  return { ...blob, diffId: `sha256:${tarHasher.digest("hex")}` };
+}
+
 async function writeHashed(
   chunks: AsyncIterable<Uint8Array>,
   file: FileHandle,
@@ -140,7 +155,7 @@ async function* hashed(
 
 async function* compress(
   chunks: AsyncIterable<Uint8Array>,
-  { compression, level }: Jobs["pack"]["task"],
+  { compression, level }: Pick<Jobs["pack"]["task"], "compression" | "level">,
 ): AsyncGenerator<Uint8Array> {
   if (compression === "none") return yield* chunks;
   const chunkSize = 256 << 10;

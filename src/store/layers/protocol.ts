@@ -37,6 +37,10 @@ export interface Jobs {
     };
     result: { digest: Digest; diffId: Digest; size: number };
   };
+  recompress: {
+    task: { blob: string; target: string; compression: "gzip" | "zstd" | "none"; level?: number };
+    result: { digest: Digest; diffId: Digest; size: number };
+  };
   archive: { task: { root: string; path: string; as?: string; idMap?: IdMap }; result: undefined };
   digest: { task: { path: string }; result: Digest };
   weigh: { task: { blobs: string[]; limit: number }; result: Weights };

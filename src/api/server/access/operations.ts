@@ -103,6 +103,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "POST /images/load": change(),
   "POST /commit": change(),
   "POST /build": change(),
+  "GET /build/output/{id}": take(),
   "POST /build/prune": change(),
   "POST /build/cancel": change(),
   "POST /session": change(),

@@ -5,17 +5,16 @@
 
 import type { Readable } from "node:stream";
 import { toBinary } from "@bufbuild/protobuf";
-import * as v from "valibot";
 import { Cancelled, NotImplemented } from "../../../lib/errors.ts";
 import { newId } from "../../../lib/ids.ts";
 import { buildOptions } from "../build.ts";
-import { type Exchange, type Output, parseJson, validate } from "../exchange.ts";
-import { field, stringMap } from "../fields.ts";
+import { readOutputs } from "../build-outputs.ts";
+import type { Exchange, Output } from "../exchange.ts";
 import type { Job, Jobs } from "./job.ts";
 import { StatusResponseSchema } from "./proto/control_pb.ts";
 import { Rendezvous } from "./rendezvous.ts";
 import type { Sessions } from "./session.ts";
-import { parseOutputs, solve } from "./solve.ts";
+import { solve } from "./solve.ts";
 import { buildMessage } from "./source.ts";
 
 /** Contexts that come as an archive in a request of their own, by the build's id. */
@@ -41,13 +40,6 @@ export class Uploads extends Rendezvous<{ archive: Readable; taken: () => void }
 
 const uploadPrefix = "upload-request:";
 
-const outputsSchema = v.array(
-  v.pipe(
-    v.object({ Type: v.string(), Attrs: field(stringMap, {}) }),
-    v.transform(({ Type, Attrs }) => ({ type: Type, attrs: Attrs })),
-  ),
-);
-
 export async function buildVersion2(
   x: Exchange,
   { sessions, jobs, uploads }: { sessions: Sessions; jobs: Jobs; uploads: Uploads },
@@ -55,9 +47,7 @@ export async function buildVersion2(
   const id = x.text("buildid");
   if (id.startsWith(uploadPrefix)) return uploads.accept(x, id.slice(uploadPrefix.length));
   const { tags, ...options } = buildOptions(x);
-  const outputs = x.text("outputs") ? parseJson(x.text("outputs"), "invalid outputs") : [];
-  const output = parseOutputs(validate(outputsSchema, outputs));
-  if (output.kind === "image") output.tags.push(...tags);
+  const outputs = readOutputs(x);
   const remote = x.text("remote");
   if (remote !== "client-session" && remote !== "upload-request")
     throw new NotImplemented(`remote contexts are not supported yet: ${remote}`);
@@ -75,12 +65,12 @@ export async function buildVersion2(
     const shown = show(job, answer, x.signal);
     let last: object | undefined;
     try {
-      const image = await solve(
+      const { image } = await solve(
         x.engine,
-        { job, session, build, output, archive: upload?.archive },
+        { job, session, build, outputs, tags, archive: upload?.archive },
         x.signal,
       );
-      if (image) last = { id: "moby.image.id", aux: { ID: image.imageId } };
+      if (image) last = { id: "moby.image.id", aux: { ID: image.configDigest } };
     } catch (error) {
       const message = job.signal.aborted ? "context canceled" : buildMessage(error);
       last = { errorDetail: { message }, error: message };

@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { exporterResponse, parseCacheTarget, parseOutput } from "../../../build/index.ts";
 import type { Engine } from "../../../engine/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import type { DockerfileBuild } from "./frontend.ts";
@@ -20,7 +21,7 @@ import {
   UsageRecordSchema,
 } from "./proto/control_pb.ts";
 import type { Sessions } from "./session.ts";
-import { parseOutputs, solve } from "./solve.ts";
+import { solve } from "./solve.ts";
 import { connectError, toStatus } from "./source.ts";
 import { buildkitVersion, workerRecord } from "./worker.ts";
 
@@ -114,9 +115,7 @@ async function answerSolve(
 ) {
   if (request.definition && request.definition.def.length > 0)
     throw new NotImplemented("building a low-level definition is not supported: build a Dockerfile");
-  if (request.cache && request.cache.exports.length > 0)
-    throw new NotImplemented("exporting the build cache is not supported yet");
-  const output = parseOutputs(exportersOf(request));
+  const outputs = exportersOf(request).map(({ type, attrs }) => parseOutput(type, attrs));
   const session = await sessions.wait(request.session, signal);
   // Without a front end the client says by the gateway what to build.
   const build =
@@ -125,16 +124,15 @@ async function answerSolve(
       : dockerfileBuild(request.frontend, request.frontendAttrs);
   if (!build) return create(SolveResponseSchema);
   build.options.entitlements = request.entitlements;
-  const image = await solve(engine, { job, session, build, output }, signal);
-  if (!image || output.kind !== "image") return create(SolveResponseSchema);
-  return create(SolveResponseSchema, {
-    exporterResponse: {
-      "containerimage.digest": image.manifest.digest,
-      "containerimage.config.digest": image.imageId,
-      "containerimage.descriptor": Buffer.from(JSON.stringify(image.manifest)).toString("base64"),
-      ...(output.tags.length > 0 && { "image.name": output.tags.join(",") }),
-    },
-  });
+  build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
+  const { image } = await solve(engine, { job, session, build, outputs }, signal);
+  if (!image) return create(SolveResponseSchema);
+  // Values are texts; documents are told in base64.
+  const told = Object.entries(exporterResponse(image)).map(([name, value]): [string, string] => [
+    name,
+    typeof value === "string" ? value : Buffer.from(JSON.stringify(value)).toString("base64"),
+  ]);
+  return create(SolveResponseSchema, { exporterResponse: Object.fromEntries(told) });
 }
 
 function exportersOf({ exporters, exporterDeprecated, exporterAttrsDeprecated }: SolveRequest) {

@@ -2,7 +2,7 @@
 import { create, type DescService } from "@bufbuild/protobuf";
 import { InvalidParameter } from "../../../lib/errors.ts";
 import { BytesMessageSchema, FileSend, FileSync } from "./proto/filesync_pb.ts";
-import { TreeSender } from "./send-tree.ts";
+import { type SentTree, TreeSender } from "./send-tree.ts";
 import type { Session } from "./session.ts";
 
 /** FileSend as clients with a directory have it: under its name, but with FileSync's messages. */
@@ -17,9 +17,13 @@ function renamed<S extends DescService>(service: S, typeName: string): S {
   });
 }
 
+/** Which of several outputs it is; clients count them from 0. */
+const outputHeader = "buildkit-attachable-exporter-id";
+
 /** The client writes the bytes into the file that it was told (`-o type=tar,dest=FILE`). */
 export async function sendBytes(
   session: Session,
+  output: number,
   bytes: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -27,15 +31,25 @@ export async function sendBytes(
     for await (const data of bytes) yield create(BytesMessageSchema, { data });
   })();
   const stop = AbortSignal.any([signal, session.closed]);
-  for await (const _ of session.client(FileSend).diffCopy(messages, { signal: stop }));
+  for await (const _ of session
+    .client(FileSend)
+    .diffCopy(messages, { signal: stop, headers: headers(output) }));
 }
 
-/** The client writes the files below `root` into its own directory (`-o DIRECTORY`). */
-export async function sendTree(session: Session, root: string, signal: AbortSignal): Promise<void> {
-  const sender = new TreeSender(root);
+const headers = (output: number) => ({ [outputHeader]: String(output) });
+
+/** The client writes the files of the trees into its own directory (`-o DIRECTORY`). */
+export async function sendTrees(
+  session: Session,
+  output: number,
+  trees: readonly SentTree[],
+  signal: AbortSignal,
+): Promise<void> {
+  const sender = new TreeSender(trees);
   const stop = AbortSignal.any([signal, session.closed]);
   try {
-    for await (const packet of session.client(FileTransfer).diffCopy(sender.packets(), { signal: stop }))
+    const options = { signal: stop, headers: headers(output) };
+    for await (const packet of session.client(FileTransfer).diffCopy(sender.packets(), options))
       sender.receive(packet);
   } finally {
     sender.stop(new InvalidParameter("the client took no more files"));

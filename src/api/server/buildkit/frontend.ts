@@ -1,7 +1,11 @@
 /** The attributes by which BuildKit's clients ask for a Dockerfile build (`dockerfile.v0`), as a request. */
-import type { BuildRequest } from "../../../build/types.ts";
+import * as v from "valibot";
+import { cacheSourceOf, parseAttestations, parseCacheSource } from "../../../build/index.ts";
+import type { BuildRequest, CacheSource } from "../../../build/types.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
-import { parsePlatform } from "../fields.ts";
+import { platformsOf } from "../build.ts";
+import { parseJson, validate } from "../exchange.ts";
+import { field, parsePlatformList, stringMap } from "../fields.ts";
 
 /** Where a context is: a directory of the client's by its name, or an image. */
 export type ContextSource = { local: string } | { image: string };
@@ -22,10 +26,6 @@ export interface DockerfileBuild {
 const refused: Record<string, (value: string) => boolean> = {
   "cgroup-parent": (value) => value !== "",
   contextsubdir: (value) => value !== "",
-  "attest:sbom": (value) => !/disabled=true/.test(value),
-  // Clients ask for it by themselves, to be kept where images can hold it.
-  "attest:provenance": (value) => !/(disabled|inline-only)=true/.test(value),
-  "multi-platform": (value) => /^(1|true)$/i.test(value),
   requestid: (value) => value !== "",
 };
 
@@ -37,8 +37,6 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
   }
   const noCache = attributes["no-cache"];
   if (noCache) throw new NotImplemented("no-cache for some stages only is not supported yet");
-  if (attributes.platform?.includes(","))
-    throw new NotImplemented("a build is for one platform, not for several");
   return {
     dockerfileDirectory: attributes.dockerfilekey || "dockerfile",
     ...mainContext(attributes),
@@ -53,10 +51,15 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
       buildArgs: withPrefix(attributes, "build-arg:"),
       labels: withPrefix(attributes, "label:"),
       target: attributes.target || undefined,
-      platform: parsePlatform(attributes.platform ?? ""),
+      ...platformsOf(
+        parsePlatformList(attributes.platform ?? ""),
+        /^(1|true)$/i.test(attributes["multi-platform"] ?? ""),
+      ),
       noCache: noCache !== undefined,
       pull: attributes["image-resolve-mode"] === "pull",
       networkMode: attributes["force-network-mode"] || "default",
+      attestations: parseAttestations(withPrefix(attributes, "attest:")),
+      cacheFrom: cacheImports(attributes),
       extraHosts: list(attributes["add-hosts"]).map((entry) => entry.replace("=", ":")),
       shmSize: number(attributes, "shm-size"),
       limits: {},
@@ -90,6 +93,17 @@ function withPrefix(attributes: Record<string, string>, prefix: string): Record<
     Object.entries(attributes)
       .filter(([name]) => name.startsWith(prefix))
       .map(([name, value]) => [name.slice(prefix.length), value]),
+  );
+}
+
+const importsSchema = v.array(v.object({ Type: v.string(), Attrs: field(stringMap, {}) }));
+
+/** `cache-imports` is JSON; `cache-from`, of older clients, a list of references. */
+function cacheImports(attributes: Record<string, string>): CacheSource[] {
+  const text = attributes["cache-imports"];
+  if (!text) return list(attributes["cache-from"]).map(cacheSourceOf);
+  return validate(importsSchema, parseJson(text, "invalid cache-imports")).flatMap(
+    ({ Type, Attrs }) => parseCacheSource(Type, Attrs) ?? [],
   );
 }
 

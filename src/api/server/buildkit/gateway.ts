@@ -72,7 +72,7 @@ export class Gateway {
         await this.#of(context);
         return create(PongResponseSchema, {
           frontendApiCaps: abilities.map((id) => ({ id, enabled: true })),
-          llbCaps: [],
+          llbCaps: ["exporter.multiple", "exporter.image.attestations"].map((id) => ({ id, enabled: true })),
           workers: [workerRecord()],
         });
       },

@@ -139,7 +139,7 @@ test("a sender's tree arrives as it is", async () => {
   mkdirSync(join(source, "d"), { recursive: true });
   writeFileSync(join(source, "d", "large"), Buffer.alloc(100_000, 3), { mode: 0o640 });
   writeFileSync(join(source, "ü"), "");
-  const sender = new TreeSender(source);
+  const sender = new TreeSender([{ path: "", root: source }]);
   using receiver = new TreeReceiver(root(), join(home, "incoming"), (packet) => sender.receive(packet));
   for await (const packet of sender.packets()) receiver.receive(packet);
   expect(readdirSync(root()).sort()).toEqual(["d", "ü"]);

@@ -10,6 +10,12 @@ import { type Packet, PacketSchema, Packet_PacketType as Type } from "./proto/fs
 /** Bytes of a file in one packet. */
 const pieceSize = 32 * 1024;
 
+/** A directory's files, told as those of `path` (`""`: as those of the top). */
+export interface SentTree {
+  path: string;
+  root: string;
+}
+
 /** What the client asks for, from its packets. */
 export class TreeSender {
   readonly #files = new Map<number, string>();
@@ -18,15 +24,16 @@ export class TreeSender {
   #wake = () => {};
   #failure: Error | undefined;
 
-  constructor(private readonly root: string) {}
+  /** @param trees their paths are names of directories, or there is one tree at the top */
+  constructor(private readonly trees: readonly SentTree[]) {}
 
   /** All packets for the client, until it has what it wants. @throws InvalidParameter what the client complains of */
   async *packets(): AsyncGenerator<Packet> {
     let id = 0;
-    for (const { path, stat } of walk(this.root, "")) {
-      const packet = statPacket(this.root, path, stat);
+    for (const { path, file, stat } of entriesOf(this.trees)) {
+      const packet = statPacket(path, file, stat);
       if (!packet) continue;
-      if (stat.isFile()) this.#files.set(id, path);
+      if (stat.isFile()) this.#files.set(id, file);
       id++;
       yield packet;
     }
@@ -64,27 +71,42 @@ export class TreeSender {
   async *#contents(id: number): AsyncGenerator<Packet> {
     const path = this.#files.get(id);
     if (path === undefined) throw new InvalidParameter(`there is no file ${id} to send`);
-    for await (const piece of createReadStream(join(this.root, path), { highWaterMark: pieceSize }))
+    for await (const piece of createReadStream(path, { highWaterMark: pieceSize }))
       yield create(PacketSchema, { type: Type.PACKET_DATA, id, data: Uint8Array.from(piece as Buffer) });
     yield create(PacketSchema, { type: Type.PACKET_DATA, id });
   }
 }
 
-/** Entries below the root, parents first, names in the order of their bytes, as the protocol wants it. */
-function* walk(root: string, directory: string): Generator<{ path: string; stat: Stats }> {
-  const names = readdirSync(join(root, directory)).sort((a, b) =>
-    Buffer.compare(Buffer.from(a), Buffer.from(b)),
-  );
+interface Entry {
+  /** As the client is told it. */
+  path: string;
+  /** Where it is. */
+  file: string;
+  stat: Stats;
+}
+
+function* entriesOf(trees: readonly SentTree[]): Generator<Entry> {
+  const inOrder = [...trees].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  for (const { path, root } of inOrder) {
+    if (path !== "") yield { path, file: root, stat: lstatSync(root) };
+    yield* walk(root, path);
+  }
+}
+
+/** Entries below a directory, parents first, names in the order of their bytes, as the protocol wants it. */
+function* walk(directory: string, prefix: string): Generator<Entry> {
+  const names = readdirSync(directory).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   for (const name of names) {
-    const path = directory === "" ? name : `${directory}/${name}`;
-    const stat = lstatSync(join(root, path));
-    yield { path, stat };
-    if (stat.isDirectory()) yield* walk(root, path);
+    const path = prefix === "" ? name : `${prefix}/${name}`;
+    const file = join(directory, name);
+    const stat = lstatSync(file);
+    yield { path, file, stat };
+    if (stat.isDirectory()) yield* walk(file, path);
   }
 }
 
 /** Undefined for what means nothing on the client's side. */
-function statPacket(root: string, path: string, stat: Stats): Packet | undefined {
+function statPacket(path: string, file: string, stat: Stats): Packet | undefined {
   if (stat.isSocket() || stat.isFIFO() || stat.isCharacterDevice() || stat.isBlockDevice()) return undefined;
   const type = stat.isDirectory() ? goMode.directory : stat.isSymbolicLink() ? goMode.link : 0;
   return create(PacketSchema, {
@@ -96,7 +118,7 @@ function statPacket(root: string, path: string, stat: Stats): Packet | undefined
       gid: stat.gid,
       size: stat.isFile() ? BigInt(stat.size) : 0n,
       modTime: BigInt(Math.floor(stat.mtimeMs)) * 1_000_000n,
-      linkname: stat.isSymbolicLink() ? readlinkSync(join(root, path)) : "",
+      linkname: stat.isSymbolicLink() ? readlinkSync(file) : "",
     },
   });
 }

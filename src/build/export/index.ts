@@ -1,0 +1,193 @@
+/** The last part of a build: its results, one a platform, go where the outputs say. */
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
+import type { Lease } from "../../store/types.ts";
+import { type Attested, attest, attestationsFor } from "../attest/index.ts";
+import type { AttestationOptions, BuildOrigin } from "../attest/types.ts";
+import { exportCache, inlineCache } from "../cache/export.ts";
+import type { CacheTarget } from "../cache/options.ts";
+import type { Progress } from "../solve/progress.ts";
+import type { CacheRecord } from "../solve/records.ts";
+import type { StageState } from "../solve/stage.ts";
+import type { BuildBackend, BuildRequest } from "../types.ts";
+import { imageArchive } from "./archive.ts";
+import { type Bundle, bundle } from "./bundle.ts";
+import { treeFiles } from "./files.ts";
+import { writeImage } from "./image.ts";
+import { layerFormat, type PackedLayer, type Packer } from "./pack.ts";
+import { imageOutput, parseEpoch } from "./parse.ts";
+import { pushBundle } from "./push.ts";
+import { registerBundle } from "./register.ts";
+import type { ExportedImage, ImageOutput, LayerFormat, OutputRequest } from "./types.ts";
+
+/** What the target has come to on one platform. */
+export interface BuiltPlatform {
+  state: StageState;
+  packer: Packer;
+  /** Of the steps that were met. */
+  records(): CacheRecord[];
+  /** What it was made from. */
+  origin(): BuildOrigin;
+  /** The directory with the target's files, mounted until the build ends. */
+  open(): string;
+}
+
+export interface ExportParts {
+  backend: BuildBackend;
+  request: BuildRequest;
+  progress: Progress;
+  lease: Lease;
+  /** When the build began, and the clock. Milliseconds since the epoch. */
+  startedAt: number;
+  now: () => number;
+  signal: AbortSignal;
+}
+
+/** The outputs of a request; an image in the store when none is named. `tags` are names of its images too. */
+export function outputsOf({ outputs = [], tags, buildArgs }: BuildRequest): OutputRequest[] {
+  const epoch = parseEpoch(buildArgs.SOURCE_DATE_EPOCH);
+  const all = outputs.length > 0 ? outputs : [{ output: imageOutput([]) }];
+  return all.map(({ output, deliver }) => {
+    if (!("format" in output)) return { output, deliver };
+    const format = { ...output.format, epoch: output.format.epoch ?? epoch };
+    return { output: { ...output, names: [...new Set([...output.names, ...tags])], format }, deliver };
+  });
+}
+
+/** The format that layers are packed in while the build goes on; undefined when no image comes out of it. */
+export function packFormat(outputs: readonly OutputRequest[]): LayerFormat | undefined {
+  const first = outputs.map(({ output }) => output).find((output) => "format" in output);
+  return first && layerFormat(first.format);
+}
+
+/**
+ * Writes every output, one after the other.
+ * @returns the first image that was written, if any
+ * @throws InvalidParameter for an output that has nowhere to go, what pushing, delivering and the signal throw
+ */
+export async function exportResults(
+  parts: ExportParts,
+  platforms: BuiltPlatform[],
+  outputs: readonly OutputRequest[],
+): Promise<ExportedImage | undefined> {
+  const bundles = new Map<string, Promise<Bundle>>();
+  const bundleOf = (output: ImageOutput) => {
+    const attestations = attestationsFor(parts.request, output);
+    const key = JSON.stringify([output.format, output.names, attestations]);
+    const known = bundles.get(key) ?? writeBundle(parts, platforms, output, attestations);
+    bundles.set(key, known);
+    return known;
+  };
+  let exported: ExportedImage | undefined;
+  for (const [i, { output, deliver }] of outputs.entries()) {
+    parts.signal.throwIfAborted();
+    const id = i === 0 ? "export" : `export ${i}`;
+    switch (output.type) {
+      case "image":
+      case "oci":
+      case "docker": {
+        const image = await exportImage(parts, id, output, deliver, bundleOf);
+        exported ??= image;
+        break;
+      }
+      case "local":
+      case "tar":
+        await parts.progress.vertex({ id, name: "exporting to client" }, async () => {
+          const { layers } = parts.backend.store;
+          const roots = platforms.map(({ state, open }) => ({ platform: state.platform, root: open() }));
+          // Files of several platforms would write over each other.
+          const split = roots.length > 1 && (output.platformSplit || output.type === "tar");
+          await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);
+          return {};
+        });
+        break;
+      case "cacheonly":
+        break;
+    }
+  }
+  for (const target of parts.request.cacheTo ?? []) await exportTo(parts, platforms, target);
+  return exported;
+}
+
+async function exportTo(parts: ExportParts, platforms: BuiltPlatform[], target: CacheTarget): Promise<void> {
+  if (target.type === "inline") return;
+  const vertex = { id: `cache ${target.ref}`, name: `exporting cache to ${target.ref}` };
+  try {
+    await parts.progress.vertex(vertex, async ({ progress }) => {
+      await exportCache(parts, platforms, target, progress);
+      return {};
+    });
+  } catch (error) {
+    if (!target.ignoreError || parts.signal.aborted) throw error;
+    parts.progress.note(`the cache was not exported to ${target.ref}: ${messageOf(error)}`);
+  }
+}
+
+async function exportImage(
+  { backend, request, progress, lease, signal }: ExportParts,
+  id: string,
+  output: ImageOutput,
+  deliver: OutputRequest["deliver"],
+  bundleOf: (output: ImageOutput) => Promise<Bundle>,
+): Promise<ExportedImage> {
+  const { names, format, type } = output;
+  const name = type === "image" ? "exporting to image" : `exporting to ${type} image format`;
+  const made = await progress.vertex({ id, name }, async () => {
+    const made = await bundleOf(output);
+    if (output.type === "image" && output.store) {
+      const sameTimes = !format.rewriteTimestamps || format.epoch === undefined;
+      const options = { names: output.pushByDigest ? [] : names, canonical: output.nameCanonical, sameTimes };
+      await registerBundle({ store: backend.store, lease }, made, options, signal);
+    }
+    if (output.type !== "image")
+      await handOver(deliver, type)({ archive: () => imageArchive(backend.store, made, names) }, signal);
+    return { ...made, result: made.configDigest };
+  });
+  if (output.type === "image" && output.push) {
+    if (names.length === 0)
+      throw new InvalidParameter("an image is pushed by its name: give it one (-t, name=)");
+    const vertex = { id: `${id} push`, name: `pushing ${names.join(", ")}` };
+    await progress.vertex(vertex, async ({ progress }) => {
+      const options = { credentials: request.credentials, onProgress: progress, signal };
+      await pushBundle(backend, made, { names, byDigest: output.pushByDigest }, options);
+      return {};
+    });
+  }
+  const { descriptor, configDigest, manifests, provenance } = made;
+  return { descriptor, configDigest, manifests, provenance, names };
+}
+
+function handOver(deliver: OutputRequest["deliver"], type: string): NonNullable<OutputRequest["deliver"]> {
+  if (deliver) return deliver;
+  throw new InvalidParameter(
+    `the output type=${type} goes to the client, which has not said how it takes it`,
+  );
+}
+
+async function writeBundle(
+  parts: ExportParts,
+  platforms: BuiltPlatform[],
+  { format, names }: ImageOutput,
+  attestations: AttestationOptions,
+): Promise<Bundle> {
+  const { backend, request, lease, signal } = parts;
+  const { store } = backend;
+  const inline = request.cacheTo?.some(({ type }) => type === "inline");
+  const images = await Promise.all(
+    platforms.map((built) => {
+      const { state, packer } = built;
+      const options = {
+        format,
+        labels: request.labels,
+        inlineCache: inline ? (layers: PackedLayer[]) => inlineCache(built, layers) : undefined,
+      };
+      return writeImage({ store, packer, lease }, state, options, signal);
+    }),
+  );
+  const about: Attested[] = [];
+  for (const [i, image] of images.entries()) {
+    const one = await attest(parts, platforms[i]!, image, { names, epoch: format.epoch }, attestations);
+    if (one) about.push(one);
+  }
+  const split = request.platforms !== undefined && request.platforms.length > 0;
+  return bundle({ store, lease }, images, { format, about, split });
+}

@@ -1,0 +1,129 @@
+/** What a build states about its images: provenance and a list of packages, beside them wherever they go. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildOutputs } from "./support/build-output.ts";
+import { run, TestDaemon } from "./support/daemon.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
+
+let daemon: TestDaemon;
+let registry: TestRegistry;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-attest-"));
+  [daemon, registry] = await Promise.all([TestDaemon.start(), TestRegistry.start()]);
+  writeFileSync(
+    join(directory, "Dockerfile"),
+    [
+      "FROM busybox",
+      "ARG WORD",
+      "RUN --mount=type=secret,id=key wc -c /run/secrets/key > /size 2>&1 || true",
+      'RUN mkdir -p /node_modules/left && echo \'{"name":"left","version":"1.2.3"}\' > /node_modules/left/package.json',
+    ].join("\n"),
+  );
+  writeFileSync(join(directory, "key"), "very-secret-value");
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  await registry?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+interface Attestation {
+  PredicateType: string;
+  Statement: { subject: { name: string }[]; predicate: object };
+}
+async function attestations(name: string): Promise<Record<string, Attestation["Statement"]>> {
+  const answer = await daemon.request(`/images/${encodeURIComponent(name)}/attestations?statement=1`);
+  expect(answer.status).toBe(200);
+  const found = (await answer.json()) as Attestation[];
+  return Object.fromEntries(found.map(({ PredicateType, Statement }) => [PredicateType, Statement]));
+}
+
+const buildargs = JSON.stringify({ WORD: "told" });
+
+test("an image has its provenance and its packages beside it, in the store and in the registry", async () => {
+  const name = `${registry.address}/attested/app:1`;
+  const attests = JSON.stringify({ provenance: "mode=max", sbom: "" });
+  const built = await buildOutputs(daemon, directory, { attests, buildargs }, [
+    { Type: "registry", Attrs: { name } },
+  ]);
+  expect(built.error).toBeUndefined();
+  const stated = await attestations(name);
+  expect(stated["https://slsa.dev/provenance/v0.2"]).toMatchObject({
+    subject: [{ name: `pkg:docker/${registry.address}/attested/app@1?platform=linux%2Famd64` }],
+    predicate: {
+      buildType: "https://mobyproject.org/buildkit@v1",
+      materials: [{ uri: "pkg:docker/busybox@latest?platform=linux%2Famd64" }],
+      invocation: {
+        configSource: { entryPoint: "Dockerfile" },
+        parameters: { args: { "build-arg:WORD": "told" }, secrets: [{ id: "key", optional: true }] },
+      },
+    },
+  });
+  expect(stated["https://spdx.dev/Document"]!.predicate).toMatchObject({
+    spdxVersion: "SPDX-2.3",
+    packages: [{ name: "left", versionInfo: "1.2.3" }],
+  });
+  expect(built.metadata!["buildx.build.provenance"]).toEqual(
+    stated["https://slsa.dev/provenance/v0.2"]!.predicate,
+  );
+  const raw = await run(["skopeo", "inspect", "--raw", "--tls-verify=false", `docker://${name}`]);
+  const [image, about] = JSON.parse(raw.stdout).manifests;
+  expect(about).toMatchObject({
+    platform: { architecture: "unknown", os: "unknown" },
+    annotations: {
+      "vnd.docker.reference.type": "attestation-manifest",
+      "vnd.docker.reference.digest": image.digest,
+    },
+  });
+  // It runs as any other.
+  expect(
+    await daemon.ok(["run", "--rm", "--pull", "always", name, "cat", "/node_modules/left/package.json"]),
+  ).toContain("left");
+});
+
+test("version 1, in short, says nothing of arguments", async () => {
+  const attests = JSON.stringify({ provenance: "version=v1" });
+  await buildOutputs(daemon, directory, { attests, buildargs, t: "short" });
+  const { predicate } = (await attestations("short"))["https://slsa.dev/provenance/v1"]!;
+  expect(predicate).toMatchObject({
+    buildDefinition: { internalParameters: { builderPlatform: "linux/amd64" } },
+  });
+  expect(JSON.stringify(predicate)).not.toContain("told");
+});
+
+test("with an epoch statements are the same each time", async () => {
+  const query = {
+    attests: JSON.stringify({ provenance: "mode=max", sbom: "" }),
+    buildargs: JSON.stringify({ SOURCE_DATE_EPOCH: "1700000000" }),
+    nocache: "1",
+  };
+  const digests = [];
+  for (let i = 0; i < 2; i++)
+    digests.push((await buildOutputs(daemon, directory, query)).metadata?.["containerimage.digest"]);
+  expect(digests[0]).toBeString();
+  expect(digests[1]).toBe(digests[0]!);
+});
+
+test.skipIf(!withBuildx)("docker buildx: --provenance and --sbom, and secrets stay secret", async () => {
+  const name = `${registry.address}/attested/buildx:1`;
+  const built = await run(
+    [
+      ...["docker", "buildx", "build", "--progress", "plain", "--provenance", "mode=max", "--sbom", "true"],
+      ...["--secret", `id=key,src=${join(directory, "key")}`, "--push", "-t", name],
+      ...["--metadata-file", join(directory, "metadata.json"), directory],
+    ],
+    { env: { DOCKER_HOST: daemon.host } },
+  );
+  expect(built).toMatchObject({ code: 0 });
+  const stated = JSON.stringify(await attestations(name));
+  expect(stated).toContain('"id":"key"');
+  expect(stated).not.toContain("very-secret-value");
+  expect(JSON.parse(readFileSync(join(directory, "metadata.json"), "utf8"))).toMatchObject({
+    "containerimage.descriptor": { mediaType: "application/vnd.oci.image.index.v1+json" },
+  });
+});

@@ -1,0 +1,159 @@
+/** The build cache between machines: in a registry of its own, or within images. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildOutputs } from "./support/build-output.ts";
+import { run, TestDaemon } from "./support/daemon.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
+
+let first: TestDaemon;
+let second: TestDaemon;
+let registry: TestRegistry;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-cache-"));
+  [first, second, registry] = await Promise.all([
+    TestDaemon.start(),
+    TestDaemon.start(),
+    TestRegistry.start(),
+  ]);
+});
+afterAll(async () => {
+  await Promise.all([first?.[Symbol.asyncDispose](), second?.[Symbol.asyncDispose]()]);
+  await registry?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** @param word what makes this build another one than those before */
+function contextOf(word: string): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  writeFileSync(join(context, "file"), word);
+  writeFileSync(
+    join(context, "Dockerfile"),
+    [
+      "FROM busybox AS make",
+      "COPY file /file",
+      `RUN echo only ${word} > /only && cat /proc/sys/kernel/random/uuid > /unique`,
+      "FROM busybox",
+      "ENV A=b",
+      "RUN true",
+      "COPY --from=make /only /unique /",
+      "RUN cat /only && rm -rf /tmp && mkdir -p /d && echo x > /d/y",
+    ].join("\n"),
+  );
+  return context;
+}
+
+const cached = (text: string) => text.match(/Using cache/g)?.length ?? 0;
+/** The steps besides FROM. */
+const steps = 6;
+
+describe("a cache in a registry", () => {
+  test("spares another machine all steps, with mode=max those of other stages too", async () => {
+    const context = contextOf("max");
+    const ref = `${registry.address}/cache/max`;
+    const built = await buildOutputs(first, context, {
+      cacheto: JSON.stringify([`type=registry,ref=${ref},mode=max`]),
+    });
+    expect(built.error).toBeUndefined();
+    expect(cached(built.text)).toBe(0);
+    const again = await buildOutputs(second, context, {
+      cachefrom: JSON.stringify([`type=registry,ref=${ref}`]),
+      t: "from-cache",
+    });
+    expect(again.error).toBeUndefined();
+    expect(cached(again.text)).toBe(steps);
+    expect(again.id).toBe(built.id!);
+    expect(await second.ok(["run", "--rm", "from-cache", "cat", "/only", "/d/y"])).toBe("only max\nx");
+    // What came is the second machine's own now.
+    expect(cached((await buildOutputs(second, context, {})).text)).toBe(steps);
+    const manifest = await fetch(`http://${registry.address}/v2/cache/max/manifests/latest`);
+    expect(await manifest.json()).toMatchObject({
+      config: { mediaType: "application/vnd.buildkit.cacheconfig.v0" },
+    });
+  });
+
+  test("with layers that are not what it says: their steps are done again", async () => {
+    const context = contextOf("tampered");
+    const repository = `http://${registry.address}/v2/cache/tampered`;
+    await buildOutputs(first, context, {
+      cacheto: JSON.stringify([`type=registry,ref=${registry.address}/cache/tampered,mode=max`]),
+    });
+    const manifest = (await (await fetch(`${repository}/manifests/latest`)).json()) as {
+      config: { digest: string; size: number };
+    };
+    const cache = (await (await fetch(`${repository}/blobs/${manifest.config.digest}`)).json()) as {
+      layers: { annotations: { diffID: string } }[];
+      "gantry.records.v1": { result: string }[];
+    };
+    for (const { annotations } of cache.layers) annotations.diffID = `sha256:${"0".repeat(64)}`;
+    // The name of an image's tree is none that a step gives.
+    cache["gantry.records.v1"][0]!.result = `sha256:${"0".repeat(64)}`;
+    const bytes = Buffer.from(JSON.stringify(cache));
+    const digest = `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+    const upload = await fetch(`${repository}/blobs/uploads/`, { method: "POST" });
+    const location = new URL(upload.headers.get("location")!, repository);
+    location.searchParams.set("digest", digest);
+    const put = (url: URL | string, body: Uint8Array | string, type: string) =>
+      fetch(url, { method: "PUT", body, headers: { "content-type": type } });
+    expect((await put(location, bytes, "application/octet-stream")).status).toBe(201);
+    manifest.config = { ...manifest.config, digest, size: bytes.length };
+    const type = "application/vnd.oci.image.manifest.v1+json";
+    expect((await put(`${repository}/manifests/latest`, JSON.stringify(manifest), type)).status).toBe(201);
+    const built = await buildOutputs(second, context, {
+      cachefrom: JSON.stringify([`${registry.address}/cache/tampered`]),
+      t: "tampered",
+    });
+    expect(built.error).toBeUndefined();
+    expect(built.text).toContain("a step of the cache is of no use, and done again");
+    expect(await second.ok(["run", "--rm", "tampered", "cat", "/only"])).toBe("only tampered");
+  });
+
+  test("that is not there, or is none, costs nothing but a warning", async () => {
+    const query = { cachefrom: JSON.stringify([`type=registry,ref=${registry.address}/no/such`]) };
+    const built = await buildOutputs(first, contextOf("missing"), query);
+    expect(built.error).toBeUndefined();
+    expect(built.text).toContain("nothing was taken from the cache");
+  });
+
+  test("that can't be written fails the build, unless that is to be ignored", async () => {
+    const to = (more: string) => ({
+      cacheto: JSON.stringify([`type=registry,ref=127.0.0.1:1/no/registry${more}`]),
+    });
+    expect((await buildOutputs(first, contextOf("write"), to(""))).error).toBeDefined();
+    const ignored = await buildOutputs(first, contextOf("write"), to(",ignore-error=true"));
+    expect(ignored.error).toBeUndefined();
+    expect(ignored.text).toContain("the cache was not exported");
+  });
+});
+
+test("an image brings its own cache along (type=inline)", async () => {
+  const context = contextOf("inline");
+  const name = `${registry.address}/cache/inline:1`;
+  const built = await buildOutputs(first, context, { cacheto: '["type=inline"]' }, [
+    { Type: "registry", Attrs: { name } },
+  ]);
+  expect(built.error).toBeUndefined();
+  const again = await buildOutputs(second, context, { cachefrom: JSON.stringify([name]) });
+  expect(again.error).toBeUndefined();
+  // The steps of the other stage are not in the image; what they gave is, so nothing that it is made of is done again.
+  expect(cached(again.text)).toBeGreaterThanOrEqual(2);
+  const image = await second.ok(["inspect", "-f", "{{.Id}}", again.id!]);
+  expect(image).toBe(again.id!);
+});
+
+test.skipIf(!withBuildx)("docker buildx: --cache-to and --cache-from", async () => {
+  const context = contextOf("buildx");
+  const ref = `type=registry,ref=${registry.address}/cache/buildx`;
+  const buildx = (daemon: TestDaemon, args: string[]) =>
+    run(["docker", "buildx", "build", "--progress", "plain", ...args, context], {
+      env: { DOCKER_HOST: daemon.host },
+    });
+  expect(await buildx(first, ["--cache-to", `${ref},mode=max`])).toMatchObject({ code: 0 });
+  const again = await buildx(second, ["--cache-from", ref]);
+  expect(again).toMatchObject({ code: 0 });
+  expect(again.stderr.match(/ CACHED$/gm)).toHaveLength(steps);
+});
