@@ -80,8 +80,13 @@ static bool connected(void) {
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, &address.any, address_length) == 0) return true;
+    bool other_type = errno == EPROTOTYPE && address.any.sa_family == AF_UNIX && socket_type == SOCK_STREAM;
     hang_up();
-    return false;
+    if (!other_type) return false;
+    /* A local syslog listens for datagrams, whatever its address was called. */
+    socket_type = SOCK_DGRAM;
+    last_try = 0;
+    return connected();
 }
 
 static void deliver(size_t length) {

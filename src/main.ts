@@ -27,9 +27,9 @@ function compileSoon(): void {
   Bun.unsafe.setJITPolicy(1);
 }
 
-const composeBuilds: ReadComposeBuilds = async (files, context) => {
+const composeBuilds: ReadComposeBuilds = async (files, context, stdin) => {
   const { projectBuilds } = await import("./compose/index.ts");
-  return projectBuilds({ client: context.client, env: context.env }, files);
+  return projectBuilds({ client: context.client, env: context.env, stdin }, files);
 };
 
 const status = await main(process.argv.slice(2), process.env, runners, composeBuilds);

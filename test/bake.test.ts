@@ -1,9 +1,9 @@
 /** `bake` against a real daemon: targets that need one another, a matrix, Compose files, and what fails. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { TestDaemon } from "./support/daemon.ts";
+import { executable, TestDaemon } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -75,6 +75,67 @@ test("services of Compose files are targets, and a Bake file goes over them", as
   });
   expect(await bake(root, [])).toMatchObject({ code: 0 });
   expect(await run("web:compose")).toBe("bake");
+});
+
+test("what a Compose file says of a build is in the plan, also what compose itself can't do", async () => {
+  const root = project({
+    "compose.yaml": `
+services:
+  web:
+    build:
+      context: ./web
+      additional_contexts: { base: "docker-image://busybox", api: "service:my.api" }
+      secrets: [token]
+      x-bake: { tags: web, platforms: [linux/amd64] }
+  my.api: { build: ./api }
+secrets: { token: { environment: TOKEN } }
+`,
+  });
+  const { group, target } = JSON.parse((await bake(root, ["--print"])).stdout);
+  expect(group.default.targets).toEqual(["my_api", "web"]);
+  expect(target.web).toEqual({
+    context: "web",
+    contexts: { api: "target:my_api", base: "docker-image://busybox" },
+    dockerfile: "Dockerfile",
+    secret: [{ id: "token", env: "TOKEN" }],
+    tags: ["web"],
+    platforms: ["linux/amd64"],
+  });
+});
+
+test("a definition comes from standard input in any of its forms", async () => {
+  const root = project({});
+  const plans = await Promise.all(
+    [
+      'target "a" { tags = ["x"] }',
+      '{"target": {"a": {"tags": ["x"]}}}',
+      "services: { a: { image: x, build: . } }",
+    ].map((stdin) => daemon.gantry(["bake", "-f", "-", "--print", "a"], { cwd: root, stdin })),
+  );
+  const target = { context: ".", dockerfile: "Dockerfile", tags: ["x"] };
+  for (const { stdout } of plans) expect(JSON.parse(stdout).target).toEqual({ a: target });
+});
+
+test("Ctrl-C ends all builds and leaves nothing", async () => {
+  const inline = "FROM busybox\nRUN sleep 60";
+  const root = project({
+    "docker-bake.json": JSON.stringify({
+      target: { a: { "dockerfile-inline": inline }, b: { "dockerfile-inline": `${inline}1` } },
+    }),
+  });
+  const child = Bun.spawn([executable, "bake", "a", "b"], {
+    cwd: root,
+    env: { ...process.env, GANTRY_HOST: daemon.host, TMPDIR: root },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  let seen = "";
+  for await (const chunk of child.stderr) {
+    seen += new TextDecoder().decode(chunk);
+    if (/a \| .*RUN sleep/.test(seen) && /b \| .*RUN sleep/.test(seen)) child.kill("SIGINT");
+  }
+  expect(await child.exited).toBe(130);
+  expect(readdirSync(root)).toEqual(["docker-bake.json"]);
 });
 
 test("a target that fails ends the others, with the status of its step", async () => {

@@ -276,7 +276,6 @@ test("what is not there is refused in words", async () => {
     [["--security-opt", "x"], "--security-opt is not supported"],
     [["--isolation", "hyperv"], "invalid isolation"],
     [["--squash"], "squash is not supported"],
-    [["--cgroup-parent", "x"], "cgroupparent is not supported"],
     [["--builder", "nobody"], 'no builder "nobody" found'],
   ] as const)
     expect(await build([...flags, context])).toMatchObject({

@@ -95,6 +95,8 @@ test("a client that goes away at whatever instant leaves nothing", async () => {
     }, "the end of a build");
     expect(leftovers()).toEqual({ ...nothing, mounts });
   }
+  for (const query of ["check=1", "lint=1"]) await build(query, body);
+  expect(leftovers()).toEqual({ ...nothing, mounts });
   expect(await build("t=after", body)).toContain("Successfully built");
   expect(await tree("after")).toBe(await tree("whole"));
 }, 60_000);

@@ -127,6 +127,15 @@ test("the classic builder's clients are shown each step by its number", async ()
 });
 
 describe("gantry alone", () => {
+  test("an image's ID is a base, also with --pull; one that isn't here is told of", async () => {
+    const id = await daemon.ok(["build", "-q", contextOf({ Dockerfile: "FROM busybox\nRUN echo 1 > /one" })]);
+    const context = contextOf({ Dockerfile: `FROM ${id}\nRUN cat /one` });
+    expect(await daemon.gantry(["build", "-q", "--pull", context])).toMatchObject({ code: 0 });
+    const other = await daemon.gantry(["build", contextOf({ Dockerfile: `FROM sha256:${"0".repeat(64)}` })]);
+    expect(other).toMatchObject({ code: 1 });
+    expect(other.stderr).toContain(`No such image: sha256:${"0".repeat(64)}`);
+  });
+
   test("--check reports and builds nothing", async () => {
     const context = contextOf({ Dockerfile: "FROM busybox as base\nRUN false\nCMD echo\n" });
     const { code, stdout } = await daemon.gantry(["build", "--check", context]);

@@ -174,15 +174,15 @@ async function send(method: string, path: string, body?: string) {
 /** Everything but what would be our mistake: 500s, and answers that say nothing. */
 function expectAnswer(path: string, body: string, { status, text }: { status: number; text: string }): void {
   // 503: a registry that isn't there.
-  const fine = status < 500 || status === 501 || (status === 503 && path === "/auth");
+  const fine = status < 500 || status === 501 || (status === 503 && /^\/(auth|images\/create)/.test(path));
   if (!fine) throw new Error(`${path} ${body}: ${status} ${text}`);
   if (status >= 400) expect(JSON.parse(text).message.length).toBeGreaterThan(3);
 }
 
 const endpoints: [string, () => string, Json, number][] = [
   ["create", () => "/containers/create", container, 2000],
-  ["update", () => `/containers/${box}/update`, update, 500],
-  ["exec", () => `/containers/${box}/exec`, exec, 500],
+  ["update", () => `/containers/${box}/update`, update, 2000],
+  ["exec", () => `/containers/${box}/exec`, exec, 2000],
   ["commit", () => `/commit?container=${box}&repo=fuzz`, container, 20],
   ["network create", () => "/networks/create", network, 500],
   ["network connect", () => "/networks/bridge/connect", endpoint, 300],
@@ -200,7 +200,7 @@ test.each(endpoints)("%s answers %# in words", async (what, pathOf, valid, runs)
       if (answer.status >= 300) return;
       const made = answer.text === "" ? {} : (JSON.parse(answer.text) as { Id?: string; Name?: string });
       if (what === "create") await whole(body, made.Id!);
-      if (what === "exec" && Math.random() < 0.1) {
+      if (what === "exec" && Math.random() < 0.03) {
         const started = await send("POST", `/exec/${made.Id}/start`, '{"Detach":true}');
         expectAnswer("exec start", body, started);
       }

@@ -70,6 +70,8 @@ describe.each(clients)("%s", (name, client) => {
     await sleeper("taker");
     await ok("start", c("db"));
     expect(await hosts()).toStartWith(`${await address()}\tdatabase `);
+    await ok("rm", "--link", `/${c("web")}/database`);
+    expect(await ok("exec", c("web"), "sh", "-c", "grep database /etc/hosts || echo gone")).toBe("gone");
     await ok("rm", "-f", c("web"), c("taker"), c("db"));
     const nobody = await client(["run", "--rm", "--link", "nobody", "busybox", "true"]);
     expect(nobody.code).toBe(125);

@@ -71,8 +71,7 @@ export class DockerfileBuilder implements Builder {
   ): Promise<BuildResult> {
     let source: DockerfileText | undefined;
     // Of the session once there is one.
-    await using files = new AsyncDisposableStack();
-    files.defer(async () => request.release?.());
+    await using files = filesOf(request);
     try {
       signal.throwIfAborted();
       await this.#recovered;
@@ -247,8 +246,7 @@ export class DockerfileBuilder implements Builder {
   }
 
   async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
-    await using files = new AsyncDisposableStack();
-    files.defer(async () => request.release?.());
+    await using _ = filesOf(request);
     const source = readDockerfile(request);
     const { name, text } = source;
     const report = (warnings: CheckWarning[], error?: LintReport["error"]) =>
@@ -272,6 +270,7 @@ export class DockerfileBuilder implements Builder {
   }
 
   async lint(request: BuildRequest): Promise<LintReport> {
+    await using _ = filesOf(request);
     const source = readDockerfile(request);
     let dockerfile: ParsedDockerfile | undefined;
     try {
@@ -395,6 +394,13 @@ interface Definition {
   settings: CheckSettings;
   /** Of the file alone; they have been shown. */
   warnings: CheckWarning[];
+}
+
+/** The directories that come with a request, to be released when nothing reads them any more. */
+function filesOf(request: BuildRequest): AsyncDisposableStack {
+  const files = new AsyncDisposableStack();
+  files.defer(async () => request.release?.());
+  return files;
 }
 
 function settingsOf({ buildArgs }: BuildRequest, { directives }: ParsedDockerfile): CheckSettings {

@@ -11,5 +11,6 @@ export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";
+export { fetchContext } from "./files/remote-context.ts";
 
 export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

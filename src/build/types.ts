@@ -49,7 +49,10 @@ export interface BuildRequest {
     cpuQuota?: number;
     cpuPeriod?: number;
     cpusetCpus?: string;
+    cpusetMems?: string;
   };
+  /** Where the cgroups of steps are made, an absolute path; default: the backend's. */
+  cgroupParent?: string;
   ulimits: { name: string; soft: number; hard: number }[];
   /** Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. */
   contexts?: Record<string, { directory: string } | { image: string }>;

@@ -76,7 +76,7 @@ const modules: readonly Module[] = [
     command: "image build, build, builder build, buildx build, buildx b",
   }),
   from(() => import("./lint/lint.ts"), { command: "lint" }),
-  from(() => import("./bake/bake.ts"), { command: "buildx bake, bake" }),
+  from(() => import("./bake/bake.ts"), { command: "buildx bake, buildx f, bake" }),
   from(() => import("./builder/du.ts"), { command: "buildx du" }),
   from(() => import("./builder/ls.ts"), { ls: "buildx ls", inspect: "buildx inspect" }),
   from(() => import("./builder/manage.ts"), {

@@ -158,22 +158,28 @@ export async function composeCommand(args: string[], context: ComposeContext): P
 }
 
 /** A service that has something to build. */
-export interface ServiceBuild extends BuildConfig {
+export interface ServiceBuild extends Omit<BuildConfig, "secrets"> {
   service: string;
   image?: string;
+  /** Each from a file or a variable of the environment. */
+  secrets?: { id: string; file?: string; environment?: string }[];
 }
 
 /**
  * What the services of Compose files build, for programs that build them otherwise.
- * @param files absolute paths, each over those before
+ * @param files absolute paths or `-`, each over those before
  * @throws ComposeError
  */
 export function projectBuilds(context: ComposeContext, files: string[]): ServiceBuild[] {
   const session = new Session(context, flagsOf({ file: files }, context.env ?? process.env));
-  const { services } = session.project([], { allProfiles: true });
-  return Object.entries(services).flatMap(([service, { build, image }]) =>
-    build ? [{ ...build, service, image }] : [],
-  );
+  const { services, secrets } = session.project([], { allProfiles: true, builtElsewhere: true });
+  return Object.entries(services).flatMap(([service, { build, image }]) => {
+    const given = build?.secrets?.map(({ source }) => {
+      const { file, environment } = secrets[source] ?? {};
+      return { id: source, file, environment };
+    });
+    return build ? [{ ...build, service, image, secrets: given }] : [];
+  });
 }
 
 async function run(session: Session, name: string, words: string[]): Promise<number> {

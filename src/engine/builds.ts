@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { createBuilder } from "../build/index.ts";
+import { createBuilder, fetchContext } from "../build/index.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -11,6 +11,7 @@ import type {
   LintReport,
   Output,
 } from "../build/types.ts";
+import { isDigest } from "../lib/digest.ts";
 import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
@@ -22,7 +23,7 @@ import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-file
 import { sharedWith } from "./containers/networking.ts";
 import { type Context, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
-import { fullName, knownImage } from "./images/names.ts";
+import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
 import type { BuildOptions, Builds, FillContext } from "./types.ts";
@@ -97,7 +98,16 @@ export class BuildService implements Builds, AsyncDisposable {
     });
   }
 
-  check(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+  remote(url: string, keepGitDir: boolean): FillContext {
+    const { layers } = this.context.store;
+    return (open, onEvent, signal) => {
+      const progress = (name: string, current: number, total?: number) =>
+        onEvent({ type: "progress", id: "context", name, current, total });
+      return fetchContext(url, open(), { layers, signal, keepGitDir, progress });
+    };
+  }
+
+  check(source: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
       options,
@@ -107,7 +117,7 @@ export class BuildService implements Builds, AsyncDisposable {
     );
   }
 
-  lint(source: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
+  lint(source: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {
     return this.#withFiles(
       source,
       options,
@@ -186,9 +196,10 @@ export class BuildService implements Builds, AsyncDisposable {
       execDir: this.runDirectory,
       cgroupParent: "/gantry",
       resolveImage: async (reference, options): Promise<BaseImage> => {
-        const known = options.pull
-          ? undefined
-          : knownImage(context.store.images, reference, options.platform);
+        const { images } = context.store;
+        const here = () => knownImage(images, reference, options.platform);
+        // An image's ID names one that is here; no registry knows it.
+        const known = isDigest(reference) ? findImage(images, reference) : options.pull ? undefined : here();
         if (known) {
           context.signatures.check(reference, known.id);
           return known;

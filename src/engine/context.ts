@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Network } from "../net/types.ts";
 import type { RegistryClient } from "../registry/types.ts";
-import type { ContainerRuntime } from "../runtime/types.ts";
+import type { ContainerRuntimes } from "../runtime/types.ts";
 import type { Store } from "../store/types.ts";
 import type { EventBus } from "./events.ts";
 import type { SignaturePolicy } from "./images/signature-policy.ts";
@@ -12,7 +12,7 @@ import type { EngineOptions } from "./types.ts";
 export interface Context {
   readonly options: EngineOptions;
   readonly store: Store;
-  readonly runtime: ContainerRuntime;
+  readonly runtime: ContainerRuntimes;
   readonly network: Network;
   readonly registry: RegistryClient;
   readonly events: EventBus;
@@ -46,4 +46,4 @@ export const paths = {
 export const snapshotKey = (containerId: string) => `container/${containerId}`;
 
 /** Cgroup of a container or a build step. */
-export const cgroupPath = (parent: string, id: string) => `${parent || "/gantry"}/${id}`;
+export const cgroupPath = (parent: string, id: string) => join("/", parent || "gantry", id);

@@ -22,6 +22,7 @@ import { allLayers, sizeOf } from "./images/sizes.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
+import { reload } from "./reload.ts";
 import { Remap } from "./remap.ts";
 import { Tokens } from "./tokens.ts";
 import type { DiskUsage, Engine, EngineOptions } from "./types.ts";
@@ -40,7 +41,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     options.usernsRemap === undefined
       ? undefined
       : stack.use(await Remap.open(options.usernsRemap, store.snapshots.root, paths.mapped(options)));
-  const runtime = await openRuntime({ binary: options.runtime, root: join(options.execRoot, "runtime") });
+  const configured = options.runtime !== undefined && options.runtime in options.runtimes;
+  const runtime = await openRuntime({
+    binary: configured ? undefined : options.runtime,
+    root: join(options.execRoot, "runtime"),
+  });
+  await runtime.configure(options.runtimes, configured ? options.runtime : undefined);
   const network = stack.use(
     await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),
   );
@@ -123,6 +129,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     builds,
     tokens: new Tokens(store.metadata),
     info: () => info.read(),
+    reload: (settings) => reload(context, id, settings),
     check: (options) => checkStore(context, records(), options),
     diskUsage: () => diskUsage({ images, containers, volumes, builds, context }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -34,6 +34,8 @@ export interface Members {
 }
 
 const mtuOption = "com.docker.network.driver.mtu";
+/** Where ports are published of which nobody has said where. */
+export const hostIpOption = "com.docker.network.bridge.host_binding_ipv4";
 
 function checkMtu(text: string | undefined): void {
   // RFC 791: every link carries 68 bytes; the kernel's links end at 65535.
@@ -285,21 +287,37 @@ export class NetworkService {
     put("host", "host", {});
     put("none", "null", {});
     const old = this.#table.by("name", "bridge");
-    const bip = options.bip && { subnet: claimSubnet(options.bip, []), gateway: options.bip.split("/")[0]! };
-    if (old && (!bip || old.ipam.config[0]?.subnet === bip.subnet) && old.bridge === options.bridge) return;
+    const { icc, masquerade, mtu, hostIp, fixedCidr } = options.defaultBridge;
+    const bridgeOptions = {
+      "com.docker.network.bridge.default_bridge": "true",
+      "com.docker.network.bridge.enable_icc": String(icc),
+      "com.docker.network.bridge.enable_ip_masquerade": String(masquerade),
+      [hostIpOption]: hostIp,
+      "com.docker.network.bridge.name": options.bridge,
+      [mtuOption]: String(mtu),
+    };
+    checkMtu(String(mtu));
+    const range = fixedCidr === undefined ? {} : { ipRange: fixedCidr };
+    const bip = options.bip && {
+      subnet: claimSubnet(options.bip, []),
+      gateway: options.bip.split("/")[0]!,
+      ...range,
+    };
+    const subnet = old?.ipam.config[0]?.subnet;
+    if (old && (!bip || subnet === bip.subnet) && old.bridge === options.bridge) {
+      // The same network with what the daemon is told today.
+      const [{ ipRange: _, ...config } = { subnet: "" }] = old.ipam.config;
+      const ipam = { ...old.ipam, config: [{ ...config, ...range }] };
+      const next = { ...old, options: bridgeOptions, ipam };
+      if (JSON.stringify(next) !== JSON.stringify(old)) this.#table.put(old.id, next);
+      return;
+    }
     if (old) this.#table.delete(old.id);
-    const config = bip ? [bip] : this.#pools([]);
+    const [config] = bip ? [bip] : this.#pools([]);
     put("bridge", "bridge", {
       bridge: options.bridge,
-      ipam: { driver: "default", options: {}, config },
-      options: {
-        "com.docker.network.bridge.default_bridge": "true",
-        "com.docker.network.bridge.enable_icc": "true",
-        "com.docker.network.bridge.enable_ip_masquerade": "true",
-        "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-        "com.docker.network.bridge.name": options.bridge,
-        [mtuOption]: "1500",
-      },
+      ipam: { driver: "default", options: {}, config: [{ ...config!, ...range }] },
+      options: bridgeOptions,
     });
   }
 

@@ -42,6 +42,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
     table.all().map((container) => attempt(container, "take over", takeOver(deps, container))),
   );
   dropStrays(deps);
+  await reapExecs(context);
   deps.volumes.dropIdleMounts();
   for (const container of table.all()) {
     if (shouldStart(container)) await attempt(container, "start", lifecycle.start(container));
@@ -131,8 +132,6 @@ function dropStrays({ context, table, networks, keepImageMounts }: Reconciled): 
   rmSync(paths.tmp(options), { recursive: true, force: true });
   mkdirSync(paths.tmp(options), { recursive: true, mode: 0o700 });
   spreadDirectories(paths.tmp(options));
-  for (const directory of readdirSync(join(options.execRoot, "e")))
-    reapExec(join(options.execRoot, "e", directory));
 }
 
 function removePlace(path: string): void {
@@ -144,10 +143,18 @@ function removePlace(path: string): void {
   }
 }
 
-/** The record of an exec whose daemon is gone: nobody can ask for it any more. A running one's monitor goes on. */
-function reapExec(directory: string): void {
-  const ended = readdirSync(directory).includes("exit");
-  if (ended) rmSync(directory, { recursive: true, force: true });
+/**
+ * Execs whose daemon is gone: nobody can ask for them any more. A running one's monitor goes on; one that was not told
+ * to start ends now that somebody has come and gone.
+ */
+async function reapExecs({ options, runtime }: Context): Promise<void> {
+  const root = join(options.execRoot, "e");
+  for (const name of readdirSync(root)) {
+    const directory = join(root, name);
+    const files = readdirSync(directory);
+    const runs = !files.includes("exit") && (files.includes("started") || (await runtime.reopen(directory)));
+    if (!runs) rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 function mountsBelow(root: string): string[] {

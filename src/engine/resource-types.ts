@@ -285,7 +285,12 @@ export interface SystemInfo {
   memoryTotal: number;
   cgroupVersion: "1" | "2";
   defaultRuntime: string;
-  runtimes: Record<string, { path: string }>;
+  runtimes: Record<string, { path: string; runtimeArgs?: string[] }>;
+  /** Of containers that name none: `builtin`, `unconfined` or a path. */
+  seccompProfile: string;
+  noNewPrivileges: boolean;
+  debug: boolean;
+  experimental: boolean;
   runtimeVersion: string;
   mirrors: string[];
   insecureRegistries: string[];
@@ -401,10 +406,15 @@ export interface Builds {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult>;
+  /**
+   * A context that the engine fetches: `URL[#REF[:DIRECTORY]]` of a Git repository, a tar archive or a Dockerfile.
+   * @param keepGitDir leave `.git` in it
+   */
+  remote(url: string, keepGitDir: boolean): FillContext;
   /** Extracts `context` and runs the build checks alone. */
-  check(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  check(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The same with best practices; of the context only the Dockerfile and its ignore file matter. */
-  lint(context: Readable, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  lint(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The cache, for lists of it. */
   usage(): Promise<CacheEntry[]>;
   /** Frees what a policy lets go; its `filters` may have `until` or `unused-for` as well. */

@@ -5,6 +5,7 @@
  */
 import type { CachePolicy } from "../build/types.ts";
 import type { Credentials } from "../registry/types.ts";
+import type { RuntimeProgram } from "../runtime/types.ts";
 import type { LayerLimits } from "../store/types.ts";
 import type { Containers, Execs } from "./container-types.ts";
 import type {
@@ -32,6 +33,11 @@ export interface Engine extends AsyncDisposable {
   readonly builds: Builds;
   readonly tokens: EngineTokens;
   info(): SystemInfo;
+  /**
+   * Takes new settings, and tells so by a `reload` event of the daemon. @throws InvalidParameter, Unavailable: nothing
+   * has changed then
+   */
+  reload(settings: Reloadable): Promise<void>;
   diskUsage(): Promise<DiskUsage>;
   /**
    * Reads every blob and looks for every layer that images and containers need.
@@ -49,7 +55,9 @@ export interface EngineOptions {
   dataRoot: string;
   /** `/run/gantry`. */
   execRoot: string;
+  /** The OCI runtime of containers that ask for none: one of `runtimes`, or a program. */
   runtime?: string;
+  runtimes: Record<string, RuntimeProgram>;
   registryMirrors: string[];
   insecureRegistries: string[];
   /** Default bridge's gateway with prefix; undefined: the first free pool. */
@@ -58,6 +66,23 @@ export interface EngineOptions {
   bridge: string;
   addressPools: { base: string; size: number }[];
   dns: string[];
+  dnsOptions: string[];
+  dnsSearch: string[];
+  /** What `host-gateway` stands for; undefined: the default bridge's own address. */
+  hostGateway?: string;
+  /** Of the default bridge. */
+  defaultBridge: DefaultBridge;
+  /** Cgroup above those of containers; undefined: `/gantry`. */
+  cgroupParent?: string;
+  /** undefined: the host's on cgroup v1, one of its own on v2. */
+  cgroupnsMode?: "host" | "private";
+  ipcMode: "private" | "shareable";
+  noNewPrivileges: boolean;
+  /** For containers that name no profile of their own. */
+  seccomp: { name: string; profile: "default" | "unconfined" | object };
+  /** Only told. */
+  debug: boolean;
+  experimental: boolean;
   labels: string[];
   logDriver: string;
   logOptions: Record<string, string>;
@@ -74,6 +99,22 @@ export interface EngineOptions {
   imageGc?: ImageGc;
   signatures: SignatureRule[];
 }
+
+export interface DefaultBridge {
+  icc: boolean;
+  masquerade: boolean;
+  mtu: number;
+  /** Address that ports are published at when none is given. */
+  hostIp: string;
+  /** The part of its subnet that containers get addresses of. */
+  fixedCidr?: string;
+}
+
+/** What can change while the engine runs. */
+export type Reloadable = Pick<
+  EngineOptions,
+  "labels" | "debug" | "registryMirrors" | "insecureRegistries" | "runtime" | "runtimes"
+>;
 
 /** Images of these repositories must be signed with the private half of a key. */
 export interface SignatureRule {

@@ -70,6 +70,8 @@ export interface FoundRepository {
 export interface RegistryClient {
   /** `domain/path` as lib/reference gives it. */
   repository(name: { domain: string; path: string }, auth?: Credentials): RepositoryClient;
+  /** For what is asked from now on. @throws InvalidParameter for a malformed CIDR: nothing has changed then */
+  configure(options: Pick<RegistryClientOptions, "mirrors" | "insecure">): void;
   /**
    * Repositories that fit `term`: of Docker Hub, or of another registry's catalog.
    * @throws NotImplemented when the registry can't be searched

@@ -1,7 +1,6 @@
 /** One OCI runtime binary, crun or runc alike, with a monitor in front of each process. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { basename } from "node:path";
 import { Conflict, Internal, messageOf, NotFound, Unavailable } from "../lib/errors.ts";
 import {
   type CgroupLayout,
@@ -17,12 +16,12 @@ import { readCgroupFigures } from "../linux/cgroup-stats.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
 import { startFailure } from "./failures.ts";
 import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
+import type { OneRuntime } from "./runtimes.ts";
 import { SealedBinary } from "./sealed-binary.ts";
 import { CompiledFilters } from "./seccomp-cache.ts";
 import { ociJson, ociProcess, ociResources, ociSpec } from "./spec.ts";
 import type {
   CgroupStats,
-  ContainerRuntime,
   ContainerSpec,
   MonitoredProcess,
   ProcessSpec,
@@ -33,8 +32,13 @@ import type {
 const SIGKILL = 9;
 
 export interface DriverOptions {
+  name: string;
   /** Absolute path. */
   binary: string;
+  /** Come before all others. */
+  args?: string[];
+  /** Somebody's own program, of which nothing is known but that it speaks as OCI runtimes do. */
+  foreign?: boolean;
   version: string;
   root: string;
   cgroup: CgroupLayout;
@@ -44,6 +48,8 @@ export interface DriverOptions {
 
 /** What a state directory says of itself, for a daemon that comes later. */
 interface About {
+  /** Name of the OCI runtime. */
+  runtime?: string;
   containerId: string;
   cgroupPath: string;
   execId?: string;
@@ -54,14 +60,14 @@ interface Known {
   cgroupPath: string;
 }
 
-export class OciRuntime implements ContainerRuntime {
+export class OciRuntime implements OneRuntime {
   readonly name: string;
   readonly #known = new Map<string, Known>();
   readonly #filters = new CompiledFilters();
   readonly #sealed: SealedBinary;
 
   constructor(private readonly options: DriverOptions) {
-    this.name = basename(options.binary);
+    this.name = options.name;
     this.#sealed = new SealedBinary(options.binary);
   }
 
@@ -138,17 +144,27 @@ export class OciRuntime implements ContainerRuntime {
     about: About,
     oomPath: string | undefined,
   ): Promise<Monitored> {
-    writeFileSync(`${options.stateDir}/about.json`, JSON.stringify(about), { mode: 0o600 });
+    writeFileSync(`${options.stateDir}/about.json`, JSON.stringify({ ...about, runtime: this.name }), {
+      mode: 0o600,
+    });
     const { terminal, consoleSize } = process;
     const binary = this.#isCrun ? this.#sealed.path : this.options.binary;
-    const runtime = [binary, "--root", this.options.root, ...args];
+    const runtime = [binary, ...(this.options.args ?? []), "--root", this.options.root, ...args];
     return startMonitored({ binary: this.options.monitor, runtime, terminal, consoleSize, oomPath }, options);
   }
 
-  async reopen(stateDir: string): Promise<MonitoredProcess | undefined> {
+  nameIn(stateDir: string): string | undefined {
+    return aboutIn(stateDir)?.runtime;
+  }
+
+  async reopen(
+    stateDir: string,
+    onContainer?: (containerId: string) => void,
+  ): Promise<MonitoredProcess | undefined> {
     const process = await reopenMonitored(stateDir);
-    if (!process) return undefined;
-    const about = JSON.parse(readFileSync(`${stateDir}/about.json`, "utf8")) as About;
+    const about = aboutIn(stateDir);
+    if (about) onContainer?.(about.containerId);
+    if (!process || !about) return undefined;
     if (about.execId === undefined)
       this.#known.set(about.containerId, { process, cgroupPath: about.cgroupPath });
     return process;
@@ -230,17 +246,20 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   get #isCrun(): boolean {
-    return this.options.version.startsWith("crun");
+    return !this.options.foreign && this.options.version.startsWith("crun");
   }
 
   /** Runs the OCI runtime for something rare. Never throws for what it answers. @throws Unavailable */
   async #runRuntime(args: string[], input = ""): Promise<{ ok: boolean; output: string }> {
     try {
-      const child = Bun.spawn([this.options.binary, "--root", this.options.root, ...args], {
-        stdin: Buffer.from(input),
-        stdout: "ignore",
-        stderr: "pipe",
-      });
+      const child = Bun.spawn(
+        [this.options.binary, ...(this.options.args ?? []), "--root", this.options.root, ...args],
+        {
+          stdin: Buffer.from(input),
+          stdout: "ignore",
+          stderr: "pipe",
+        },
+      );
       const [output, exitCode] = await Promise.all([child.stderr.text(), child.exited]);
       return { ok: exitCode === 0, output: output.trim() };
     } catch (cause) {
@@ -251,4 +270,14 @@ export class OciRuntime implements ContainerRuntime {
 
 function processFlags({ terminal }: ProcessSpec): string[] {
   return ["--pid-file", "pid", ...(terminal ? ["--console-socket", "console.sock"] : [])];
+}
+
+/** undefined when nothing was begun there, or a crash came while it was written: before anything was started. */
+function aboutIn(stateDir: string): About | undefined {
+  try {
+    return JSON.parse(readFileSync(`${stateDir}/about.json`, "utf8")) as About;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }

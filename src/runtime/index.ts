@@ -1,10 +1,12 @@
 /** Processes in containers: the public face of this folder. The contract is in types.ts. */
 import { mkdirSync } from "node:fs";
+import { basename } from "node:path";
 import { messageOf, Unavailable } from "../lib/errors.ts";
 import { readCgroupLayout } from "../linux/cgroup.ts";
 import { adoptStrayControllers, strayControllers } from "../linux/cgroup-hybrid.ts";
 import { OciRuntime } from "./driver.ts";
 import { installMonitor } from "./monitor-binary.ts";
+import { Runtimes } from "./runtimes.ts";
 import type { OpenRuntime } from "./types.ts";
 
 export { type CapabilityRequest, containerCapabilities, defaultCapabilities } from "./capabilities.ts";
@@ -32,7 +34,26 @@ export const openRuntime: OpenRuntime = async ({ binary, root, monitorDirectory 
       : ["crun", "runc"];
   const found = candidates.map((name) => Bun.which(name)).find((path) => path !== null);
   if (!found) throw new Unavailable(`no OCI runtime found: neither of ${candidates.join(", ")} is installed`);
-  return new OciRuntime({ binary: found, version: await versionOf(found), root, cgroup, monitor });
+  const common = { root, cgroup, monitor };
+  const name = basename(found);
+  const others = ["crun", "runc"].filter((other) => other === name || Bun.which(other) !== null);
+  const standard = new OciRuntime({ ...common, name, binary: found, version: await versionOf(found) });
+  return new Runtimes(
+    standard,
+    Object.fromEntries([...others, name].map((other) => [other, { path: other }])),
+    async (called, { path, runtimeArgs }) => {
+      const program = Bun.which(path);
+      if (!program) throw new Unavailable(`the runtime ${called} can't be executed: ${path}`);
+      return new OciRuntime({
+        ...common,
+        name: called,
+        binary: program,
+        args: runtimeArgs,
+        foreign: !others.includes(called),
+        version: await versionOf(program),
+      });
+    },
+  );
 };
 
 /** First line of `--version`, e.g. `crun version 1.8.1`. */

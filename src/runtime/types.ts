@@ -82,8 +82,17 @@ export interface ResourceSpec {
 
 export type NamespaceType = "pid" | "network" | "mount" | "ipc" | "uts" | "user" | "cgroup";
 
+/** An OCI runtime that a container may ask for. */
+export interface RuntimeProgram {
+  /** Absolute, or looked for on PATH. */
+  path: string;
+  runtimeArgs?: string[];
+}
+
 export interface ContainerSpec {
   id: string;
+  /** Name of the OCI runtime; undefined: the standard one. */
+  runtime?: string;
   rootfs: string;
   readonlyRootfs: boolean;
   hostname?: string;
@@ -212,7 +221,7 @@ export interface StartFailureInfo {
   exitCode: 125 | 126 | 127;
 }
 
-/** One OCI runtime binary. */
+/** One OCI runtime binary, or several of which each container has one. */
 export interface ContainerRuntime {
   readonly name: string;
   readonly version: string;
@@ -229,8 +238,12 @@ export interface ContainerRuntime {
   /**
    * After a restart of the daemon: the process behind `stateDir`, still running or with its exit record;
    * undefined when nothing was started there.
+   * @param onContainer hears the container's id before anything else is done
    */
-  reopen(stateDir: string): Promise<MonitoredProcess | undefined>;
+  reopen(
+    stateDir: string,
+    onContainer?: (containerId: string) => void,
+  ): Promise<MonitoredProcess | undefined>;
   /** Signal to the init process (all: every process). A process that is gone is no error. */
   kill(containerId: string, signal: number, options?: { all?: boolean }): Promise<void>;
   pause(containerId: string): Promise<void>;
@@ -254,5 +267,17 @@ export interface RuntimeOptions {
   /** Where the monitor's executable is put; a mount without noexec. Default: `root`. */
   monitorDirectory?: string;
 }
+/** All OCI runtimes of a daemon. */
+export interface ContainerRuntimes extends ContainerRuntime {
+  /** Those that a container can ask for, by name. */
+  programs(): Record<string, RuntimeProgram>;
+  /**
+   * Takes the place of what was configured before; containers that run keep their runtime.
+   * @param standard what containers get that ask for none; undefined: as it is
+   * @throws InvalidParameter for a standard that isn't among them, Unavailable for a program that can't be executed
+   */
+  configure(programs: Record<string, RuntimeProgram>, standard: string | undefined): Promise<void>;
+}
+
 /** Exported by runtime/index.ts. Probes the binary once; makes a hybrid cgroup layout usable for crun. */
-export type OpenRuntime = (options: RuntimeOptions) => Promise<ContainerRuntime>;
+export type OpenRuntime = (options: RuntimeOptions) => Promise<ContainerRuntimes>;

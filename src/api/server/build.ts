@@ -1,9 +1,10 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
+import { posix } from "node:path";
 import * as v from "valibot";
 import { cacheSourceOf, parseAttestations, parseCacheSource, parseCacheTarget } from "../../build/index.ts";
 import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions, BuildRecord } from "../../engine/types.ts";
-import { InvalidParameter, NotImplemented, statusOf } from "../../lib/errors.ts";
+import { InvalidParameter, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
 import { hostPlatform } from "../../lib/platform.ts";
 import { registryConfig } from "./auth.ts";
@@ -75,8 +76,9 @@ const list = (x: Exchange, name: string) => x.text(name).split(",").filter(Boole
 /** What a build is asked for by query and headers; both versions of the protocol have it. @throws InvalidParameter */
 export function buildOptions(x: Exchange): BuildOptions {
   const auth = registryConfig(x);
-  for (const name of ["cgroupparent", "cpusetmems"])
-    if (x.text(name) !== "") throw new NotImplemented(`${name} is not supported for builds yet`);
+  const cgroupParent = x.text("cgroupparent") || undefined;
+  if (cgroupParent?.split("/").includes("..") || /[^\w.@:/-]/.test(cgroupParent ?? ""))
+    throw new InvalidParameter(`invalid cgroupparent: ${cgroupParent}`);
   if (x.flag("squash")) throw new InvalidParameter("squash is not supported: use a multi-stage build");
   const parameter = <S extends v.GenericSchema>(name: string, schema: S) => {
     const text = x.text(name);
@@ -103,6 +105,7 @@ export function buildOptions(x: Exchange): BuildOptions {
       cpuQuota: number("cpuquota"),
       cpuPeriod: number("cpuperiod"),
       cpusetCpus: x.text("cpusetcpus") || undefined,
+      cpusetMems: x.text("cpusetmems") || undefined,
     },
     ulimits: parameter("ulimits", ulimitsSchema).map(({ Name, Soft, Hard }) => ({
       name: Name,
@@ -114,6 +117,7 @@ export function buildOptions(x: Exchange): BuildOptions {
     attestations: parseAttestations(parameter("attests", field(stringMap, {}))),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],
+    cgroupParent: cgroupParent && posix.join("/", cgroupParent),
     explain: x.flag("explain"),
   };
 }
@@ -154,10 +158,13 @@ const pending = new PendingOutputs();
 
 async function build(x: Exchange): Promise<void> {
   if (x.text("version") === "2") return (await import("./buildkit/index.ts")).build(x);
-  if (x.text("remote") !== "") throw new NotImplemented("remote contexts are not supported yet");
   const request = { ...buildOptions(x), ...(await clientParts(x)) };
-  if (x.flag("lint")) return x.json(await x.engine.builds.lint(x.request, request, x.signal));
-  if (x.flag("check")) return x.json(await x.engine.builds.check(x.request, request, x.signal));
+  const remote = x.text("remote");
+  const { BUILDKIT_CONTEXT_KEEP_GIT_DIR: keepGitDir = "" } = request.buildArgs;
+  const context =
+    remote === "" ? x.request : x.engine.builds.remote(remote, /^(?:1|t|true)$/i.test(keepGitDir ?? ""));
+  if (x.flag("lint")) return x.json(await x.engine.builds.lint(context, request, x.signal));
+  if (x.flag("check")) return x.json(await x.engine.builds.check(context, request, x.signal));
   let answer: ReturnType<Exchange["open"]> | undefined;
   const send = (message: object) => {
     answer ??= x.open("application/json");
@@ -172,7 +179,7 @@ async function build(x: Exchange): Promise<void> {
   const failure = new FailedStep();
   try {
     const { image } = await x.engine.builds.build(
-      x.request,
+      context,
       { ...request, outputs },
       (event) => {
         failure.note(event);

@@ -35,11 +35,15 @@ export const systemRoutes: Route[] = [
       const answer = {
         Platform: { Name: "Gantry" },
         Components: [
-          { Name: "Engine", Version: version, Details: { ...details, Experimental: "false" } },
+          {
+            Name: "Engine",
+            Version: version,
+            Details: { ...details, Experimental: String(info.experimental) },
+          },
           { Name: info.defaultRuntime, Version: info.runtimeVersion, Details: {} },
         ],
         Version: version,
-        Experimental: false,
+        Experimental: info.experimental,
         ...details,
       };
       x.versioned(answer, "version");

@@ -1,5 +1,6 @@
 /** Checks of FROM: what a stage begins from, and its platform. */
 import { normalize, parseReference } from "../../lib/reference.ts";
+import { Budget } from "../dockerfile/budget.ts";
 import { expandWord, type Lookup, missingVariables } from "../dockerfile/expand.ts";
 import type { From } from "../dockerfile/instructions.ts";
 import { nearest } from "../dockerfile/nearest.ts";
@@ -14,6 +15,7 @@ function* fromLines({
   esc,
 }: ParsedDockerfile): Generator<{ from: From; globals: Map<string, string> }> {
   const globals = new Map<string, string>();
+  const lookup = new Budget().limit((name) => globals.get(name));
   let begun = false;
   for (const instruction of instructions) {
     if (instruction.kind === "FROM") {
@@ -22,10 +24,7 @@ function* fromLines({
     }
     if (instruction.kind !== "ARG" || begun) continue;
     for (const { name, value = "" } of instruction.args) {
-      globals.set(
-        name,
-        expandWord(value, (key) => globals.get(key), esc),
-      );
+      globals.set(name, expandWord(value, lookup, esc));
     }
   }
 }

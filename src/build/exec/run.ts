@@ -1,7 +1,6 @@
 /** RUN: a command in a container of its own, straight on the OCI runtime. */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { shortId } from "../../lib/ids.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
 import { containerCapabilities, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerRuntime, ContainerSpec, MountSpec, NamespaceType } from "../../runtime/types.ts";
@@ -18,6 +17,7 @@ export interface RunStep {
   /** As USER has it. */
   user: string;
   network: string;
+  hostname: string;
   /** All capabilities and no filter: `--security=insecure`. */
   insecure: boolean;
   devices: RunDevice[];
@@ -62,7 +62,7 @@ export async function runInWorkspace(
     id,
     rootfs: root,
     readonlyRootfs: false,
-    hostname: shortId(id),
+    hostname: step.hostname,
     process: {
       args: step.args,
       env: step.env,
@@ -83,7 +83,7 @@ export async function runInWorkspace(
     namespaces,
     devices: [],
     resources: request.limits,
-    cgroupPath: join(backend.cgroupParent, id),
+    cgroupPath: join(request.cgroupParent ?? backend.cgroupParent, id),
     sysctls: {},
     privileged: step.insecure,
     seccomp: "default",

@@ -7,8 +7,6 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { proxyVariables } from "../../lib/outgoing.ts";
-import type { SourceRange } from "../dockerfile/instructions.ts";
-import { stepError } from "../errors.ts";
 import { SourceTree } from "./tree.ts";
 
 export interface GitSource {
@@ -30,7 +28,8 @@ export interface GitOptions {
   /** Socket of the client's SSH agent. */
   sshSocket?: string;
   signal: AbortSignal;
-  range: SourceRange;
+  /** Makes the error: it knows who wanted the repository. */
+  fail: (why: string) => Error;
 }
 
 const timeout = 10 * 60_000;
@@ -42,15 +41,15 @@ export function isGitSource(source: string): boolean {
 
 /**
  * `URL[#REF[:DIRECTORY]]`, or with `?ref=`, `branch=`, `tag=`, `subdir=`, `checksum=`, `keep-git-dir=`,
- * `submodules=`. @throws DockerfileError
+ * `submodules=`. @throws what `fail` makes
  */
-export function parseGitSource(text: string, range: SourceRange): GitSource {
+export function parseGitSource(text: string, fail: (why: string) => Error): GitSource {
   const [beforeFragment = "", fragment = ""] = text.split("#", 2);
   const [url = "", query = ""] = beforeFragment.split("?", 2);
   const parameters = new URLSearchParams(query);
   const known = ["ref", "branch", "tag", "subdir", "checksum", "commit", "keep-git-dir", "submodules"];
   for (const name of parameters.keys()) {
-    if (!known.includes(name)) throw stepError(range, `unexpected query ${JSON.stringify(name)} in ${text}`);
+    if (!known.includes(name)) throw fail(`unexpected query ${JSON.stringify(name)} in ${text}`);
   }
   const branch = parameters.get("branch");
   const tag = parameters.get("tag");
@@ -62,7 +61,7 @@ export function parseGitSource(text: string, range: SourceRange): GitSource {
     (tag && `refs/tags/${tag}`) ||
     "HEAD";
   if (!/^[A-Za-z0-9._][\w./@+-]*$/.test(ref) || ref.includes("..")) {
-    throw stepError(range, `invalid Git reference ${JSON.stringify(ref)}`);
+    throw fail(`invalid Git reference ${JSON.stringify(ref)}`);
   }
   const flag = (name: string) => {
     const value = parameters.get(name);
@@ -78,7 +77,7 @@ export function parseGitSource(text: string, range: SourceRange): GitSource {
   };
 }
 
-/** The commit that a source means now: what its files are known by. @throws DockerfileError */
+/** The commit that a source means now: what its files are known by. @throws what `fail` makes */
 export async function resolveCommit(source: GitSource, options: GitOptions): Promise<string> {
   const { ref, url } = source;
   let commit = commitPattern.test(ref) ? ref : undefined;
@@ -95,16 +94,16 @@ export async function resolveCommit(source: GitSource, options: GitOptions): Pro
     commit = names.map((name) => found.get(name)).find((hash) => hash !== undefined);
   }
   if (commit === undefined || !commitPattern.test(commit)) {
-    throw stepError(options.range, `ADD failed: repository ${url} does not contain ref ${ref}`);
+    throw options.fail(`repository ${url} does not contain ref ${ref}`);
   }
   const { checksum } = source;
   if (checksum !== undefined && (!/^[0-9a-f]{4,64}$/.test(checksum) || !commit.startsWith(checksum))) {
-    throw stepError(options.range, `ADD failed: expected checksum to match ${checksum}, got ${commit}`);
+    throw options.fail(`expected checksum to match ${checksum}, got ${commit}`);
   }
   return commit;
 }
 
-/** Checks a commit out to a tree of its own. @throws DockerfileError */
+/** Checks a commit out to a tree of its own. @throws what `fail` makes */
 export async function fetchCommit(
   source: GitSource,
   commit: string,
@@ -132,11 +131,10 @@ export async function fetchCommit(
   return new SourceTree(root);
 }
 
-/** Runs git with nothing of the host's but the program. @throws DockerfileError with what it said */
+/** Runs git with nothing of the host's but the program. @throws what `fail` makes with what it said */
 async function git(args: string[], options: GitOptions): Promise<string> {
-  const { signal, range } = options;
-  if (!Bun.which("git"))
-    throw stepError(range, "ADD failed: git is needed for repositories and not installed");
+  const { signal, fail } = options;
+  if (!Bun.which("git")) throw fail("git is needed for repositories and not installed");
   signal.throwIfAborted();
   // Its own process group: transports are processes of their own, and end with it. The mask is git's for files.
   const child = spawn("/bin/sh", ["-c", 'umask 022; exec git "$@"', "git", ...args], {
@@ -162,7 +160,7 @@ async function git(args: string[], options: GitOptions): Promise<string> {
     signal.throwIfAborted();
     if (code !== 0) {
       const why = limit.aborted ? `no answer in ${timeout / 1000} s` : said.trim();
-      throw stepError(range, `ADD failed: git ${args.find((arg) => /^[a-z]/.test(arg))}: ${why}`);
+      throw fail(`git ${args.find((arg) => /^[a-z]/.test(arg))}: ${why}`);
     }
     return out;
   } finally {

@@ -6,9 +6,6 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { messageOf } from "../../lib/errors.ts";
 import { openUrl } from "../../lib/outgoing.ts";
-import type { SourceRange } from "../dockerfile/instructions.ts";
-import { stepError } from "../errors.ts";
-import type { Vertex } from "../solve/progress.ts";
 import { isGitSource } from "./git.ts";
 import { SourceTree } from "./tree.ts";
 
@@ -18,23 +15,31 @@ export function isRemote(source: string): boolean {
 
 /**
  * Downloads one file, mode 0600, to a tree of its own.
- * @throws DockerfileError no such file, another checksum, no name to give it
+ * @throws what `fail` makes: no such file, another checksum, no name to give it
  */
 export async function fetchRemote(
   url: string,
   directory: string,
-  options: { checksum?: string; vertex: Vertex; signal: AbortSignal; range: SourceRange },
+  options: {
+    /** Of the file; default: the URL's. */
+    name?: string;
+    checksum?: string;
+    progress: (name: string, current: number, total?: number) => void;
+    signal: AbortSignal;
+    /** Makes the error: it knows who wanted the file. */
+    fail: (why: string) => Error;
+  },
 ): Promise<SourceTree> {
-  const { checksum, vertex, signal, range } = options;
+  const { checksum, progress, signal, fail } = options;
   if (checksum !== undefined && !/^sha256:[0-9a-f]{64}$/.test(checksum)) {
-    throw stepError(range, `invalid checksum ${JSON.stringify(checksum)}: sha256:<hex> is expected`);
+    throw fail(`invalid checksum ${JSON.stringify(checksum)}: sha256:<hex> is expected`);
   }
   const response = await openUrl(url, signal).catch((error) => {
     signal.throwIfAborted();
-    throw stepError(range, `ADD failed: ${messageOf(error)}`);
+    throw fail(messageOf(error));
   });
-  const name = posix.basename(decodeURIComponent(new URL(response.url).pathname));
-  if (name === "" || name === "/") throw stepError(range, `cannot determine filename from url: ${url}`);
+  const name = options.name ?? posix.basename(decodeURIComponent(new URL(response.url).pathname));
+  if (name === "" || name === "/") throw fail(`cannot determine filename from url: ${url}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const root = mkdtempSync(join(directory, "add-"));
   const file = join(root, name);
@@ -47,7 +52,7 @@ export async function fetchRemote(
       for await (const chunk of chunks) {
         hash.update(chunk);
         received += chunk.length;
-        vertex.progress(url, received, total);
+        progress(url, received, total);
         yield chunk;
       }
     },
@@ -56,7 +61,7 @@ export async function fetchRemote(
   );
   const digest = `sha256:${hash.digest("hex")}`;
   if (checksum !== undefined && checksum !== digest) {
-    throw stepError(range, `digest mismatch for ${url}: ${digest} (expected: ${checksum})`);
+    throw fail(`digest mismatch for ${url}: ${digest} (expected: ${checksum})`);
   }
   chmodSync(file, 0o600);
   const modified = new Date(response.headers.get("last-modified") ?? 0);

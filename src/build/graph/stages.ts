@@ -1,6 +1,7 @@
 /** From instructions to stages: which stage needs which, and which are needed for the target at all. */
 
 import type { Platform } from "../../lib/oci.ts";
+import { Budget } from "../dockerfile/budget.ts";
 import { ExpandError, expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Arg, From, Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
@@ -52,7 +53,7 @@ export function buildGraph(
 ): Graph {
   const globals = new Map<string, string>();
   const consumed = new Set<string>();
-  const lookup: Lookup = (name) => globals.get(name) ?? options.platform.get(name);
+  const lookup = new Budget().limit((name) => globals.get(name) ?? options.platform.get(name));
   const stages: Stage[] = [];
   for (const instruction of file.instructions) {
     const stage = stages.at(-1);

@@ -152,9 +152,9 @@ async function sourcesOf(
     }
     const tree = await fetchRemote(url, session.downloads(), {
       checksum: copy.checksum,
-      vertex,
+      progress: vertex.progress,
       signal,
-      range: copy.range,
+      fail: (why) => stepError(copy.range, `ADD failed: ${why}`),
     });
     const selections = await selectSources(tree, { ...request, sources: ["*"], fromContext: false }, signal);
     parts.push(...(await splitArchives(tree, selections, copy.unpack === true, url)));
@@ -201,7 +201,7 @@ async function repository(
   exclude: string[],
 ): Promise<Repository> {
   const { request } = session;
-  const parsed = parseGitSource(url, copy.range);
+  const parsed = parseGitSource(url, (why) => stepError(copy.range, why));
   const source = {
     ...parsed,
     keepGitDir: copy.keepGitDir ?? parsed.keepGitDir ?? false,
@@ -214,7 +214,7 @@ async function repository(
       secret: async (id) => request.secret?.(id, signal),
       sshSocket: agent?.socket,
       signal,
-      range: copy.range,
+      fail: (why) => stepError(copy.range, `ADD failed: ${why}`),
     });
   };
   const commit = await withAgent(session.signal, (options) => resolveCommit(source, options));

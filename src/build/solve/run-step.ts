@@ -22,6 +22,9 @@ import { argInput, type NamedInput } from "./inputs.ts";
 import type { Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
+/** As in /etc/hosts of a step, and the same for each, so that what they write does not differ by it. */
+const defaultHostname = "buildkitsandbox";
+
 /** @throws DockerfileError, NotImplemented */
 export async function runStep(builder: StageBuilder, run: Run): Promise<LayerStep> {
   const { session, state } = builder;
@@ -40,6 +43,7 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
   const env = [...(config.Env ?? []), ...args_];
   if (!envMap(env).has("PATH")) env.unshift(`PATH=${defaultPath}`);
   const cwd = config.WorkingDir || "/";
+  const hostname = session.request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME;
   const shown = args_.length > 0 ? `|${args_.length} ${args_.join(" ")} ${args.join(" ")}` : args.join(" ");
   const keys = await Promise.all(mounts.map((mount) => mountKey(builder, run, mount)));
   return {
@@ -54,6 +58,7 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
       keys.map(({ key }) => key),
       security,
       devices,
+      ...(hostname ? [hostname] : []),
     ],
     createdBy: `RUN ${shown}`,
     named: async () => {
@@ -85,6 +90,7 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
         cwd,
         user: config.User ?? "",
         network,
+        hostname: hostname || defaultHostname,
         insecure: security === "insecure",
         devices,
         mounts: prepared.specs,
@@ -197,7 +203,9 @@ async function prepareMounts(
       }
       case "cache": {
         const options = await cacheBase(builder, run, mount, signal);
-        const { path } = stack.use(await session.cacheMounts.acquire(mount, options));
+        const namespace = session.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS;
+        const id = namespace ? `${namespace}/${mount.id}` : mount.id;
+        const { path } = stack.use(await session.cacheMounts.acquire({ ...mount, id }, options));
         specs.push(bindMount(path, mount.target, mount.readonly));
         break;
       }

@@ -10,6 +10,7 @@ import type { Lease } from "../../store/types.ts";
 import type { BuildOrigin } from "../attest/types.ts";
 import type { ImportedCache } from "../cache/import.ts";
 import { namedContext } from "../definition.ts";
+import { Budget } from "../dockerfile/budget.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
@@ -97,6 +98,8 @@ export class Session implements AsyncDisposable {
   readonly lease: Lease;
   readonly views: Views;
   readonly packer: Packer;
+  /** Of substitutions in all stages. */
+  readonly budget = new Budget();
   readonly #imported: ImportedCache;
   /** Aborted by the caller, or by the first stage that fails. */
   readonly signal: AbortSignal;

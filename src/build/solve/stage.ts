@@ -9,7 +9,7 @@ import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
-import { applyMetadata, workdir } from "../graph/metadata.ts";
+import { applyMetadata, type MetadataInstruction, workdir } from "../graph/metadata.ts";
 import { proxyValues, type Scope } from "../graph/scope.ts";
 import { expandProblem, type Stage } from "../graph/stages.ts";
 import type { BaseImage, RebuildReason } from "../types.ts";
@@ -17,7 +17,7 @@ import { copyStep } from "./copy-step.ts";
 import { placeOf } from "./explain.ts";
 import { argInput, type NamedInput, type Origin } from "./inputs.ts";
 import { keyOf } from "./key.ts";
-import { ownerOf } from "./owner.ts";
+import { workdirOwner } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
@@ -165,7 +165,7 @@ export class StageBuilder {
           inputs: ["WORKDIR", WorkingDir, user],
           createdBy: `WORKDIR ${WorkingDir}`,
           work: async (workspace) => {
-            const owner = await ownerOf(workspace.root, user, instruction.range);
+            const owner = await workdirOwner(workspace.root, user);
             if (!makeDirectory(workspace.root, WorkingDir, owner)) {
               throw stepError(instruction.range, `Cannot mkdir: ${WorkingDir} is not a directory`);
             }
@@ -182,16 +182,20 @@ export class StageBuilder {
         state.author = instruction.name;
         return this.#metadata(state.config, instruction.text);
       default: {
-        const { config, createdBy } = applyMetadata(instruction, {
-          config: state.config,
-          expand,
-          lookup: this.lookup(),
-          esc: this.session.dockerfile.esc,
-          cmdSet: state.cmdSet,
-        });
+        const { config, createdBy } = this.#changeConfig(instruction, expand);
         if (instruction.kind === "CMD") state.cmdSet = true;
         return this.#metadata(config, createdBy);
       }
+    }
+  }
+
+  #changeConfig(instruction: MetadataInstruction, expand: (text: string) => string) {
+    const { config, cmdSet } = this.state;
+    const { esc } = this.session.dockerfile;
+    try {
+      return applyMetadata(instruction, { config, expand, lookup: this.lookup(), esc, cmdSet });
+    } catch (error) {
+      throw expandProblem(error, instruction.range);
     }
   }
 
@@ -206,7 +210,7 @@ export class StageBuilder {
 
   /** The variables; what is read of them is noted. */
   lookup(): Lookup {
-    const values = this.state.scope.lookup(this.state.config.Env ?? []);
+    const values = this.session.budget.limit(this.state.scope.lookup(this.state.config.Env ?? []));
     const reads = this.#current?.reads;
     return (name) => {
       const value = values(name);
@@ -304,7 +308,15 @@ export class StageBuilder {
     const current = this.#current;
     return session.share(
       // What a step may use is no part of the cache's key, but two steps are one only when it is the same.
-      keyOf(id, request.limits, request.ulimits, request.shmSize, request.extraHosts, proxyValues(request)),
+      keyOf(
+        id,
+        request.limits,
+        request.ulimits,
+        request.shmSize,
+        request.extraHosts,
+        request.cgroupParent,
+        proxyValues(request),
+      ),
       this.#fresh,
       {
         bound: step.bound,

@@ -33,7 +33,7 @@ export const command = defineCommand({
   name: "buildx bake",
   usage: "[OPTIONS] [TARGET...]",
   summary: "Build the targets that a file defines",
-  aliases: ["buildx bake", "bake"],
+  aliases: ["buildx bake", "buildx f", "bake"],
   flags,
   arity: between(0, Number.POSITIVE_INFINITY),
   examples: [

@@ -3,6 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import * as v from "valibot";
 import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
 import type { CliContext } from "../context.ts";
+import type { Sources } from "./files.ts";
 import { type Options, type OptionsField, parseOptions } from "./options.ts";
 import { mergeTargets, type Target } from "./target.ts";
 
@@ -26,19 +27,29 @@ export interface ComposeBuild {
   platforms?: string[];
   extra_hosts?: Record<string, string[]>;
   ulimits?: Record<string, number | { soft: number; hard: number }>;
+  additional_contexts?: Record<string, string>;
+  /** Null: the agent of the environment. */
+  ssh?: Record<string, string | null>;
+  secrets?: { id: string; file?: string; environment?: string }[];
   /** As it is written. */
   "x-bake"?: unknown;
 }
 
-/** @param files absolute paths, each over those before @throws what is wrong with them */
-export type ReadComposeBuilds = (files: string[], context: CliContext) => Promise<ComposeBuild[]>;
+/** @param files absolute paths or `-`, which is `stdin`; each over those before @throws what is wrong with them */
+export type ReadComposeBuilds = (
+  files: string[],
+  context: CliContext,
+  stdin?: string,
+) => Promise<ComposeBuild[]>;
 
 /** @returns targets by name */
-export async function composeTargets(context: CliContext, files: string[]): Promise<Map<string, Target>> {
+export async function composeTargets(
+  context: CliContext,
+  { composeFiles, stdin }: Pick<Sources, "composeFiles" | "stdin">,
+): Promise<Map<string, Target>> {
   if (!context.composeBuilds) throw new NotImplemented("Compose files can't be read here");
-  const builds = await context.composeBuilds(files, context);
-  // Names of services may have dots, names of targets may not.
-  return new Map(builds.map((build) => [build.service.replaceAll(".", "_"), targetOf(build, context.env)]));
+  const builds = await context.composeBuilds(composeFiles, context, stdin);
+  return new Map(builds.map((build) => [targetName(build.service), targetOf(build, context.env)]));
 }
 
 function targetOf(build: ComposeBuild, env: Record<string, string | undefined>): Target {
@@ -51,6 +62,13 @@ function targetOf(build: ComposeBuild, env: Record<string, string | undefined>):
     tags: build.tags ?? (build.image === undefined ? undefined : [build.image]),
     "cache-from": build.cache_from?.map((text) => parseOptions("cache-from", text)),
     "cache-to": build.cache_to?.map((text) => parseOptions("cache-to", text)),
+    contexts: build.additional_contexts && mapValues(build.additional_contexts, linked),
+    ssh:
+      build.ssh && Object.entries(build.ssh).map(([id, paths]): Options => (paths ? { id, paths } : { id })),
+    secret: build.secrets?.map(
+      ({ id, file, environment }): Options =>
+        environment === undefined ? { id, src: shortPath(file ?? id) } : { id, env: environment },
+    ),
     target: build.target,
     platforms: build.platforms,
     pull: build.pull,
@@ -72,6 +90,16 @@ function targetOf(build: ComposeBuild, env: Record<string, string | undefined>):
   const given = Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined));
   return mergeTargets(given, bakeExtension(build.service, build["x-bake"]));
 }
+
+const mapValues = <T>(map: Record<string, T>, change: (value: T) => string) =>
+  Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value)]));
+
+/** `service:NAME` is another service's image. */
+const linked = (context: string) =>
+  context.replace(/^service:(.*)$/, (_, name: string) => `target:${targetName(name)}`);
+
+/** Names of services may have dots, names of targets may not. */
+const targetName = (service: string) => service.replaceAll(".", "_");
 
 /** As seen from here, where that is shorter. */
 function shortPath(path: string): string {

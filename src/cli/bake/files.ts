@@ -1,7 +1,7 @@
 /** Which files define a build, and what they have in them. */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
-import { InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { NotFound } from "../../lib/errors.ts";
 import { blockTypes } from "./bakefile.ts";
 import { parseHcl } from "./hcl/body.ts";
 import { parseJson } from "./hcl/json.ts";
@@ -22,8 +22,10 @@ const defaultNames = [
 export interface Sources {
   /** Of files in HCL and JSON. */
   bodies: Body[];
-  /** Absolute paths of Compose files. */
+  /** Absolute paths of Compose files, or `-`. */
   composeFiles: string[];
+  /** What was read from standard input. */
+  stdin?: string;
 }
 
 /**
@@ -41,7 +43,8 @@ export async function readSources(
   for (const name of names) {
     const path = resolve(cwd, name);
     const text = name === "-" ? await stdin() : readText(path, name);
-    if (isCompose(name)) sources.composeFiles.push(path);
+    if (name === "-") sources.stdin = text;
+    if (isCompose(name, text)) sources.composeFiles.push(name === "-" ? name : path);
     else sources.bodies.push(parse(name, text));
   }
   return sources;
@@ -52,17 +55,16 @@ function readText(path: string, name: string): string {
   return readFileSync(path, "utf8");
 }
 
-function isCompose(name: string): boolean {
-  return /\.ya?ml$/.test(name);
+/** By the name's end; other names are told by how the text begins. */
+function isCompose(name: string, text: string): boolean {
+  if (/\.(?:hcl|json)$/.test(name)) return false;
+  return /\.ya?ml$/.test(name) || /^(?:services|name|version)\s*:/m.test(text);
 }
 
 function parse(name: string, text: string): Body {
   const shown = name === "-" ? "-" : basename(name);
   if (name.endsWith(".json")) return parseJson(text, shown, blockTypes);
   if (name.endsWith(".hcl")) return parseHcl(text, shown);
-  // Any other name: told by how the text begins.
   if (/^\s*\{/.test(text)) return parseJson(text, shown, blockTypes);
-  if (/^\s*(?:services|name|version)\s*:/m.test(text))
-    throw new InvalidParameter(`${shown}: a Compose file needs a name that ends in .yaml or .yml`);
   return parseHcl(text, shown);
 }

@@ -20,16 +20,16 @@ const localPlatform = `linux/${architectures[process.arch] ?? process.arch}`;
 /** @param env variables by name, those of `--var` included @throws HclError, InvalidParameter */
 export async function load(
   context: CliContext,
-  { bodies, composeFiles }: Sources,
+  sources: Sources,
   env: Record<string, string | undefined>,
 ): Promise<Loaded> {
   const project: Project = { targets: new Map(), groups: new Map() };
-  if (composeFiles.length > 0) {
-    const targets = await composeTargets(context, composeFiles);
+  if (sources.composeFiles.length > 0) {
+    const targets = await composeTargets(context, sources);
     for (const [name, target] of targets) addTarget(project, name, target);
     project.groups.set("default", [...targets.keys()].sort());
   }
-  const bakefile = readDefinitions(bodies);
+  const bakefile = readDefinitions(sources.bodies);
   const scope = new BakeScope(bakefile, env, {
     BAKE_LOCAL_PLATFORM: localPlatform,
     BAKE_CMD_CONTEXT: "cwd://",

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { InvalidParameter } from "../../lib/errors.ts";
+import { Cancelled, InvalidParameter } from "../../lib/errors.ts";
 import { type CliContext, ExitStatus } from "../context.ts";
 import { overrideWords } from "../global-flags.ts";
 import { ownCommand } from "../own-command.ts";
@@ -21,16 +21,21 @@ export interface RunOptions {
 export async function runPlan(context: CliContext, plan: Plan, options: RunOptions): Promise<number> {
   checkEntitlements(plan, options.allow);
   const directory = mkdtempSync(join(tmpdir(), "gantry-bake-"));
+  const run = new Run(context, plan, options, directory);
+  const interrupted = () => run.stop();
+  for (const signal of endings) process.on(signal, interrupted);
   try {
-    const run = new Run(context, plan, options, directory);
     await run.all();
     if (options.metadataFile !== undefined)
       writeFileSync(options.metadataFile, `${JSON.stringify(run.metadata(), undefined, 2)}\n`);
     return run.status;
   } finally {
+    for (const signal of endings) process.off(signal, interrupted);
     rmSync(directory, { recursive: true, force: true });
   }
 }
+
+const endings = ["SIGINT", "SIGTERM"] as const;
 
 function checkEntitlements({ targets }: Plan, allow: readonly string[]): void {
   for (const [name, { entitlements = [] }] of targets) {
@@ -59,11 +64,19 @@ class Run {
     if (names.length > 1) this.#output = new Prefixed(names, (text) => context.err(text));
   }
 
-  /** @throws ExitStatus of the first target that fails; the others are stopped */
+  /** @throws ExitStatus of the first target that fails, the others are stopped; Cancelled after `stop` */
   async all(): Promise<void> {
     const results = await Promise.allSettled([...this.plan.targets.keys()].map((name) => this.#once(name)));
     const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
-    if (failures.length > 0) throw failures.find((error) => error instanceof ExitStatus) ?? failures[0];
+    const failure = failures.find((error) => error instanceof ExitStatus);
+    if (failure) throw failure;
+    if (this.#stop.signal.aborted) throw new Cancelled("canceled");
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Ends what is being built; `all` throws Cancelled. */
+  stop(): void {
+    this.#stop.abort();
   }
 
   /** By target: the image and its names. */

@@ -30,7 +30,7 @@ export const buildFlags = {
   "cpu-quota": { kind: "int", help: "Quota of the CFS scheduler in microseconds" },
   "cpu-shares": { kind: "int", short: "c", help: "Relative CPU weight" },
   "cpuset-cpus": { kind: "string", help: "CPUs to run on (0-3, 0,1)" },
-  "cpuset-mems": { kind: "string", help: "Memory nodes to run on; the engine refuses it", hidden: true },
+  "cpuset-mems": { kind: "string", help: "Memory nodes to run on (0-3, 0,1)" },
   debug: { kind: "bool", short: "D", help: "Show what the engine is asked for" },
   "debug-shell": { kind: "bool", help: "Open a shell in the state before a step that fails" },
   explain: { kind: "bool", help: "Tell for each step whether it was cached, and if not why" },

@@ -1,5 +1,6 @@
 /** Flags and daemon.json as one configuration (dockerd's keys and rules). */
 import { existsSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -9,15 +10,19 @@ import { InvalidParameter, messageOf, NotFound, NotImplemented } from "../../lib
 import { parseSize } from "../../lib/units.ts";
 import type { Parsed } from "../command.ts";
 import { builderSchema, buildGcRules, diskSizeAt } from "./build-gc.ts";
+import { defaultBridgeOf, oneOf, runtimesOf, seccompOf } from "./container-defaults.ts";
 import type { daemonFlags } from "./flags.ts";
+import { setForeignAside } from "./foreign.ts";
 import { imageGcOf, imageGcSchema } from "./image-gc.ts";
 
-type DaemonFlags = Parsed<typeof daemonFlags>;
+export type DaemonFlags = Parsed<typeof daemonFlags>;
 
 export interface DaemonConfig {
   engine: EngineOptions;
   listeners: Listener[];
   pidfile: string;
+  /** Settings that were given and have no effect. */
+  warnings: string[];
   /** In place of the environment's; what is missing is taken from there. */
   proxies: { http?: string; https?: string; no?: string };
 }
@@ -32,30 +37,56 @@ const fileSchema = v.strictObject({
   bip: text,
   bridge: text,
   builder: v.optional(builderSchema),
+  "cgroup-parent": text,
   "data-root": text,
   "default-address-pools": v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
+  debug: flag,
+  "default-cgroupns-mode": text,
+  "default-ipc-mode": text,
   "default-runtime": text,
   "default-shm-size": size,
   "default-ulimits": v.optional(
     v.record(v.string(), v.object({ Name: v.string(), Soft: v.number(), Hard: v.number() })),
   ),
   dns: strings,
+  "dns-opts": strings,
+  "dns-search": strings,
   "exec-root": text,
+  experimental: flag,
+  "fixed-cidr": text,
   "gantry-gc": imageGcSchema,
   "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   "gantry-layer-max-size": size,
   "gantry-signatures": v.optional(v.record(v.string(), v.string())),
   group: text,
+  "host-gateway-ip": text,
+  "host-gateway-ips": strings,
   hosts: strings,
+  icc: flag,
   init: flag,
   "insecure-registries": strings,
+  ip: text,
+  "ip-masq": flag,
   labels: strings,
   "log-driver": text,
   "log-opts": v.optional(v.record(v.string(), v.string())),
+  mtu: v.optional(v.number()),
+  "no-new-privileges": flag,
   pidfile: text,
   proxies: v.optional(v.strictObject({ "http-proxy": text, "https-proxy": text, "no-proxy": text })),
   "registry-mirrors": strings,
   "require-token": strings,
+  runtimes: v.optional(
+    v.record(
+      v.string(),
+      v.object({
+        path: text,
+        runtimeArgs: v.optional(v.array(v.string())),
+        runtimeType: text,
+      }),
+    ),
+  ),
+  "seccomp-profile": text,
   tls: flag,
   tlscacert: text,
   tlscert: text,
@@ -67,9 +98,12 @@ type File = v.InferOutput<typeof fileSchema>;
 
 /** Flags whose key in the file has another name. */
 const keyOfFlag: Partial<Record<keyof DaemonFlags["flags"], keyof File>> = {
+  "add-runtime": "runtimes",
   "default-address-pool": "default-address-pools",
   "default-ulimit": "default-ulimits",
+  "dns-opt": "dns-opts",
   host: "hosts",
+  "host-gateway-ip": "host-gateway-ips",
   "insecure-registry": "insecure-registries",
   label: "labels",
   "log-opt": "log-opts",
@@ -83,7 +117,7 @@ const keyOfFlag: Partial<Record<keyof DaemonFlags["flags"], keyof File>> = {
  */
 export function readConfig(parsed: DaemonFlags): DaemonConfig {
   const { flags, given } = parsed;
-  const file = readFile(flags["config-file"], given("config-file"));
+  const { file, warnings } = readFile(parsed);
   const twice = (Object.keys(flags) as (keyof typeof flags)[]).filter(
     (name) => given(name) && (keyOfFlag[name] ?? name) in file,
   );
@@ -96,12 +130,41 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       dataRoot: file["data-root"] ?? flags["data-root"],
       execRoot: file["exec-root"] ?? flags["exec-root"],
       runtime: file["default-runtime"] ?? flags["default-runtime"],
+      runtimes: runtimesOf(flags["add-runtime"], file.runtimes),
       registryMirrors: file["registry-mirrors"] ?? flags["registry-mirror"],
       insecureRegistries: file["insecure-registries"] ?? flags["insecure-registry"],
       bip: file.bip ?? flags.bip,
       bridge: file.bridge ?? flags.bridge,
       addressPools: poolsOf(flags["default-address-pool"], file),
       dns: file.dns ?? flags.dns,
+      dnsOptions: file["dns-opts"] ?? flags["dns-opt"],
+      dnsSearch: file["dns-search"] ?? flags["dns-search"],
+      hostGateway: (file["host-gateway-ips"] ?? [file["host-gateway-ip"], ...flags["host-gateway-ip"]]).find(
+        (address) => address !== undefined && isIP(address) === 4,
+      ),
+      defaultBridge: defaultBridgeOf({
+        icc: file.icc ?? flags.icc,
+        masquerade: file["ip-masq"] ?? flags["ip-masq"],
+        mtu: file.mtu ?? flags.mtu ?? 1500,
+        hostIp: file.ip ?? flags.ip,
+        fixedCidr: (file["fixed-cidr"] ?? flags["fixed-cidr"]) || undefined,
+      }),
+      cgroupParent: (file["cgroup-parent"] ?? flags["cgroup-parent"]) || undefined,
+      cgroupnsMode: oneOf(
+        "--default-cgroupns-mode",
+        ["host", "private"],
+        file["default-cgroupns-mode"] ?? flags["default-cgroupns-mode"],
+      ),
+      ipcMode:
+        oneOf(
+          "--default-ipc-mode",
+          ["private", "shareable"],
+          file["default-ipc-mode"] ?? flags["default-ipc-mode"],
+        ) ?? "private",
+      noNewPrivileges: file["no-new-privileges"] ?? flags["no-new-privileges"],
+      seccomp: seccompOf(file["seccomp-profile"] ?? flags["seccomp-profile"]),
+      debug: file.debug ?? flags.debug,
+      experimental: file.experimental ?? flags.experimental,
       labels: file.labels ?? flags.label,
       logDriver: file["log-driver"] ?? flags["log-driver"],
       logOptions: file["log-opts"] ?? pairs("log-opt", flags["log-opt"]),
@@ -119,11 +182,12 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
         maxEntries: file["gantry-layer-max-entries"],
       },
     },
+    warnings,
     listeners: listenersOf(parsed, file),
     proxies: {
-      http: file.proxies?.["http-proxy"],
-      https: file.proxies?.["https-proxy"],
-      no: file.proxies?.["no-proxy"],
+      http: file.proxies?.["http-proxy"] ?? flags["http-proxy"],
+      https: file.proxies?.["https-proxy"] ?? flags["https-proxy"],
+      no: file.proxies?.["no-proxy"] ?? flags["no-proxy"],
     },
     pidfile: file.pidfile ?? flags.pidfile ?? join(file["exec-root"] ?? flags["exec-root"], "gantry.pid"),
   };
@@ -143,26 +207,33 @@ function signatureRule([repositories, keyFile]: [string, string]): EngineOptions
   }
 }
 
-function readFile(path: string, mustExist: boolean): File {
+/** The file's settings; those of both that Gantry has no use for are looked at and left out. */
+function readFile({ flags, given }: DaemonFlags): { file: File; warnings: string[] } {
+  const path = flags["config-file"];
+  const json = readJson(path, given("config-file"));
+  const givenForeign = Object.entries(flags).filter(([name]) => given(name as keyof typeof flags));
+  const { rest, warnings } = setForeignAside(json, Object.fromEntries(givenForeign));
+  const result = v.safeParse(fileSchema, rest);
+  if (result.success) return { file: result.output, warnings };
+  const issue = result.issues[0];
+  const where = v.getDotPath(issue);
+  if (issue.type === "strict_object" && issue.expected === "never")
+    throw new InvalidParameter(`${path}: ${where}: no such setting`);
+  throw new InvalidParameter(`${path}: ${where ?? "document"}: ${issue.message}`);
+}
+
+function readJson(path: string, mustExist: boolean): Record<string, unknown> {
   if (!existsSync(path)) {
     if (mustExist) throw new NotFound(`the configuration file ${path} is not there`);
     return {};
   }
   const content = readFileSync(path, "utf8");
   if (content.trim() === "") return {};
-  let json: unknown;
   try {
-    json = JSON.parse(content);
+    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(content));
   } catch (error) {
-    throw new InvalidParameter(`${path}: not JSON: ${messageOf(error)}`, { cause: error });
+    throw new InvalidParameter(`${path}: not a JSON object: ${messageOf(error)}`, { cause: error });
   }
-  const result = v.safeParse(fileSchema, json);
-  if (result.success) return result.output;
-  const issue = result.issues[0];
-  const where = v.getDotPath(issue);
-  if (issue.type === "strict_object" && issue.expected === "never")
-    throw new InvalidParameter(`${path}: ${where}: no such setting`);
-  throw new InvalidParameter(`${path}: ${where ?? "document"}: ${issue.message}`);
 }
 
 function listenersOf({ flags }: DaemonFlags, file: File): Listener[] {

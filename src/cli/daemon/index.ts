@@ -4,13 +4,15 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { serveApi } from "../../api/server/index.ts";
 import { openEngine } from "../../engine/index.ts";
+import type { Engine, EngineOptions } from "../../engine/types.ts";
 import { Conflict, GantryError, messageOf } from "../../lib/errors.ts";
 import { takeProxies } from "../../lib/outgoing.ts";
 import { flagsHelp } from "../args/help.ts";
 import { HelpRequested, parseFlags, UsageError } from "../args/parse.ts";
 import { stdoutFd, writeAll } from "../terminal.ts";
-import { type DaemonConfig, readConfig } from "./config.ts";
+import { type DaemonConfig, type DaemonFlags, readConfig } from "./config.ts";
 import { daemonFlags } from "./flags.ts";
+import { foreignFlags } from "./foreign.ts";
 
 const usage = () => `Usage:  gantry daemon [OPTIONS]
 
@@ -32,14 +34,15 @@ Examples:
  */
 export async function daemonCommand(args: string[]): Promise<number> {
   try {
-    const parsed = parseFlags(daemonFlags, args);
+    const parsed = parseFlags({ ...daemonFlags, ...foreignFlags }, args) as DaemonFlags;
     if (parsed.args.length > 0) throw new UsageError(`"gantry daemon" accepts no arguments.`);
     const config = readConfig(parsed);
     if (parsed.flags.validate) {
       console.log("configuration OK");
       return 0;
     }
-    await run(config);
+    for (const warning of config.warnings) console.error(`warning: ${warning}`);
+    await run(config, () => readConfig(parsed).engine);
     return 0;
   } catch (error) {
     if (error instanceof HelpRequested) {
@@ -53,7 +56,11 @@ export async function daemonCommand(args: string[]): Promise<number> {
   }
 }
 
-async function run({ engine: options, listeners, pidfile, proxies }: DaemonConfig): Promise<void> {
+/** @param reread what flags and file say when they're asked again */
+async function run(
+  { engine: options, listeners, pidfile, proxies }: DaemonConfig,
+  reread: () => EngineOptions,
+): Promise<void> {
   using _pidfile = takePidfile(pidfile);
   takeProxies(proxies, process.env);
   // Asked for before anything is opened: an early signal must not cut the opening short.
@@ -65,8 +72,25 @@ async function run({ engine: options, listeners, pidfile, proxies }: DaemonConfi
     console.error(
       `listening on ${listener.kind === "unix" ? listener.path : `${listener.host}:${listener.port}${listener.tls ? "" : " WITHOUT TLS"}`}`,
     );
+  let reloaded = Promise.resolve();
+  const onHangUp = () => {
+    reloaded = reloaded.then(() => reload(engine, reread));
+  };
+  process.on("SIGHUP", onHangUp);
   await stopped;
+  process.off("SIGHUP", onHangUp);
   await server.close();
+}
+
+/** SIGHUP, as with dockerd: a configuration that is wrong is told, and the old one stays. */
+async function reload(engine: Engine, reread: () => EngineOptions): Promise<void> {
+  try {
+    const { labels, debug, registryMirrors, insecureRegistries, runtime, runtimes } = reread();
+    await engine.reload({ labels, debug, registryMirrors, insecureRegistries, runtime, runtimes });
+    console.error("configuration reloaded");
+  } catch (error) {
+    console.error(`cannot reload the configuration: ${messageOf(error)}`);
+  }
 }
 
 /** @throws Conflict when the process that wrote the file is alive */

@@ -131,7 +131,8 @@ function usedResources(services: Record<string, Service>) {
     for (const name of Object.keys(service.networks ?? {})) used.networks.add(name);
     for (const mount of service.volumes ?? [])
       if (mount.type === "volume" && mount.source) used.volumes.add(mount.source);
-    for (const secret of service.secrets ?? []) used.secrets.add(secret.source);
+    for (const secret of [...(service.secrets ?? []), ...(service.build?.secrets ?? [])])
+      used.secrets.add(secret.source);
     for (const config of service.configs ?? []) used.configs.add(config.source);
   }
   return used;

@@ -28,6 +28,8 @@ const ulimit: Decoder<model.Ulimit> = (node, path) =>
 
 const throttle = list(object<model.ThrottleDevice>({ path: text, rate: size }));
 
+const reference = object<model.FileReference>({ source: text, target: text, uid: text, gid: text, mode });
+
 const build = object<model.BuildConfig>({
   context: text,
   dockerfile: text,
@@ -45,6 +47,9 @@ const build = object<model.BuildConfig>({
   tags: texts,
   ulimits: record(ulimit),
   platforms: texts,
+  additional_contexts: textRecord,
+  ssh: record(nullable(text)),
+  secrets: list(reference),
 });
 
 const conditions = ["service_started", "service_healthy", "service_completed_successfully"] as const;
@@ -54,8 +59,6 @@ const condition: Decoder<model.Condition> = (node, path) => {
   if (!known) throw ComposeError.at(node.at, `${path} must be one of ${conditions.join(", ")}`);
   return known;
 };
-
-const reference = object<model.FileReference>({ source: text, target: text, uid: text, gid: text, mode });
 
 const resources = object<model.Resources>({ cpus: number, memory: size, pids: integer });
 

@@ -47,8 +47,17 @@ const refused: Record<string, string> = {
   models: "no models are served",
 };
 
-/** The warnings and errors for keys of a canonical, merged tree. */
-export function unsupportedKeys(root: Node): { warnings: Problem[]; errors: Problem[] } {
+/** Keys of builds, which a program that builds by itself may honour. */
+const isBuild = (pattern: string) => pattern.startsWith("services.*.build.");
+
+/**
+ * The warnings and errors for keys of a canonical, merged tree.
+ * @param builtElsewhere the builds' keys are somebody else's matter
+ */
+export function unsupportedKeys(
+  root: Node,
+  builtElsewhere = false,
+): { warnings: Problem[]; errors: Problem[] } {
   const warnings: Problem[] = [];
   const errors: Problem[] = [];
   const visit = (node: Node, patterns: string[], path: string): void => {
@@ -61,7 +70,7 @@ export function unsupportedKeys(root: Node): { warnings: Problem[]; errors: Prob
     for (const { name, at, value } of below) {
       const next = patterns.flatMap((pattern) => (pattern ? [`${pattern}.${name}`, `${pattern}.*`] : [name]));
       const here = path ? `${path}.${name}` : name;
-      const known = next.filter((pattern) => prefixes.has(pattern));
+      const known = next.filter((pattern) => prefixes.has(pattern) && !(builtElsewhere && isBuild(pattern)));
       if (known.length === 0) continue;
       const reason = known.map((pattern) => refused[pattern]).find(Boolean);
       const note = known.map((pattern) => ignored[pattern]).find(Boolean);

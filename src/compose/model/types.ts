@@ -134,6 +134,10 @@ export interface BuildConfig extends Extensions {
   tags?: string[];
   ulimits?: Record<string, Ulimit>;
   platforms?: string[];
+  /** These three are kept for builds elsewhere only. */
+  additional_contexts?: Record<string, string>;
+  ssh?: Record<string, string | null>;
+  secrets?: FileReference[];
 }
 
 export interface BlkioConfig extends Extensions {

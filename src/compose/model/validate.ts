@@ -76,6 +76,8 @@ function checkReferences(project: Project, service: Service, report: Report): vo
   });
   for (const [index, { source }] of (service.secrets ?? []).entries())
     known(project.secrets, source, "secret", ["secrets", String(index)]);
+  for (const [index, { source }] of (service.build?.secrets ?? []).entries())
+    known(project.secrets, source, "secret", ["build", "secrets", String(index)]);
   for (const [index, { source }] of (service.configs ?? []).entries())
     known(project.configs, source, "config", ["configs", String(index)]);
 }

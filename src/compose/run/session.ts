@@ -5,7 +5,7 @@ import type { ApiClient } from "../../api/client/index.ts";
 import { NotFound } from "../../lib/errors.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
-import { loadProject } from "../model/load.ts";
+import { type LoadOptions, loadProject } from "../model/load.ts";
 import { projectName } from "../model/name.ts";
 import type { Project } from "../model/types.ts";
 import { EngineView } from "./engine.ts";
@@ -21,6 +21,8 @@ export interface ComposeContext {
   err?: Output;
   /** The `X-Registry-Auth` header for an image, when the user has logged in to its registry. */
   registryAuth?: (reference: string) => Promise<string | undefined>;
+  /** What the file `-` is; default: standard input. */
+  stdin?: string;
   /** Calls back at Ctrl-C and SIGTERM until the returned function is called. Default: this process's signals. */
   onInterrupt?: (handler: () => void) => () => void;
 }
@@ -45,6 +47,10 @@ const overrideNames = [
   "docker-compose.override.yml",
   "docker-compose.override.yaml",
 ];
+
+interface ProjectOptions extends Pick<LoadOptions, "interpolate" | "builtElsewhere"> {
+  allProfiles?: boolean;
+}
 
 export class Session {
   readonly engine: EngineView;
@@ -106,7 +112,7 @@ export class Session {
    * @param named services that the user named: their profiles count as active
    * @throws NotFound "no configuration file provided: not found"; ComposeError
    */
-  project(named: string[] = [], options: { interpolate?: boolean; allProfiles?: boolean } = {}): Project {
+  project(named: string[] = [], options: ProjectOptions = {}): Project {
     const files = this.#files();
     if (!files) throw new NotFound("no configuration file provided: not found");
     const workingDir = this.#workingDir(files);
@@ -120,7 +126,8 @@ export class Session {
       profiles: options.allProfiles ? ["*"] : profiles,
       named,
       interpolate: options.interpolate,
-      readFile,
+      builtElsewhere: options.builtElsewhere,
+      readFile: (path) => (path === "-" ? (this.context.stdin ?? standardInput()) : readFile(path)),
     });
     for (const message of project.warnings) this.warn(message);
     return project;

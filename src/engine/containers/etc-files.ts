@@ -48,7 +48,8 @@ export function writeEtcFiles(
     addresses: string[];
     embeddedDns: boolean;
     hostGateway: string;
-    dns: string[];
+    /** Of the daemon, for what the container doesn't say. */
+    defaults: { dns: string[]; dnsSearch: string[]; dnsOptions: string[] };
     shareHost: boolean;
     /** Lines for the containers that this one is linked to. */
     links: string;
@@ -70,17 +71,15 @@ export function writeEtcFiles(
       : hostsFile(own, options.addresses, extra),
   );
   const host = hostResolvConf();
+  const { defaults } = options;
+  const first = (...lists: string[][]) => lists.find((list) => list.length > 0) ?? [];
   const servers = options.embeddedDns
     ? ["127.0.0.11"]
-    : hostConfig.Dns.length > 0
-      ? hostConfig.Dns
-      : options.dns.length > 0
-        ? options.dns
-        : host.nameservers;
-  const search = (hostConfig.DnsSearch.length > 0 ? hostConfig.DnsSearch : host.search).filter(
+    : first(hostConfig.Dns, defaults.dns, host.nameservers);
+  const search = first(hostConfig.DnsSearch, defaults.dnsSearch, host.search).filter(
     (domain) => domain !== ".",
   );
-  const resolverOptions = hostConfig.DnsOptions.length > 0 ? hostConfig.DnsOptions : host.options;
+  const resolverOptions = [...first(hostConfig.DnsOptions, defaults.dnsOptions, host.options)];
   if (options.embeddedDns && !resolverOptions.some((option) => option.startsWith("ndots")))
     resolverOptions.push("ndots:0");
   const lines = servers.map((server) => `nameserver ${server}`);

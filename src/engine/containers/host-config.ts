@@ -30,7 +30,7 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   const host = { ...asked };
   host.NetworkMode = host.NetworkMode === "" || host.NetworkMode === "default" ? "bridge" : host.NetworkMode;
   host.Runtime ||= runtime.name;
-  if (host.Runtime !== runtime.name)
+  if (!(host.Runtime in runtime.programs()))
     throw new InvalidParameter(`unknown or invalid runtime name: ${host.Runtime}`);
   host.LogConfig = logConfig(host, context);
   checkRestartPolicy(host.RestartPolicy);
@@ -54,10 +54,12 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
     throw new InvalidParameter(`Invalid isolation: "${host.Isolation}" - linux only supports 'default'`);
   checkDeviceRequests(host);
   containerCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged: host.Privileged });
-  host.IpcMode ||= "private";
+  host.IpcMode ||= options.ipcMode;
+  host.CgroupParent ||= options.cgroupParent ?? "";
   host.ShmSize ||= options.defaultShmSize;
   // Docker's default: the host's on cgroup v1, one of its own on v2.
-  host.CgroupnsMode ||= runtime.cgroupVersion === 1 || host.Privileged ? "host" : "private";
+  const cgroupns = options.cgroupnsMode ?? (runtime.cgroupVersion === 1 ? "host" : "private");
+  host.CgroupnsMode ||= host.Privileged ? "host" : cgroupns;
   if (Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host")
     warnings.push("Published ports are discarded when using host network mode");
   return host;

@@ -32,7 +32,7 @@ import { changes, exportTree, getArchive, putArchive, statPath } from "./files.t
 import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { checkLimits, resourceSpec } from "./limits.ts";
-import { parseLink } from "./links.ts";
+import { dropLinkHosts, parseLink } from "./links.ts";
 import { readLogs } from "./logs.ts";
 import type { Networking } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
@@ -179,6 +179,7 @@ export class ContainerService implements Containers {
       const links = hostConfig.Links ?? [];
       const kept = links.filter((link) => parseLink(link).alias !== alias);
       if (kept.length === links.length) throw new NotFound(`no link ${alias} of container ${parent}`);
+      dropLinkHosts(container.record, alias, this.deps.table);
       hostConfig.Links = kept;
       this.deps.table.save(container);
     });

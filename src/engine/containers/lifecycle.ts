@@ -201,7 +201,7 @@ export class Lifecycle {
           addresses: this.networking.addresses(record),
           embeddedDns: this.networking.needsNames(record),
           hostGateway: this.networking.hostGateway(),
-          dns: options.dns,
+          defaults: options,
           shareHost: record.hostConfig.NetworkMode === "host",
           links: linkHosts(record, this.table),
         });

@@ -77,20 +77,29 @@ const namesOf = (alias: string, { id, name }: ContainerRecord) =>
 /** A target that has started again may have another address: those that run with a link to it get to know. */
 export function refreshLinkHosts(target: ContainerRecord, table: ContainerTable): void {
   for (const { record } of table.all()) {
-    if (!record.hostConfig.Links?.length || !isRunning(record) || !existsSync(record.hostsPath)) continue;
+    if (!record.hostConfig.Links?.length || !isRunning(record)) continue;
     for (const { alias, target: other } of linked(record, table)) {
       if (other.id !== target.id) continue;
       const names = namesOf(alias, target);
-      const lines = readFileSync(record.hostsPath, "utf8").split("\n");
-      const text = lines
-        .map((line) =>
-          line.endsWith(`\t${names}`) ? `${target.endpoints.bridge?.ipAddress ?? ""}\t${names}` : line,
-        )
-        .join("\n");
-      // In place: the file is mounted into the container.
-      writeFileSync(record.hostsPath, text);
+      const address = target.endpoints.bridge?.ipAddress ?? "";
+      editHosts(record, (line) => (line.endsWith(`\t${names}`) ? `${address}\t${names}` : line));
     }
   }
+}
+
+/** A link that is being taken away is no name any more, also for who runs. */
+export function dropLinkHosts(record: ContainerRecord, alias: string, table: ContainerTable): void {
+  if (!isRunning(record)) return;
+  const link = linked(record, table).find((other) => other.alias === alias);
+  const names = link && namesOf(alias, link.target);
+  if (names) editHosts(record, (line) => (line.endsWith(`\t${names}`) ? undefined : line));
+}
+
+function editHosts(record: ContainerRecord, edit: (line: string) => string | undefined): void {
+  if (!existsSync(record.hostsPath)) return;
+  const lines = readFileSync(record.hostsPath, "utf8").split("\n").map(edit);
+  // In place: the file is mounted into the container.
+  writeFileSync(record.hostsPath, lines.filter((line) => line !== undefined).join("\n"));
 }
 
 /** `DB_PORT_5432_TCP=tcp://172.17.0.2:5432` and its like, of targets that run. */

@@ -3,7 +3,7 @@ import { shortId } from "../../lib/ids.ts";
 import type { NameSource, PublishedPort } from "../../net/types.ts";
 import type { EndpointConfig, PortMap } from "../config.ts";
 import type { Context } from "../context.ts";
-import type { NetworkService } from "../networks.ts";
+import { hostIpOption, type NetworkService } from "../networks.ts";
 import type { ContainerRecord, EndpointState, NetworkRecord } from "../types.ts";
 import { parseLink } from "./links.ts";
 import { isRunning } from "./state.ts";
@@ -169,9 +169,9 @@ export class Networking {
     );
   }
 
-  /** What `host-gateway` stands for: the default bridge's own address. */
+  /** What `host-gateway` stands for: what the daemon was told, or the default bridge's own address. */
   hostGateway(): string {
-    return this.networks.find("bridge").ipam.config[0]?.gateway ?? "";
+    return this.context.options.hostGateway ?? this.networks.find("bridge").ipam.config[0]?.gateway ?? "";
   }
 
   /** The container's endpoints that are links, but for the one on `other`. */
@@ -235,6 +235,7 @@ export class Networking {
       return;
     }
     const ports: PortMap = {};
+    const hostIp = this.networks.find(endpoint.networkId).options[hostIpOption] || "0.0.0.0";
     for (const [key, bindings] of Object.entries(fixed ?? this.#askedPorts(record))) {
       const [containerPort, protocol] = parsePort(key);
       ports[key] = bindings === null ? null : [];
@@ -244,7 +245,7 @@ export class Networking {
           {
             protocol,
             containerPort,
-            hostIp: binding.HostIp || "0.0.0.0",
+            hostIp: binding.HostIp || hostIp,
             hostPort: 0,
             containerIp: endpoint.ipAddress,
           },

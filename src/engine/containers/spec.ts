@@ -30,10 +30,11 @@ export async function containerSpec(
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
-  const security = parseSecurityOptions(host.SecurityOpt ?? []);
+  const security = parseSecurityOptions(host.SecurityOpt ?? [], context.options);
   const user = await resolveUser(rootfs, config.User, host.GroupAdd ?? []);
   const spec: ContainerSpec = {
     id: record.id,
+    runtime: host.Runtime,
     rootfs,
     readonlyRootfs: host.ReadonlyRootfs,
     // The host's own UTS namespace keeps the host's name.
@@ -108,8 +109,11 @@ function hostHasAppArmor(): boolean {
   }
 }
 
-function parseSecurityOptions(options: string[]): SecurityOptions {
-  const result: SecurityOptions = { noNewPrivileges: false, seccomp: "default" };
+function parseSecurityOptions(
+  options: string[],
+  { noNewPrivileges, seccomp }: Context["options"],
+): SecurityOptions {
+  const result: SecurityOptions = { noNewPrivileges, seccomp: seccomp.profile };
   for (const option of options) {
     const [key, value = ""] = option.split(/[=:](.*)/s) as [string, string?];
     if (key === "no-new-privileges") result.noNewPrivileges = value === "" || value === "true";

@@ -20,18 +20,24 @@ const indexHost = "index.docker.io";
 export const createRegistryClient: CreateRegistryClient = (options) => new Client(options);
 
 class Client implements RegistryClient {
-  readonly #policy: HostPolicy;
+  #policy!: HostPolicy;
+  #mirrors: string[] = [];
   readonly #userAgent: string;
 
   constructor(private readonly options: RegistryClientOptions) {
-    this.#policy = new HostPolicy(options.insecure ?? [], options.certDirs);
+    this.configure(options);
     this.#userAgent = options.userAgent ?? "gantry";
+  }
+
+  configure({ mirrors = [], insecure = [] }: Pick<RegistryClientOptions, "mirrors" | "insecure">): void {
+    this.#policy = new HostPolicy(insecure, this.options.certDirs);
+    this.#mirrors = mirrors;
   }
 
   repository(name: { domain: string; path: string }, auth: Credentials = {}): Repository {
     let found: Promise<{ mirrors: Transport[]; registry: Transport }> | undefined;
     const connect = async () => {
-      const endpoints = await endpointsOf(name.domain, this.options.mirrors ?? [], this.#policy);
+      const endpoints = await endpointsOf(name.domain, this.#mirrors, this.#policy);
       return {
         // The user's password is for the registry; a mirror is somebody else.
         mirrors: endpoints.mirrors.map((endpoint) => this.#transport(endpoint, {})),

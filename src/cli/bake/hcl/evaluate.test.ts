@@ -101,6 +101,7 @@ describe("functions", () => {
     ['regexall("[a-z]", "a1b")', ["a", "b"]],
     ['regex_replace("aabb", "(a+)", "<$1>")', "<aa>bb"],
     ['replace("a.b.c", ".", "-")', "a-b-c"],
+    ['replace("a1", "/[0-9]/", "b")', "a1"],
     ['reverse("abc")', "cba"],
     ["reverselist(list)", ["c", "b", "a"]],
     ['sanitize("a/b:c")', "a_b_c"],

@@ -33,12 +33,7 @@ export const texts: Record<string, HclFunction> = {
   regex_replace: fixed(["string", "string", "string"], (value, pattern, by) =>
     value.replace(expression(pattern, "g"), by.replace(/\$\{(\w+)\}/g, named)),
   ),
-  replace: fixed(["string", "string", "string"], (value, part, by) =>
-    // In slashes it is a pattern.
-    part.length > 1 && part.startsWith("/") && part.endsWith("/")
-      ? value.replace(expression(part.slice(1, -1), "g"), by.replace(/\$\{(\w+)\}/g, named))
-      : value.replaceAll(part, () => by),
-  ),
+  replace: fixed(["string", "string", "string"], (value, part, by) => value.replaceAll(part, () => by)),
   reverse: text((value) => graphemes(value).reverse().join("")),
   sanitize: text((value) => value.replace(/[^a-zA-Z0-9_-]/g, "_")),
   split: fixed(["string", "string"], (separator, value) => value.split(separator)),

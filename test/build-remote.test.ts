@@ -1,0 +1,101 @@
+/** `POST /build?remote=`: contexts that the engine fetches; and settings of steps that come by the query. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestDaemon } from "./support/daemon.ts";
+
+let daemon: TestDaemon;
+let server: ReturnType<typeof Bun.serve>;
+const directory = mkdtempSync(join(tmpdir(), "gt-remote-"));
+beforeAll(async () => {
+  const must = (...command: string[]) => {
+    const { exitCode, stderr } = Bun.spawnSync(command, { cwd: directory });
+    if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+  };
+  mkdirSync(join(directory, "work/sub"), { recursive: true });
+  writeFileSync(join(directory, "work/sub/Dockerfile"), "FROM busybox\nCOPY . /ctx/\nRUN ls -a /ctx");
+  writeFileSync(join(directory, "work/sub/file"), "1");
+  writeFileSync(join(directory, "work/Dockerfile"), "FROM busybox\nCOPY . /ctx/\nRUN ls -a /ctx");
+  const git = (...args: string[]) =>
+    must("git", "-C", "work", "-c", "user.name=t", "-c", "user.email=t@example.org", ...args);
+  git("init", "-q", "-b", "main");
+  git("add", ".");
+  git("commit", "-qm", "one");
+  must("git", "clone", "-q", "--bare", "work", "repo.git");
+  must("git", "-C", "repo.git", "update-server-info");
+  must("tar", "-C", "work/sub", "-czf", "context.tar.gz", ".");
+  writeFileSync(join(directory, "plain"), "FROM busybox\nRUN echo from a plain file");
+  server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      const file = Bun.file(join(directory, new URL(request.url).pathname));
+      return (await file.exists()) ? new Response(file) : new Response("", { status: 404 });
+    },
+  });
+  daemon = await TestDaemon.start();
+});
+afterAll(async () => {
+  server?.stop(true);
+  rmSync(directory, { recursive: true, force: true });
+  await daemon?.[Symbol.asyncDispose]();
+});
+
+async function build(query: Record<string, string>, body?: Uint8Array<ArrayBuffer>): Promise<string> {
+  const text = new URLSearchParams({ nocache: "1", ...query });
+  return (await daemon.request(`/build?${text}`, { method: "POST", body })).text();
+}
+
+const url = (path: string) => `http://127.0.0.1:${server.port}/${path}`;
+
+test("an archive, a Dockerfile, a repository and a directory of it", async () => {
+  expect(await build({ remote: url("context.tar.gz") })).toContain("file");
+  expect(await build({ remote: url("plain") })).toContain("from a plain file");
+  const whole = await build({ remote: url("repo.git#main") });
+  expect(whole).toContain("sub");
+  expect(whole).not.toContain(".git");
+  const kept = await build({
+    remote: url("repo.git#main"),
+    buildargs: JSON.stringify({ BUILDKIT_CONTEXT_KEEP_GIT_DIR: "1" }),
+  });
+  expect(kept).toContain(".git\\n");
+  expect(await build({ remote: url("repo.git#main:sub") })).toContain("file");
+});
+
+test("what is not there is told, and nothing is left", async () => {
+  expect(await build({ remote: url("none") })).toContain("unable to prepare context: failed to GET");
+  expect(await build({ remote: url("repo.git#nowhere") })).toContain("does not contain ref nowhere");
+  expect(await build({ remote: url("repo.git#main:../..") })).toMatch(/unable to prepare context|Dockerfile/);
+  expect(await build({ remote: "file:///etc" })).toContain("neither a repository nor an http(s) URL");
+  expect(readdirSync(join(daemon.dataRoot, "tmp")).filter((name) => name.startsWith("build-"))).toEqual([]);
+});
+
+function tar(Dockerfile: string): Uint8Array<ArrayBuffer> {
+  const root = mkdtempSync(join(directory, "context-"));
+  writeFileSync(join(root, "Dockerfile"), Dockerfile);
+  return Bun.spawnSync(["tar", "-C", root, "-cf", "-", "."]).stdout as Uint8Array<ArrayBuffer>;
+}
+
+test("cgroupparent, cpusetmems, extrahosts and the arguments of BuildKit reach the steps", async () => {
+  const said = await build(
+    {
+      cgroupparent: "/gantry-test-parent",
+      cpusetmems: "0",
+      extrahosts: "db:10.1.2.3",
+      buildargs: JSON.stringify({ BUILDKIT_SANDBOX_HOSTNAME: "named" }),
+    },
+    tar("FROM busybox\nRUN cat /proc/self/cgroup; hostname; grep db /etc/hosts"),
+  );
+  for (const text of ["gantry-test-parent/", "named\\n", "10.1.2.3"]) expect(said).toContain(text);
+  Bun.spawnSync(["sh", "-c", "rmdir /sys/fs/cgroup/gantry-test-parent /sys/fs/cgroup/*/gantry-test-parent"]);
+  expect(await build({}, tar("FROM busybox\nRUN hostname"))).toContain("buildkitsandbox");
+  expect(await build({ cgroupparent: "../x" }, tar("FROM busybox"))).toContain("invalid cgroupparent");
+  const mounted = (ns: string) =>
+    build(
+      { buildargs: JSON.stringify({ BUILDKIT_CACHE_MOUNT_NS: ns }) },
+      tar("FROM busybox\nRUN --mount=type=cache,target=/c ls /c | wc -l; touch /c/x"),
+    );
+  expect([await mounted("a"), await mounted("b")].every((text) => text.includes('"0\\n"'))).toBe(true);
+  expect(await mounted("a")).toContain('"1\\n"');
+});
