@@ -21,8 +21,7 @@ export const buildFlags = {
   call: { kind: "string", help: "What to do: build or check", default: "build" },
   "cgroup-parent": {
     kind: "string",
-    help: "Parent cgroup of the steps; the engine refuses it",
-    hidden: true,
+    help: "Parent cgroup of the steps",
   },
   check: { kind: "bool", help: "Check the Dockerfile and build nothing" },
   compress: { kind: "bool", help: "Compress the context with gzip on its way" },
