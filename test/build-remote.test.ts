@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TestDaemon } from "./support/daemon.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 let server: ReturnType<typeof Bun.serve>;
@@ -68,7 +68,8 @@ test("what is not there is told, and nothing is left", async () => {
   expect(await build({ remote: url("repo.git#nowhere") })).toContain("does not contain ref nowhere");
   expect(await build({ remote: url("repo.git#main:../..") })).toMatch(/unable to prepare context|Dockerfile/);
   expect(await build({ remote: "file:///etc" })).toContain("neither a repository nor an http(s) URL");
-  expect(readdirSync(join(daemon.dataRoot, "tmp")).filter((name) => name.startsWith("build-"))).toEqual([]);
+  const left = () => readdirSync(join(daemon.dataRoot, "tmp")).filter((name) => name.startsWith("build-"));
+  await until(() => left().length === 0, "the end of the contexts");
 });
 
 function tar(Dockerfile: string): Uint8Array<ArrayBuffer> {
