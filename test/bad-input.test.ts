@@ -209,9 +209,26 @@ test("what is not there is 501 and says what", async () => {
   expect(((await response.json()) as { message: string }).message).toBe(
     "swarm mode is not supported by Gantry yet",
   );
+  const leave = await daemon.request("/swarm/leave", { method: "POST" });
+  expect([leave.status, await leave.json()]).toEqual([503, { message: "This node is not part of a swarm" }]);
+  const services = await daemon.request("/services");
+  expect([services.status, await services.text()]).toEqual([
+    503,
+    expect.stringContaining("This node is not a swarm manager"),
+  ]);
+  expect(await (await daemon.request("/plugins")).json()).toEqual([]);
   const kernel = await post("/containers/create", {
     Image: "busybox",
     HostConfig: { KernelMemoryTCP: 1 << 20 },
   });
   expect(kernel).toEqual({ status: 501, message: "HostConfig.KernelMemoryTCP is not supported yet" });
+});
+
+test("a health that is none is refused; a directory over a file gets Docker's hint; strangers have a home", async () => {
+  const health = await daemon.gantry(["ps", "-f", "health=x"]);
+  expect(health.stderr).toContain("unrecognized filter value for health: x");
+  const over = await daemon.gantry(["run", "--rm", "-v", "/usr:/etc/passwd", "busybox", "true"]);
+  expect(over.stderr).toContain("Are you trying to mount a directory onto a file");
+  const env = await daemon.ok(["run", "--rm", "-u", "1000", "busybox", "env"]);
+  expect(env).toMatch(/^HOME=\/$/m);
 });

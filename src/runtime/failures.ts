@@ -19,6 +19,9 @@ const prefixes = {
   exec: "OCI runtime exec failed: exec failed: ",
 };
 
+const mountHint =
+  "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+
 /**
  * @param output what the runtime wrote to stderr
  * @param command the first argument, as the user gave it
@@ -33,7 +36,8 @@ export function startFailure(action: "start" | "exec", output: string, command: 
   const text = reason
     ? `unable to start container process: ${reason.text}`
     : cause || "the OCI runtime gave no reason";
-  return new StartFailure(`${prefixes[action]}${text}: unknown`, reason?.exitCode ?? 125);
+  const hint = /^mount .*: not a directory$/i.test(cause) ? `: ${mountHint}` : "";
+  return new StartFailure(`${prefixes[action]}${text}: unknown${hint}`, reason?.exitCode ?? 125);
 }
 
 function execProblem(cause: string, command: string): { text: string; exitCode: 126 | 127 } | undefined {

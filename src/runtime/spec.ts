@@ -100,7 +100,7 @@ export function ociProcess(process: ProcessSpec): object {
     consoleSize: process.terminal ? process.consoleSize : undefined,
     user: { uid, gid, additionalGids, umask },
     args: process.args,
-    env: process.env,
+    env: withHome(process),
     cwd: process.cwd,
     capabilities: {
       bounding: process.capabilities,
@@ -114,6 +114,13 @@ export function ociProcess(process: ProcessSpec): object {
     oomScoreAdj: process.oomScoreAdj ?? defaultOomScore(),
     apparmorProfile: process.apparmorProfile,
   };
+}
+
+/** Runtimes take HOME from the passwd file; crun gives none to a user that is not in it. */
+function withHome({ env, user: { home } }: ProcessSpec): string[] {
+  return home === undefined || env.some((entry) => entry.startsWith("HOME="))
+    ? env
+    : [...env, `HOME=${home}`];
 }
 
 /** JSON with limits of 64 bits as numbers. */

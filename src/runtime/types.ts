@@ -12,7 +12,8 @@ export interface ProcessSpec {
   /** `KEY=value`. */
   env: string[];
   cwd: string;
-  user: { uid: number; gid: number; additionalGids: number[]; umask?: number };
+  /** `home`: HOME of a user that the passwd file does not know. */
+  user: { uid: number; gid: number; additionalGids: number[]; umask?: number; home?: string };
   terminal: boolean;
   /** Columns and rows at start, when terminal. */
   consoleSize?: { width: number; height: number };

@@ -25,8 +25,8 @@ describe("resolveUser", () => {
     ["1000", [], { uid: 1000, gid: 1001, additionalGids: [1001, 50, 10] }],
     ["alice:staff", [], { uid: 1000, gid: 50, additionalGids: [50] }],
     ["alice:7", ["wheel", "99"], { uid: 1000, gid: 7, additionalGids: [7, 10, 99] }],
-    ["4242", [], { uid: 4242, gid: 0, additionalGids: [0] }],
-    ["4242:4343", [], { uid: 4242, gid: 4343, additionalGids: [4343] }],
+    ["4242", [], { uid: 4242, gid: 0, additionalGids: [0], home: "/" }],
+    ["4242:4343", [], { uid: 4242, gid: 4343, additionalGids: [4343], home: "/" }],
     [":staff", [], { uid: 0, gid: 50, additionalGids: [50] }],
     // A name of digits goes before a number.
     ["12", [], { uid: 77, gid: 78, additionalGids: [78] }],
@@ -48,8 +48,8 @@ describe("resolveUser", () => {
   test("a root without the files has numbers only", async () => {
     const empty = join(root, "empty");
     mkdirSync(empty);
-    expect(await resolveUser(empty, "5:6")).toEqual({ uid: 5, gid: 6, additionalGids: [6] });
-    expect(await resolveUser(empty, "")).toEqual({ uid: 0, gid: 0, additionalGids: [0] });
+    expect(await resolveUser(empty, "5:6")).toEqual({ uid: 5, gid: 6, additionalGids: [6], home: "/" });
+    expect(await resolveUser(empty, "")).toEqual({ uid: 0, gid: 0, additionalGids: [0], home: "/" });
     expect(resolveUser(empty, "root")).rejects.toThrow("unable to find user root");
   });
 });

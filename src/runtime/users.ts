@@ -58,7 +58,8 @@ export async function resolveUser(
   checkRange(uid);
   checkRange(gid);
   // A group that is not listed here too could be shed, and with it what its members are denied (CVE-2022-36109).
-  return { uid, gid, additionalGids: [...new Set([gid, ...additional])] };
+  const ids = { uid, gid, additionalGids: [...new Set([gid, ...additional])] };
+  return passwd.some((known) => known.uid === uid) ? ids : { ...ids, home: "/" };
 }
 
 function groupId(groups: GroupEntry[], text: string): number {

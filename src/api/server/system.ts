@@ -49,6 +49,8 @@ export const systemRoutes: Route[] = [
       x.versioned(answer, "version");
     },
   },
+  // There are none to have; clients that look for them go on.
+  { method: "GET", path: "/plugins", handle: (x) => x.json([]) },
   {
     method: "GET",
     path: "/info",

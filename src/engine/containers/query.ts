@@ -23,6 +23,7 @@ const known = [
   "volume",
 ];
 const statuses = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+const healths = ["none", "starting", "healthy", "unhealthy"];
 
 export interface Lookups {
   /** @throws NotFound */
@@ -41,6 +42,9 @@ export function listContainers(
   checkFilters(filters, known);
   for (const status of filters.status ?? [])
     if (!statuses.includes(status)) throw new InvalidParameter(`invalid filter 'status=${status}'`);
+  for (const health of filters.health ?? [])
+    if (!healths.includes(health))
+      throw new InvalidParameter(`unrecognized filter value for health: ${health}`);
   for (const code of filters.exited ?? [])
     if (!/^-?\d+$/.test(code)) throw new InvalidParameter(`invalid filter 'exited=${code}'`);
   const isTask = booleanFilter(filters, "is-task");
