@@ -64,6 +64,7 @@ describe.each(clients)("%s", (name, client) => {
   test("connect and disconnect a running container", async () => {
     const net = `${name}-late`;
     await ok("network", "create", "--subnet", "10.99.7.0/24", "--gateway", "10.99.7.1", net);
+    expect(await ok("network", "inspect", "bridge", net, "-f", "{{json .IPAM.Options}}")).toBe("null\n{}");
     await ok("run", "-d", "--name", `${name}-late`, ...serve("late"));
     await ok("network", "connect", "--ip", "10.99.7.77", net, `${name}-late`);
     expect(await ok("run", "--rm", "--network", net, ...fetchPage(`${name}-late`))).toBe("late");

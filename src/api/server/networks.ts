@@ -126,7 +126,8 @@ function encode(record: NetworkRecord) {
     EnableIPv6: record.enableIPv6,
     IPAM: {
       Driver: record.ipam.driver,
-      Options: Object.keys(record.ipam.options).length > 0 ? record.ipam.options : null,
+      // A predefined network was made without any.
+      Options: ["bridge", "host", "none"].includes(record.name) ? null : record.ipam.options,
       Config: record.ipam.config.map(({ subnet, gateway, ipRange, auxAddresses }) => ({
         Subnet: subnet,
         ...(ipRange !== undefined && { IPRange: ipRange }),
