@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { recentDocker } from "./support/docker-cli.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -14,10 +15,8 @@ afterAll(async () => {
 });
 
 type Client = (args: string[], options?: { stdin?: string }) => Promise<Result>;
-const clients: [string, Client][] = [
-  ["gantry", (args, options) => daemon.gantry(args, options)],
-  ["docker", (args, options) => daemon.docker(args, options)],
-];
+const clients: [string, Client][] = [["gantry", (args, options) => daemon.gantry(args, options)]];
+if (recentDocker) clients.push(["docker", (args, options) => daemon.docker(args, options)]);
 
 describe.each(clients)("%s", (name, client) => {
   const c = (suffix: string) => `${name}-${suffix}`;

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, run, TestDaemon } from "./support/daemon.ts";
+import { recentDocker } from "./support/docker-cli.ts";
 import { type MultiPlatform, publishMultiPlatform, Repository, statement } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -22,10 +23,8 @@ afterAll(async () => {
 });
 
 type Client = (args: string[]) => Promise<Result>;
-const clients: [string, Client][] = [
-  ["gantry", (args) => daemon.gantry(args)],
-  ["docker", (args) => daemon.docker(args)],
-];
+const clients: [string, Client][] = [["gantry", (args) => daemon.gantry(args)]];
+if (recentDocker) clients.push(["docker", (args) => daemon.docker(args)]);
 
 describe.each(clients)("%s", (name, client) => {
   const ok = async (...args: string[]) => {

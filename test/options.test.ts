@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { recentDocker } from "./support/docker-cli.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -10,10 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => daemon?.[Symbol.asyncDispose]());
 
-const clients: [string, (args: string[]) => Promise<Result>][] = [
-  ["gantry", (args) => daemon.gantry(args)],
-  ["docker", (args) => daemon.docker(args)],
-];
+const clients: [string, (args: string[]) => Promise<Result>][] = [["gantry", (args) => daemon.gantry(args)]];
+if (recentDocker) clients.push(["docker", (args) => daemon.docker(args)]);
 
 describe.each(clients)("%s", (name, client) => {
   const c = (suffix: string) => `${name}-${suffix}`;
@@ -166,7 +165,7 @@ test("a device that its vendor describes brings its node, mounts and variables",
   try {
     const script =
       "echo $COMMON $WHICH; head -c 4 /dev/vendor-zero | wc -c; test -s /vendor/name && echo mounted";
-    for (const run of [daemon.gantry.bind(daemon), daemon.docker.bind(daemon)]) {
+    for (const [, run] of clients) {
       const result = await run([
         "run",
         "--rm",
@@ -200,7 +199,7 @@ test("why tells who ended a container, and what it said last", async () => {
   expect(await why("asked")).toStartWith("asked is running");
   await daemon.docker(["stop", "-t", "0", "asked"]);
   expect(await why("asked")).toMatch(
-    /exit code 137.*\nDocker-Client\/28\S* .*asked to stop it, with SIGTERM; it did not end in time/,
+    /exit code 137.*\nDocker-Client\/\S+ .*asked to stop it, with SIGTERM; it did not end in time/,
   );
   expect(await why("asked")).toEndWith("Its last output:\n  last words");
   await daemon.gantry(["run", "--name", "failed", "busybox", "sh", "-c", "exit 3"]);
@@ -270,28 +269,31 @@ test("an unhealthy container is restarted when that is asked for", async () => {
   await daemon.ok(["rm", "-f", "-v", "ill"]);
 });
 
-test("a read-only mount is read-only in all that is mounted below it, unless asked otherwise", async () => {
-  const source = join(daemon.root, "tree");
-  mkdirSync(join(source, "inner"), { recursive: true });
-  expect(Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(source, "inner")]).exitCode).toBe(0);
-  try {
-    writeFileSync(join(source, "inner", "there"), "");
-    const script = "touch /m/x 2>/dev/null; touch /m/inner/x 2>/dev/null; ls /m /m/inner; rm -f /m/inner/x";
-    const seen = (...mount: string[]) =>
-      daemon.docker(["run", "--rm", ...mount, "busybox", "sh", "-c", script]).then(({ stdout }) => stdout);
-    const bind = `type=bind,src=${source},dst=/m,readonly`;
-    const sealed = "/m:\ninner\n\n/m/inner:\nthere\n";
-    expect(await seen("-v", `${source}:/m:ro`)).toBe(sealed);
-    expect(await seen("--mount", bind)).toBe(sealed);
-    expect(await seen("--mount", `${bind},bind-propagation=rprivate,bind-recursive=readonly`)).toBe(sealed);
-    expect(await seen("--mount", `${bind},bind-recursive=writable`)).toBe(
-      "/m:\ninner\n\n/m/inner:\nthere\nx\n",
-    );
-    expect(await seen("--mount", `${bind},bind-recursive=disabled`)).toBe("/m:\ninner\n\n/m/inner:\n");
-  } finally {
-    Bun.spawnSync(["umount", join(source, "inner")]);
-  }
-});
+test.skipIf(!recentDocker)(
+  "a read-only mount is read-only in all that is mounted below it, unless asked otherwise",
+  async () => {
+    const source = join(daemon.root, "tree");
+    mkdirSync(join(source, "inner"), { recursive: true });
+    expect(Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(source, "inner")]).exitCode).toBe(0);
+    try {
+      writeFileSync(join(source, "inner", "there"), "");
+      const script = "touch /m/x 2>/dev/null; touch /m/inner/x 2>/dev/null; ls /m /m/inner; rm -f /m/inner/x";
+      const seen = (...mount: string[]) =>
+        daemon.docker(["run", "--rm", ...mount, "busybox", "sh", "-c", script]).then(({ stdout }) => stdout);
+      const bind = `type=bind,src=${source},dst=/m,readonly`;
+      const sealed = "/m:\ninner\n\n/m/inner:\nthere\n";
+      expect(await seen("-v", `${source}:/m:ro`)).toBe(sealed);
+      expect(await seen("--mount", bind)).toBe(sealed);
+      expect(await seen("--mount", `${bind},bind-propagation=rprivate,bind-recursive=readonly`)).toBe(sealed);
+      expect(await seen("--mount", `${bind},bind-recursive=writable`)).toBe(
+        "/m:\ninner\n\n/m/inner:\nthere\nx\n",
+      );
+      expect(await seen("--mount", `${bind},bind-recursive=disabled`)).toBe("/m:\ninner\n\n/m/inner:\n");
+    } finally {
+      Bun.spawnSync(["umount", join(source, "inner")]);
+    }
+  },
+);
 
 test("a tmpfs takes options of its own, and nothing smuggled in", async () => {
   const create = (options: string[][]) =>

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { leftMounts, sweep } from "./sweep.ts";
 
 export { leftMounts };
@@ -30,6 +31,10 @@ export class TestDaemon implements AsyncDisposable {
   /** A /16 below 10.128 by chance: test files may run side by side. */
   readonly #block = 128 + Math.floor(Math.random() * 100);
   #process: Bun.Subprocess | undefined;
+  readonly #cleared = onInterrupt(() => {
+    this.#process?.kill("SIGKILL");
+    sweep(this);
+  });
 
   /** @param config daemon.json */
   constructor(
@@ -145,6 +150,7 @@ export class TestDaemon implements AsyncDisposable {
     if (cleared !== true) await this.#process?.kill("SIGKILL");
     await this.#process?.exited;
     sweep(this);
+    this.#cleared();
   }
 
   /** Removes all containers and networks, and ends the daemon. */

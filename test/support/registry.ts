@@ -3,8 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { executable } from "./daemon.ts";
+import { onInterrupt } from "./interrupt.ts";
 
 export class TestRegistry implements AsyncDisposable {
+  readonly #cleared = onInterrupt(() => {
+    this.process.kill("SIGKILL");
+    rmSync(this.root, { recursive: true, force: true });
+  });
+
   private constructor(
     readonly root: string,
     readonly address: string,
@@ -29,5 +35,6 @@ export class TestRegistry implements AsyncDisposable {
     this.process.kill();
     await this.process.exited;
     rmSync(this.root, { recursive: true, force: true });
+    this.#cleared();
   }
 }
