@@ -28,15 +28,15 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["updating a volume", "PUT /volumes/{name}"],
+  ["updating a volume is", "PUT /volumes/{name}"],
   [
-    "checkpoints",
+    "checkpoints are",
     "GET /containers/{id}/checkpoints",
     "POST /containers/{id}/checkpoints",
     "DELETE /containers/{id}/checkpoints/{checkpoint}",
   ],
   [
-    "plugins",
+    "plugins are",
     "GET /plugins",
     "GET /plugins/privileges",
     "POST /plugins/pull",
@@ -44,7 +44,7 @@ const absent: [what: string, ...endpoints: string[]][] = [
     ...["GET", "POST", "DELETE"].map((method) => `${method} /plugins/{rest*}`),
   ],
   [
-    "swarm mode",
+    "swarm mode is",
     ...["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((word) =>
       ["GET", "POST", "DELETE"].flatMap((method) => [`${method} /${word}`, `${method} /${word}/{rest*}`]),
     ),
@@ -59,7 +59,7 @@ export const missing: readonly Route[] = absent.flatMap(([what, ...endpoints]) =
       method,
       path,
       handle() {
-        throw new NotImplemented(`${what} is not supported by Gantry yet`);
+        throw new NotImplemented(`${what} not supported by Gantry yet`);
       },
     };
   }),
