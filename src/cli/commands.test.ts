@@ -11,6 +11,11 @@ describe("commands", () => {
     expect(command.examples).toBeArray();
     const isShown = command.examples!.some((line) => names.some((spelling) => line.includes(spelling)));
     expect(isShown).toBe(true);
+    const used = command.examples!.flatMap((line) =>
+      [...line.matchAll(/ --([a-z][a-z-]+)/g)].map(([, flag]) => flag!),
+    );
+    expect(Object.keys(command.flags)).toEqual(expect.arrayContaining(used));
+    for (const { help } of Object.values(command.flags)) expect(help).toMatch(/^[^a-z].*[^.]$/s);
     for (const spelling of names) {
       expect(findCommand(spelling.split(" "))?.entry.names).toEqual(names);
       expect(commandHelp(command, spelling)).toContain(`Usage:  gantry ${spelling}`);

@@ -41,6 +41,11 @@ Options of serve:
       --debug-addr string            Address of /metrics and /healthz alone
       --trusted-proxies string       Addresses and CIDRs whose X-Forwarded-For and -Proto count
       --shutdown-grace duration      Time that requests get to end after SIGTERM (default 10s)
+
+Examples:
+  gantry registry serve --addr 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --htpasswd users
+  gantry registry serve --proxy https://registry.example --proxy-max-size 50g
+  gantry registry gc --root /var/lib/gantry/registry --gc-untagged
 `;
 
 const string = { type: "string" } as const;

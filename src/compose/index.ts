@@ -15,83 +15,143 @@ export { loadProject } from "./model/load.ts";
 export type { Project } from "./model/types.ts";
 export type { ComposeContext } from "./run/session.ts";
 
+interface Entry {
+  summary: string;
+  /** What follows `gantry compose` where help shows the command at work. */
+  example: string;
+  load: () => Promise<Command>;
+}
+
 /** Each command's module is loaded when it is called for: the others cost nothing. */
-const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
+const commands: Record<string, Entry> = {
   build: {
     summary: "Build or rebuild services",
+    example: "build --pull web",
     load: async () => (await import("./commands/images.ts")).build,
   },
   config: {
     summary: "Parse, resolve and render compose file in canonical format",
+    example: "config --format json",
     load: async () => (await import("./commands/config.ts")).config,
   },
   create: {
     summary: "Creates containers for a service",
+    example: "create",
     load: async () => (await import("./commands/up.ts")).create,
   },
   down: {
     summary: "Stop and remove containers, networks",
+    example: "down --volumes",
     load: async () => (await import("./commands/down.ts")).down,
   },
   events: {
     summary: "Receive real time events from containers",
+    example: "events --json",
     load: async () => (await import("./commands/info.ts")).events,
   },
   exec: {
     summary: "Execute a command in a running container",
+    example: "exec web sh",
     load: async () => (await import("./commands/exec.ts")).exec,
   },
   images: {
     summary: "List images used by the created containers",
+    example: "images",
     load: async () => (await import("./commands/info.ts")).images,
   },
   kill: {
     summary: "Force stop service containers",
+    example: "kill -s HUP web",
     load: async () => (await import("./commands/lifecycle.ts")).kill,
   },
   logs: {
     summary: "View output from containers",
+    example: "logs -f --tail 20 web",
     load: async () => (await import("./commands/logs.ts")).logs,
   },
-  ls: { summary: "List running compose projects", load: async () => (await import("./commands/info.ts")).ls },
-  pause: { summary: "Pause services", load: async () => (await import("./commands/lifecycle.ts")).pause },
+  ls: {
+    summary: "List running compose projects",
+    example: "ls --all",
+    load: async () => (await import("./commands/info.ts")).ls,
+  },
+  pause: {
+    summary: "Pause services",
+    example: "pause web",
+    load: async () => (await import("./commands/lifecycle.ts")).pause,
+  },
   port: {
     summary: "Print the public port for a port binding",
+    example: "port web 80",
     load: async () => (await import("./commands/info.ts")).port,
   },
-  ps: { summary: "List containers", load: async () => (await import("./commands/ps.ts")).ps },
-  pull: { summary: "Pull service images", load: async () => (await import("./commands/images.ts")).pull },
-  push: { summary: "Push service images", load: async () => (await import("./commands/images.ts")).push },
+  ps: {
+    summary: "List containers",
+    example: "ps --all",
+    load: async () => (await import("./commands/ps.ts")).ps,
+  },
+  pull: {
+    summary: "Pull service images",
+    example: "pull",
+    load: async () => (await import("./commands/images.ts")).pull,
+  },
+  push: {
+    summary: "Push service images",
+    example: "push web",
+    load: async () => (await import("./commands/images.ts")).push,
+  },
   restart: {
     summary: "Restart service containers",
+    example: "restart web",
     load: async () => (await import("./commands/lifecycle.ts")).restart,
   },
   rm: {
     summary: "Removes stopped service containers",
+    example: "rm --force web",
     load: async () => (await import("./commands/lifecycle.ts")).rm,
   },
   run: {
     summary: "Run a one-off command on a service",
+    example: "run --rm web env",
     load: async () => (await import("./commands/run.ts")).run,
   },
-  start: { summary: "Start services", load: async () => (await import("./commands/lifecycle.ts")).start },
-  stop: { summary: "Stop services", load: async () => (await import("./commands/lifecycle.ts")).stop },
+  start: {
+    summary: "Start services",
+    example: "start web",
+    load: async () => (await import("./commands/lifecycle.ts")).start,
+  },
+  stop: {
+    summary: "Stop services",
+    example: "stop -t 30 web",
+    load: async () => (await import("./commands/lifecycle.ts")).stop,
+  },
   top: {
     summary: "Display the running processes",
+    example: "top web",
     load: async () => (await import("./commands/info.ts")).top,
   },
   unpause: {
     summary: "Unpause services",
+    example: "unpause web",
     load: async () => (await import("./commands/lifecycle.ts")).unpause,
   },
-  up: { summary: "Create and start containers", load: async () => (await import("./commands/up.ts")).up },
+  up: {
+    summary: "Create and start containers",
+    example: "up -d --build --wait",
+    load: async () => (await import("./commands/up.ts")).up,
+  },
   version: {
     summary: "Show the Docker Compose version information",
+    example: "version --short",
     load: async () => (await import("./commands/info.ts")).version,
   },
-  volumes: { summary: "List volumes", load: async () => (await import("./commands/info.ts")).volumes },
+  volumes: {
+    summary: "List volumes",
+    example: "volumes",
+    load: async () => (await import("./commands/info.ts")).volumes,
+  },
   wait: {
     summary: "Block until containers of all (or specified) services stop.",
+    example: "wait job",
     load: async () => (await import("./commands/lifecycle.ts")).wait,
   },
 };
@@ -200,7 +260,7 @@ async function run(session: Session, name: string, words: string[]): Promise<num
   const { flags, args } = parseFlags(specs, words, command.interspersed ?? true);
   if (flags.help === true) {
     session.out.write(
-      `Usage:  gantry compose ${command.name} ${command.usage}\n\n${command.summary}\n\nOptions:\n${describeFlags(specs)}`,
+      `Usage:  gantry compose ${command.name} ${command.usage}\n\n${command.summary}\n\nOptions:\n${describeFlags(specs)}\nExamples:\n  gantry compose ${entry.example}\n`,
     );
     return 0;
   }
@@ -229,5 +289,5 @@ function usage(): string {
   const list = Object.entries(commands).map(
     ([name, { summary }]) => `  ${name.padEnd(width)}   ${summary}\n`,
   );
-  return `Usage:  gantry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n${describeFlags(globalFlags)}\nCommands:\n${list.join("")}`;
+  return `Usage:  gantry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n${describeFlags(globalFlags)}\nCommands:\n${list.join("")}\nExamples:\n  gantry compose up -d\n  gantry compose -f compose.yaml -f compose.test.yaml run --rm tests\n`;
 }

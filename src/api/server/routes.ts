@@ -28,21 +28,21 @@ export const routes: readonly Route[] = [
 ];
 
 const absent: [what: string, ...endpoints: string[]][] = [
-  ["updating a volume", "PUT /volumes/{name}"],
+  ["updating a volume is", "PUT /volumes/{name}"],
   [
-    "checkpoints",
+    "checkpoints are",
     "GET /containers/{id}/checkpoints",
     "POST /containers/{id}/checkpoints",
     "DELETE /containers/{id}/checkpoints/{checkpoint}",
   ],
   [
-    "plugins",
+    "plugins are",
     "GET /plugins/privileges",
     "POST /plugins/pull",
     "POST /plugins/create",
     ...["GET", "POST", "DELETE"].map((method) => `${method} /plugins/{rest*}`),
   ],
-  ["swarm mode", "POST /swarm/init", "POST /swarm/join"],
+  ["swarm mode is", "POST /swarm/init", "POST /swarm/join"],
 ];
 
 /** What Docker says on a node outside any swarm, which every node of Gantry is. */
@@ -55,7 +55,7 @@ const ofManagers = ["swarm", "nodes", "services", "tasks", "secrets", "configs"]
 /** Endpoints of Docker that Gantry answers with 501, and those of a swarm with 503. */
 export const missing: readonly Route[] = [
   ...absent.flatMap(([what, ...endpoints]) =>
-    refuse(endpoints, () => new NotImplemented(`${what} is not supported by Gantry yet`)),
+    refuse(endpoints, () => new NotImplemented(`${what} not supported by Gantry yet`)),
   ),
   ...refuse(["POST /swarm/leave"], () => new Unavailable("This node is not part of a swarm")),
   ...refuse(ofManagers, () => new Unavailable(noManager)),

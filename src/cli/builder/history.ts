@@ -108,7 +108,7 @@ export const inspect = defineCommand({
   summary: "Show a build: the last one when none is named",
   flags: {
     ...builderFlag,
-    format: { kind: "string", help: "pretty, json or a Go template", default: "pretty" },
+    format: { kind: "string", help: "Output: pretty, json or a Go template", default: "pretty" },
   },
   arity: between(0, 1),
   examples: ["buildx history inspect", "buildx history inspect ^1 --format json"],
@@ -147,7 +147,7 @@ export const logs = defineCommand({
   summary: "Show what a build's steps have said",
   flags: {
     ...builderFlag,
-    progress: { kind: "string", help: "plain, rawjson or tty", default: "plain" },
+    progress: { kind: "string", help: "Output: plain, rawjson or tty", default: "plain" },
   },
   arity: between(0, 1),
   examples: ["buildx history logs ^0"],

@@ -32,7 +32,7 @@ const text = v.optional(v.string());
 const flag = v.optional(v.boolean());
 /** Bytes, or text such as `10g`. */
 const size = v.optional(v.union([v.string(), v.number()]));
-const fileSchema = v.strictObject({
+export const fileSchema = v.strictObject({
   "allow-insecure-tcp": flag,
   bip: text,
   bridge: text,

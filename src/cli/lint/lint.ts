@@ -19,7 +19,7 @@ export const command = defineCommand({
       default: "warning",
     },
     fix: { kind: "bool", help: "Mend what can be mended without a change of the image" },
-    format: { kind: "string", help: "text or json", default: "text" },
+    format: { kind: "string", help: "Output: text or json", default: "text" },
     severity: {
       kind: "string",
       help: "Show findings from this severity on: info, warning or error",
