@@ -63,6 +63,7 @@ export interface MountConfig {
     DriverConfig?: { Name?: string; Options?: Record<string, string> };
     Subpath?: string;
   };
+  ImageOptions?: { Subpath?: string };
   TmpfsOptions?: { SizeBytes?: number; Mode?: number /** Name, or name and value. */; Options?: string[][] };
 }
 

@@ -51,13 +51,15 @@ export interface ContainerState {
 
 /** A mount as resolved at create. */
 export interface MountPoint {
-  type: "bind" | "volume" | "tmpfs";
+  type: "bind" | "volume" | "tmpfs" | "image";
   /** Volume name. */
   name?: string;
   source: string;
   destination: string;
   driver?: string;
-  /** The part of the volume that is mounted, relative to its root. */
+  /** What is mounted of an image: its name as it was asked for, and the snapshot of its tree. */
+  image?: { name: string; id: Digest; chain: string };
+  /** The part of the volume or image that is mounted, relative to its root. */
   subpath?: string;
   mode: string;
   rw: boolean;

@@ -88,6 +88,7 @@ const mount = v.object({
     }),
     undefined,
   ),
+  ImageOptions: field(v.object({ Subpath: maybeText }), undefined),
   TmpfsOptions: field(
     v.object({
       SizeBytes: maybeInteger,

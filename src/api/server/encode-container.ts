@@ -126,9 +126,10 @@ function endpointSettings(state: EndpointState, id: string, version: number) {
 }
 
 function mountPoint(mount: MountPoint) {
+  const name = mount.image?.name ?? mount.name;
   return {
     Type: mount.type,
-    ...(mount.name !== undefined && { Name: mount.name }),
+    ...(name !== undefined && { Name: name }),
     Source: mount.source,
     Destination: mount.destination,
     ...(mount.driver !== undefined && { Driver: mount.driver }),

@@ -98,6 +98,7 @@ const bodies = {
     ...from(46, "HostConfig.Mounts.*.TmpfsOptions.Options"),
     ...from(44, "NetworkingConfig.EndpointsConfig.*.MacAddress"),
     ...from(45, "HostConfig.Mounts.*.VolumeOptions.Subpath"),
+    ...from(48, "HostConfig.Mounts.*.ImageOptions"),
     ...from(48, "NetworkingConfig.EndpointsConfig.*.GwPriority"),
   ],
   "exec create": [...from(25, "Env"), ...from(35, "WorkingDir"), ...from(42, "ConsoleSize")],

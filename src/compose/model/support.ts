@@ -43,7 +43,6 @@ const refused: Record<string, string> = {
   "services.*.post_start": "hooks are not run",
   "services.*.pre_stop": "hooks are not run",
   "services.*.use_api_socket": "mount the engine's socket as a volume",
-  "services.*.volumes.*.image": "images can't be mounted",
   models: "no models are served",
 };
 

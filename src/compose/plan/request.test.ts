@@ -87,9 +87,9 @@ test("deploy's limits and restart policy count too", () => {
   });
 });
 
-test("mounts: paths of the host, named and anonymous volumes, and those of the container before", () => {
+test("mounts: paths of the host, named and anonymous volumes, images, and those of the container before", () => {
   const { body } = request(
-    "volumes: ['./src:/src:ro', 'data:/data', /anon, {type: bind, source: /x, target: /y, bind: {create_host_path: false}}, {type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}]",
+    "volumes: ['./src:/src:ro', 'data:/data', /anon, {type: bind, source: /x, target: /y, bind: {create_host_path: false}}, {type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}, {type: image, source: tools, target: /i, image: {subpath: bin}}]",
     "volumes: {data: }",
     { "/anon": "a".repeat(64), "/from-image": "b".repeat(64) },
   );
@@ -98,6 +98,7 @@ test("mounts: paths of the host, named and anonymous volumes, and those of the c
     { Type: "volume", Source: "a".repeat(64), Target: "/anon" },
     { Type: "bind", Source: "/x", Target: "/y" },
     { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 1024 ** 2, Mode: 0o700 } },
+    { Type: "image", Source: "tools", Target: "/i", ImageOptions: { Subpath: "bin" } },
     { Type: "volume", Source: "b".repeat(64), Target: "/from-image" },
   ]);
 });

@@ -393,6 +393,13 @@ function mountOf(project: Project, volume: VolumeMount, inherited: string | unde
         NonRecursive: volume.bind?.recursive === "disabled" || undefined,
       },
     };
+  if (volume.type === "image")
+    return {
+      ...base,
+      Type: "image",
+      Source: volume.source,
+      ImageOptions: { Subpath: volume.image?.subpath },
+    };
   return {
     ...base,
     Type: "volume",

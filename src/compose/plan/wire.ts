@@ -34,13 +34,14 @@ export interface ContainerConfig {
 export type PortMap = Record<string, { HostIp: string; HostPort: string }[]>;
 
 export interface MountConfig {
-  Type: "bind" | "volume" | "tmpfs";
+  Type: "bind" | "volume" | "tmpfs" | "image";
   Source?: string;
   Target: string;
   ReadOnly?: boolean;
   Consistency?: string;
   BindOptions?: { Propagation?: string; NonRecursive?: boolean };
   VolumeOptions?: { NoCopy?: boolean; Labels?: Record<string, string>; Subpath?: string };
+  ImageOptions?: { Subpath?: string };
   TmpfsOptions?: { SizeBytes?: number; Mode?: number };
 }
 

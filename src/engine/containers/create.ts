@@ -60,9 +60,17 @@ export async function createContainer(
   checkLinks(hostConfig, table);
   checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
+  using lease = context.store.images.lease();
   const mounts = await planMounts(config, hostConfig, {
     volumes: deps.volumes,
     mountsOf: (target) => mustExist(() => table.find(target)).record.mounts,
+    findImage: (reference) => {
+      const found = mustExist(() => deps.findImage(reference));
+      context.signatures.check(reference, found.id);
+      const top = found.layers.at(-1);
+      if (top) lease.addSnapshot(top.chainId);
+      return found;
+    },
     root: hostConfig.UsernsMode === "host" ? undefined : context.remap?.root,
   });
   const data = paths.containerData(context.options, id);
@@ -93,7 +101,6 @@ export async function createContainer(
   };
   const { snapshots } = context.store;
   const chain = image.layers.at(-1)?.chainId;
-  using lease = context.store.images.lease();
   if (chain) lease.addSnapshot(chain);
   lease.addSnapshot(initLayerKey(chain));
   snapshots.prepare(snapshotKey(id), await initLayer(context.store, chain));

@@ -17,34 +17,39 @@ class Tree implements Disposable {
   readonly root: string;
   /** Owners of its files, and of those in its mounts, are to be seen through this. */
   readonly idMap: IdMap | undefined;
-  #mounted: boolean;
+  /** Places that are unmounted at the end. */
+  #mounted: string[] = [];
+  readonly #view: string | undefined;
 
   constructor(
     private readonly context: Context,
     record: ContainerRecord,
   ) {
-    this.#mounted = !isRunning(record);
-    const remap = this.#mounted ? remapOf(context.remap, record) : undefined;
-    this.idMap = this.#mounted ? remap?.map : record.idMap;
-    if (this.#mounted) {
-      // A place of its own: the container may start meanwhile.
-      this.root = join(context.options.execRoot, "f", crypto.randomUUID());
-      mkdirSync(this.root, { recursive: true });
-      context.store.snapshots.mountAt(snapshotKey(record.id), this.root, remap?.view);
-    } else {
-      this.root = paths.rootfs(context.options, record.id);
-    }
+    const remap = remapOf(context.remap, record);
+    this.#view = remap?.view;
+    this.idMap = isRunning(record) ? record.idMap : remap?.map;
+    this.root = isRunning(record)
+      ? paths.rootfs(context.options, record.id)
+      : this.mount(snapshotKey(record.id));
+  }
+
+  /** A snapshot's tree at a place of its own: the container may start meanwhile. */
+  mount(key: string): string {
+    const place = join(this.context.options.execRoot, "f", crypto.randomUUID());
+    this.context.store.snapshots.mountAt(key, place, this.#view);
+    this.#mounted.push(place);
+    return place;
   }
 
   [Symbol.dispose](): void {
-    if (!this.#mounted) return;
-    this.#mounted = false;
-    this.context.store.snapshots.unmount(this.root);
-    rmSync(this.root, { recursive: true, force: true });
+    for (const place of this.#mounted.splice(0)) {
+      this.context.store.snapshots.unmount(place);
+      rmSync(place, { recursive: true, force: true });
+    }
   }
 }
 
-/** Where a path of the container is: in a volume or bind mount, or in its own tree. */
+/** Where a path of the container is: in a volume, image or bind mount, or in its own tree. */
 function locate(
   record: ContainerRecord,
   tree: Tree,
@@ -59,7 +64,7 @@ function locate(
     .sort((a, b) => b.destination.length - a.destination.length)[0];
   if (mount)
     return {
-      root: mount.source,
+      root: mount.image ? tree.mount(mount.image.chain) : mount.source,
       path: posix.join("/", mount.subpath ?? "", clean.slice(mount.destination.length)),
       readOnly: !mount.rw,
     };

@@ -187,6 +187,7 @@ export class Lifecycle {
     try {
       // The container may be older than the policy.
       signatures.check(record.config.Image, record.imageId);
+      for (const { image } of record.mounts) if (image) signatures.check(image.name, image.id);
       await using user = await holdNamespaceOf(this.context, this.table, record);
       const root = user && rootOf(user.idMap);
       record.idMap = user?.idMap;
@@ -205,7 +206,10 @@ export class Lifecycle {
           shareHost: record.hostConfig.NetworkMode === "host",
           links: linkHosts(record, this.table),
         });
-      using sources = new MountSources(join(options.execRoot, "f"), record.mounts);
+      using sources = new MountSources(join(options.execRoot, "f"), record.mounts, {
+        snapshots: store.snapshots,
+        view: user?.view,
+      });
       const spec = await containerSpec(this.context, this.table, record, { sandboxPath, sources, user });
       const stateDir = paths.stateDir(options, record.id);
       rmSync(stateDir, { recursive: true, force: true });

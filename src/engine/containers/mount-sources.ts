@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { Descriptor, O_PATH, openInRoot } from "../../linux/fs.ts";
 import { mount as bind, MNT_DETACH, MS_BIND, MS_REC, umount } from "../../linux/mount.ts";
+import type { Snapshots } from "../../store/types.ts";
 import type { MountPoint } from "../types.ts";
 
 /**
- * Gives parts of volumes, and directories without what is mounted in them, a path of their own while a container
- * starts. Crun binds recursively whatever it is told; from such a path there is nothing to recurse into. Whoever writes to the
+ * Gives images, parts of volumes and images, and directories without what is mounted in them, a path of their own while
+ * a container starts; an image stays mounted in the container's mount namespace alone. Crun binds recursively whatever it is told; from such a path there is nothing to recurse into. Whoever writes to the
  * volume could turn a part into a link to elsewhere at any moment: what was opened below the volume's root and
  * mounted by its descriptor can't be led away.
  */
@@ -17,15 +18,18 @@ export class MountSources implements Disposable {
 
   /**
    * @param scratch a directory of the daemon's own
+   * @param images where the trees of images are, and how they show the container's ids
    * @throws InvalidParameter when a part isn't there
    */
   constructor(
     private readonly scratch: string,
     mounts: readonly MountPoint[],
+    images: { snapshots: Pick<Snapshots, "mountAt">; view: string | undefined },
   ) {
     try {
       for (const mount of mounts) {
-        if (mount.subpath !== undefined) this.#openPart(mount, mount.subpath);
+        if (mount.image) this.#mountImage(mount, mount.image.chain, images);
+        else if (mount.subpath !== undefined) this.#openPart(mount, mount.subpath);
         else if (mount.recursion === "none") this.#place(mount, mount.source, MS_BIND);
       }
     } catch (error) {
@@ -49,8 +53,27 @@ export class MountSources implements Disposable {
     this.#places.clear();
   }
 
-  #openPart(mount: MountPoint, subpath: string): void {
-    using root = Descriptor.directory(mount.source);
+  #mountImage(
+    mount: MountPoint,
+    chain: string,
+    { snapshots, view }: { snapshots: Pick<Snapshots, "mountAt">; view: string | undefined },
+  ): void {
+    const path = join(this.scratch, crypto.randomUUID());
+    snapshots.mountAt(chain, path, view);
+    if (mount.subpath === undefined) {
+      this.#places.set(mount.destination, { path, directory: true });
+      return;
+    }
+    try {
+      this.#openPart(mount, mount.subpath, path);
+    } finally {
+      umount(path, MNT_DETACH);
+      rmdirSync(path);
+    }
+  }
+
+  #openPart(mount: MountPoint, subpath: string, tree = mount.source): void {
+    using root = Descriptor.directory(tree);
     using part = this.#part(root, mount, subpath);
     this.#place(mount, `/proc/self/fd/${part.fd}`, MS_BIND | MS_REC);
   }
@@ -64,11 +87,11 @@ export class MountSources implements Disposable {
     this.#places.set(mount.destination, { path, directory });
   }
 
-  #part(root: Descriptor, { name }: MountPoint, subpath: string): Descriptor {
+  #part(root: Descriptor, { type, name, image }: MountPoint, subpath: string): Descriptor {
     try {
       return new Descriptor(openInRoot(root.fd, subpath, O_PATH));
     } catch (error) {
-      const message = `cannot access path ${subpath} in volume ${name}: no such file or directory`;
+      const message = `cannot access path ${subpath} in ${type} ${image?.name ?? name}: no such file or directory`;
       throw new InvalidParameter(message, { cause: error });
     }
   }

@@ -2,6 +2,7 @@ import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { isAbsolute, normalize } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
+import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig, MountConfig } from "../config.ts";
 import type { EngineVolumes, MountPoint } from "../types.ts";
 
@@ -31,6 +32,8 @@ interface Sources {
   volumes: EngineVolumes;
   /** Mounts of another container, for `--volumes-from`. @throws InvalidParameter when there is none */
   mountsOf(container: string): MountPoint[];
+  /** An image to mount, held until the container is there. @throws InvalidParameter when there is none */
+  findImage(reference: string): ImageRecord;
   /** Host ids of the container's root, when they aren't root's. */
   root: { uid: number; gid: number } | undefined;
 }
@@ -138,8 +141,9 @@ async function fromBind(spec: string, { volumes, root }: Sources): Promise<Plann
   };
 }
 
-async function fromMount(mount: MountConfig, { volumes, root }: Sources): Promise<PlannedMount> {
-  if (!["bind", "volume", "tmpfs"].includes(mount.Type)) throw new BadMount(mount.Type, "mount type unknown");
+async function fromMount(mount: MountConfig, { volumes, root, findImage }: Sources): Promise<PlannedMount> {
+  if (!["bind", "volume", "tmpfs", "image"].includes(mount.Type))
+    throw new BadMount(mount.Type, "mount type unknown");
   const destination = checkDestination(mount.Type, mount.Target);
   const rw = !mount.ReadOnly;
   if (mount.Type === "tmpfs") {
@@ -150,12 +154,11 @@ async function fromMount(mount: MountConfig, { volumes, root }: Sources): Promis
     for (const [name = "", value] of mount.TmpfsOptions?.Options ?? []) words.push(tmpfsOption(name, value));
     return tmpfs(destination, words.join(","));
   }
+  if (mount.Type === "image") return imageMount(mount, destination, findImage);
   if (mount.Type === "volume") {
     if (!mount.Source && !mount.VolumeOptions)
       return { ...(await anonymousVolume(destination, volumes)), rw };
-    const subpath = mount.VolumeOptions?.Subpath || undefined;
-    if (subpath !== undefined && (isAbsolute(subpath) || subpath.split("/").includes("..")))
-      throw new BadMount("volume", "subpath must be a relative path within the volume");
+    const subpath = checkSubpath("volume", mount.VolumeOptions?.Subpath);
     const volume = await volumes.create({
       name: mount.Source,
       driver: mount.VolumeOptions?.DriverConfig?.Name ?? "local",
@@ -197,6 +200,36 @@ async function fromMount(mount: MountConfig, { volumes, root }: Sources): Promis
     copyUp: false,
     recursion: recursionOf(mount),
   };
+}
+
+function imageMount(
+  { Source: name = "", ImageOptions }: MountConfig,
+  destination: string,
+  findImage: Sources["findImage"],
+): PlannedMount {
+  if (name === "") throw new BadMount("image", "field Source must not be empty");
+  const subpath = checkSubpath("image", ImageOptions?.Subpath);
+  const image = findImage(name);
+  const chain = image.layers.at(-1)?.chainId;
+  if (!chain) throw new BadMount("image", `image ${name} has no layers`);
+  return {
+    type: "image",
+    image: { name, id: image.id, chain },
+    source: image.id,
+    destination,
+    mode: "",
+    rw: false,
+    propagation: "",
+    subpath,
+    copyUp: false,
+  };
+}
+
+function checkSubpath(type: "volume" | "image", subpath: string | undefined): string | undefined {
+  if (!subpath) return undefined;
+  if (isAbsolute(subpath) || subpath.split("/").includes(".."))
+    throw new BadMount(type, `subpath must be a relative path within the ${type}`);
+  return subpath;
 }
 
 /** What is missing belongs to the container's root, as with Docker. */

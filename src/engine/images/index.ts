@@ -47,6 +47,10 @@ export class ImageService implements EngineImages {
     private readonly containers: () => ContainerRecord[],
   ) {
     this.#mounts = new ImageMounts(context);
+    // A container holds the trees that it mounts, as it holds its own.
+    context.store.images.addRoots(() =>
+      containers().flatMap(({ mounts }) => mounts.flatMap(({ image }) => image?.chain ?? [])),
+    );
   }
 
   list(options: {

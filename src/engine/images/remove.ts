@@ -91,7 +91,8 @@ export class Removal {
 
   isUsed(image: Digest): boolean {
     return (
-      this.mounts.pathOf(image) !== undefined || this.containers().some(({ imageId }) => imageId === image)
+      this.mounts.pathOf(image) !== undefined ||
+      this.containers().some((container) => usesImage(container, image))
     );
   }
 
@@ -133,7 +134,7 @@ export class Removal {
         `conflict: unable to delete ${shortId(record.id)} (cannot be forced) - image is mounted at ${path}`,
       );
     for (const container of this.containers()) {
-      if (container.imageId !== record.id) continue;
+      if (!usesImage(container, record.id)) continue;
       const who = shortId(container.id);
       const running = container.state.status === "running" || container.state.status === "paused";
       if (by === "name") {
@@ -152,4 +153,9 @@ export class Removal {
       }
     }
   }
+}
+
+/** As what it runs on, or as one of its mounts. */
+function usesImage({ imageId, mounts }: ContainerRecord, image: Digest): boolean {
+  return imageId === image || mounts.some((mount) => mount.image?.id === image);
 }
