@@ -66,6 +66,29 @@ EOT
   expect(`${made.inline["containerimage.config.digest"]} b`).toBe(id);
 });
 
+test("a target takes files and its base from others, which are built before it", async () => {
+  const root = project({
+    "docker-bake.hcl": `
+target "base" { dockerfile-inline = "FROM busybox\\nRUN echo base > /base" }
+target "files" {
+  dockerfile-inline = "FROM busybox\\nRUN echo files > /made"
+  contexts = { base = "target:base" }
+}
+target "app" {
+  context = "app"
+  contexts = {
+    base = "target:base"
+    files = "target:files"
+  }
+  tags = ["linked"]
+}
+`,
+    "app/Dockerfile": 'FROM base\nCOPY --from=files /made /\nCMD ["cat", "/base", "/made"]\n',
+  });
+  expect(await bake(root, ["app"])).toMatchObject({ code: 0 });
+  expect(await run("linked")).toBe("base\nfiles");
+});
+
 test("services of Compose files are targets, and a Bake file goes over them", async () => {
   const root = project({
     "compose.yaml":
