@@ -66,7 +66,7 @@ export async function prepareBuild(
     stdin: () => inputStream(undefined),
     onDispose,
   });
-  const { path, query } = buildRequest(flags, source.dockerfile, proxied(context, flags["build-arg"]));
+  const { path, query } = buildRequest(flags, source.dockerfile, withDefaults(context, flags["build-arg"]));
   const outputs = await outputsOf(flags);
   query.outputs = outputs.query;
   let start = () => {};
@@ -97,12 +97,13 @@ async function outputsOf(flags: BuildValues): Promise<Outputs> {
   return (await import("./outputs.ts")).parseOutputs(flags);
 }
 
-/** `--build-arg`, and the proxies of config.json where the user says nothing about them. */
-function proxied(context: CliContext, values: readonly string[]): Record<string, string | null> {
+/** `--build-arg`, and where the user says nothing about them the proxies of config.json and SOURCE_DATE_EPOCH. */
+function withDefaults(context: CliContext, values: readonly string[]): Record<string, string | null> {
   const args = buildArgs(values, context.env);
   const names = Object.keys(args);
   const added = withProxies(context, names).slice(names.length);
-  return { ...args, ...buildArgs(added, context.env) };
+  const { SOURCE_DATE_EPOCH } = context.env;
+  return { ...(SOURCE_DATE_EPOCH && { SOURCE_DATE_EPOCH }), ...args, ...buildArgs(added, context.env) };
 }
 
 /**

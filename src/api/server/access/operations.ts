@@ -38,6 +38,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "HEAD /_ping": look(free),
   "GET /version": look(free),
   "GET /info": look(free),
+  "GET /plugins": look(free),
   "GET /events": look(listed),
   "GET /system/df": look(),
   "POST /gantry/check": all,

@@ -1,0 +1,139 @@
+/** Flags of `gantry build` that need a registry or a server beside the engine. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { executable, run, TestDaemon } from "./support/daemon.ts";
+import { TestRegistry } from "./support/registry.ts";
+
+let daemon: TestDaemon;
+let other: TestDaemon;
+let registry: TestRegistry;
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gt-build-flags-"));
+  [daemon, other, registry] = await Promise.all([
+    TestDaemon.start(),
+    TestDaemon.start(),
+    TestRegistry.start(),
+  ]);
+});
+afterAll(async () => {
+  await Promise.all([daemon, other, registry].map((each) => each?.[Symbol.asyncDispose]()));
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function contextOf(files: Record<string, string>): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, name)), { recursive: true });
+    writeFileSync(join(context, name), text);
+  }
+  return context;
+}
+
+async function ok(args: string[], { on = daemon, env = {} as Record<string, string> } = {}) {
+  const result = await run([executable, "-H", on.host, "build", ...args], { env });
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+/** Manifest or index that the registry has under this name. */
+const manifestOf = async (name: string) =>
+  JSON.parse(await daemon.ok(["buildx", "imagetools", "inspect", "--raw", `${registry.address}/${name}`]));
+
+test("--push brings the image to the registry under all its names", async () => {
+  const context = contextOf({ Dockerfile: 'FROM busybox\nCMD ["echo", "pushed"]' });
+  const names = ["one", "two"].map((tag) => `${registry.address}/pushed:${tag}`);
+  await ok(["--push", ...names.flatMap((name) => ["-t", name]), context]);
+  for (const name of names) expect(await other.ok(["run", "--rm", name])).toBe("pushed");
+});
+
+describe("--cache-to and --cache-from", () => {
+  const dockerfile = () => `FROM busybox\nRUN echo ${Math.random()} > /made\nRUN cat /made`;
+  const cached = (text: string) => text.match(/^#\d+ CACHED$/gm)?.length ?? 0;
+
+  test("type=registry", async () => {
+    const context = contextOf({ Dockerfile: dockerfile() });
+    const cache = `type=registry,ref=${registry.address}/cache:flags`;
+    await ok(["--cache-to", `${cache},mode=max`, context]);
+    expect(cached((await ok(["--cache-from", cache, context], { on: other })).stderr)).toBeGreaterThan(1);
+  });
+
+  test("type=inline, with the image's name alone to take it", async () => {
+    const context = contextOf({ Dockerfile: dockerfile() });
+    const image = `${registry.address}/inline:flags`;
+    await ok(["--cache-to", "type=inline", "--push", "-t", image, context]);
+    expect(cached((await ok(["--cache-from", image, context], { on: other })).stderr)).toBeGreaterThan(1);
+  });
+});
+
+test.each([
+  ["--provenance=mode=max", "https://slsa.dev/provenance"],
+  ["--sbom=true", "https://spdx.dev/Document"],
+  ["--attest=type=provenance,mode=min", "https://slsa.dev/provenance"],
+])("%s is kept beside the image", async (flag, predicate) => {
+  const context = contextOf({ Dockerfile: "FROM busybox\nRUN true" });
+  const name = `attested:${predicate.length}${flag.length}`;
+  await ok(["--push", flag, "-t", `${registry.address}/${name}`, context]);
+  const { manifests } = await manifestOf(name);
+  const attestation = manifests.find(
+    ({ annotations }: { annotations?: Record<string, string> }) =>
+      annotations?.["vnd.docker.reference.type"] === "attestation-manifest",
+  );
+  const { layers } = await manifestOf(`${name.split(":")[0]}@${attestation.digest}`);
+  expect(layers[0].annotations["in-toto.io/predicate-type"]).toStartWith(predicate);
+});
+
+test("--platform a,b makes an index of both", async () => {
+  const context = contextOf({
+    Dockerfile: "FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY f /",
+    f: "",
+  });
+  await ok(["--push", "--platform", "linux/amd64,linux/arm64", "-t", `${registry.address}/both`, context]);
+  const { manifests } = await manifestOf("both");
+  const platforms = manifests.map(
+    ({ platform }: { platform: { architecture: string } }) => platform.architecture,
+  );
+  expect(platforms.filter((name: string) => name !== "unknown").sort()).toEqual(["amd64", "arm64"]);
+});
+
+test("--cpuset-mems is what a step sees", async () => {
+  const context = contextOf({ Dockerfile: "FROM busybox\nRUN grep Mems_allowed_list /proc/self/status" });
+  const { stderr } = await ok(["--cpuset-mems", "0", "--no-cache", context]);
+  expect(stderr).toMatch(/Mems_allowed_list:\s+0$/m);
+});
+
+test("--explain names the file that changed, and nothing when all is cached", async () => {
+  const context = contextOf({
+    Dockerfile: "FROM busybox\nCOPY src /src\nRUN ls /src",
+    "src/a": "1",
+    "src/b": "1",
+  });
+  await ok([context]);
+  expect((await ok(["--explain", context])).stdout).not.toMatch(/ no /);
+  writeFileSync(join(context, "src/b"), "2");
+  const { stdout } = await ok(["--explain", context]);
+  expect(stdout).toMatch(/COPY src \/src\s+no\s+file src\/b/);
+  expect(stdout).not.toContain("src/a");
+});
+
+test("a named context comes from a server", async () => {
+  const archive = join(directory, "archive.tar");
+  await run(["tar", "-cf", archive, "-C", contextOf({ file: "of http" }), "."]);
+  using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(Bun.file(archive)) });
+  const context = contextOf({ Dockerfile: "FROM scratch\nCOPY --from=h /file /http" });
+  const out = join(context, "out");
+  await ok(["--build-context", `h=http://127.0.0.1:${server.port}/archive.tar`, "-o", out, context]);
+  expect(readFileSync(join(out, "http"), "utf8")).toBe("of http");
+});
+
+test("SOURCE_DATE_EPOCH of the environment is an argument, over which --build-arg goes", async () => {
+  const context = contextOf({ Dockerfile: "FROM scratch\nCOPY Dockerfile /" });
+  const created = () => daemon.ok(["inspect", "-f", "{{.Created}}", "epoch"]);
+  const env = { SOURCE_DATE_EPOCH: "1700000000" };
+  await ok(["-t", "epoch", context], { env });
+  expect(await created()).toStartWith("2023-11-14T22:13:20");
+  await ok(["-t", "epoch", "--build-arg", "SOURCE_DATE_EPOCH=0", context], { env });
+  expect(await created()).toStartWith("1970-01-01T00:00:00");
+});
