@@ -66,6 +66,26 @@ test("a taken name", async () => {
   await daemon.ok(["rm", "taken"]);
 });
 
+test("a name that is none", async () => {
+  const { status, message } = await post("/containers/create?name=/", { Image: "busybox" });
+  expect(status).toBe(400);
+  expect(message).toBe("Invalid container name (/), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+});
+
+test("a file for the id that can't be written", async () => {
+  const before = await daemon.ok(["ps", "-aq"]);
+  const { code, stderr } = await daemon.gantry([
+    "run",
+    "--cidfile",
+    join(directory, "none/id"),
+    "busybox",
+    "true",
+  ]);
+  expect(code).toBe(125);
+  expect(stderr).toContain("failed to create the container ID file");
+  expect(await daemon.ok(["ps", "-aq"])).toBe(before);
+});
+
 test("a taken port", async () => {
   const server = Bun.serve({ port: 0, hostname: "0.0.0.0", fetch: () => new Response("mine") });
   try {

@@ -44,7 +44,7 @@ export const containerRoutes: Route[] = [
     async handle(x) {
       const request = await x.body(createSchema, "container create");
       const platform = parsePlatform(x.text("platform"));
-      const name = x.text("name").replace(/^\//, "") || undefined;
+      const name = x.text("name") || undefined;
       const { id, warnings } = await x.engine.containers.create({ ...request, name, platform });
       x.json({ Id: id, Warnings: warnings }, 201);
     },

@@ -1,5 +1,5 @@
 /** Creates a container, pulling its image when the engine has none. */
-import { GantryError, InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { GantryError, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
 import { fs } from "../../lib/lazy-fs.ts";
 import { normalize, parseReference } from "../../lib/reference.ts";
 import type { Parsed } from "../command.ts";
@@ -21,11 +21,7 @@ export async function createContainer(
       `invalid pull option: '${flags.pull}': must be one of "always", "missing" or "never"`,
     );
   }
-  if (flags.cidfile !== undefined && fs().existsSync(flags.cidfile)) {
-    throw new InvalidParameter(
-      `container ID file found, make sure the other container isn't running or delete ${flags.cidfile}`,
-    );
-  }
+  using idFile = flags.cidfile === undefined ? undefined : openIdFile(flags.cidfile);
   const progress = flags.quiet ? undefined : stderrFd;
   const pull = () => pullImage(context, body.Image, { platform: flags.platform, progress });
   if (flags.pull === "always") await pull();
@@ -44,8 +40,36 @@ export async function createContainer(
     created = await create();
   }
   for (const warning of created.Warnings ?? []) context.err(`WARNING: ${warning}\n`);
-  if (flags.cidfile !== undefined) fs().writeFileSync(flags.cidfile, created.Id);
+  idFile?.write(created.Id);
   return created.Id;
+}
+
+/**
+ * The file for the id is made before the container, so that none is made whose id could not be written.
+ * @throws InvalidParameter when it is there, or can't be made
+ */
+function openIdFile(path: string): { write(id: string): void } & Disposable {
+  if (fs().existsSync(path))
+    throw new InvalidParameter(
+      `container ID file found, make sure the other container isn't running or delete ${path}`,
+    );
+  let written = false;
+  try {
+    fs().writeFileSync(path, "", { flag: "wx" });
+  } catch (error) {
+    throw new InvalidParameter(`failed to create the container ID file: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  return {
+    write(id) {
+      fs().writeFileSync(path, id);
+      written = true;
+    },
+    [Symbol.dispose]() {
+      if (!written) fs().rmSync(path, { force: true });
+    },
+  };
 }
 
 function isPullable(image: string): boolean {

@@ -114,7 +114,7 @@ function checkContradictions(service: Service, report: Report): void {
   if ((service.build?.platforms?.length ?? 0) > 1)
     report(["build", "platforms"], "builds for more than one platform: name a single one");
   for (const [index, mount] of (service.volumes ?? []).entries())
-    if (!["bind", "volume", "tmpfs"].includes(mount.type))
+    if (!["bind", "volume", "tmpfs", "image"].includes(mount.type))
       report(["volumes", String(index)], `has a volume of type ${mount.type}, which is not supported`);
 }
 
