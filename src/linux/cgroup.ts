@@ -159,7 +159,7 @@ function tryRemove(directory: string): boolean {
 
 /**
  * Tells the kernel that a process is about to enter a cgroup. The first to do so after a rest waits for an RCU grace
- * period (10 to 20 ms, in percpu_down_write of cgroup_threadgroup_rwsem); here a move of this process to where it is
+ * period (5 to 20 ms, in percpu_down_write of cgroup_threadgroup_rwsem); here a move of this process to where it is
  * waits for it, on another thread and while the caller does the rest. Nothing depends on its success.
  */
 export function expectEntry(layout: CgroupLayout): void {
