@@ -1,4 +1,4 @@
-/** Flags of `gantry build` that need a registry or a server beside the engine. */
+/** Flags of `gantry build` that need a registry, a repository or a server beside the engine. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -118,13 +118,64 @@ test("--explain names the file that changed, and nothing when all is cached", as
   expect(stdout).not.toContain("src/a");
 });
 
-test("a named context comes from a server", async () => {
+/** Git's own server, as a web server runs it (CGI): `/app.git` is the repository. */
+async function gitBackend(repository: string, request: Request): Promise<Response> {
+  const { pathname, search } = new URL(request.url);
+  const child = Bun.spawn(["git", "http-backend"], {
+    env: {
+      ...process.env,
+      GIT_PROJECT_ROOT: repository,
+      GIT_HTTP_EXPORT_ALL: "1",
+      GIT_PROTOCOL: request.headers.get("git-protocol") ?? "",
+      PATH_INFO: pathname.replace("/app.git", "/.git"),
+      QUERY_STRING: search.slice(1),
+      REQUEST_METHOD: request.method,
+      CONTENT_TYPE: request.headers.get("content-type") ?? "",
+      HTTP_CONTENT_ENCODING: request.headers.get("content-encoding") ?? "",
+    },
+    stdin: await request.blob(),
+  });
+  const answer = Buffer.from(await new Response(child.stdout).arrayBuffer());
+  const end = answer.indexOf("\r\n\r\n");
+  const type = /^content-type: (.*)$/im.exec(answer.subarray(0, end).toString())?.[1] ?? "text/plain";
+  return new Response(answer.subarray(end + 4), { headers: { "content-type": type.trim() } });
+}
+
+test("named contexts come from a repository and from a server", async () => {
+  const repository = contextOf({ file: "of git" });
+  const git = (...args: string[]) =>
+    run(["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a@b", ...args]);
+  for (const args of [
+    ["init", "-q", "-b", "main"],
+    ["add", "."],
+    ["commit", "-qm", "x"],
+  ])
+    expect(await git(...args)).toMatchObject({ code: 0 });
   const archive = join(directory, "archive.tar");
   await run(["tar", "-cf", archive, "-C", contextOf({ file: "of http" }), "."]);
-  using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(Bun.file(archive)) });
-  const context = contextOf({ Dockerfile: "FROM scratch\nCOPY --from=h /file /http" });
+  using server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request) =>
+      new URL(request.url).pathname === "/archive.tar"
+        ? new Response(Bun.file(archive))
+        : gitBackend(repository, request),
+  });
+  const base = `http://127.0.0.1:${server.port}`;
+  const context = contextOf({
+    Dockerfile: "FROM scratch\nCOPY --from=g /file /git\nCOPY --from=h /file /http",
+  });
   const out = join(context, "out");
-  await ok(["--build-context", `h=http://127.0.0.1:${server.port}/archive.tar`, "-o", out, context]);
+  await ok([
+    "--build-context",
+    `g=${base}/app.git`,
+    "--build-context",
+    `h=${base}/archive.tar`,
+    "-o",
+    out,
+    context,
+  ]);
+  expect(readFileSync(join(out, "git"), "utf8")).toBe("of git");
   expect(readFileSync(join(out, "http"), "utf8")).toBe("of http");
 });
 
