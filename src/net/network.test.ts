@@ -495,6 +495,36 @@ describe("daemons", () => {
     }
   });
 
+  test("leave no link when they end without sandboxes, though something holds a namespace that was removed", async () => {
+    const execRoot = mkdtempSync(join(tmpdir(), "gantry-net-"));
+    const other = await openNetwork({ execRoot, instance: `h${tag}` });
+    const spec = bridge("h", "10.198.243.1/28");
+    let link = "";
+    let ended = false;
+    try {
+      other.ensureBridge(spec);
+      const at = place("held", spec, other);
+      link = /(veth\S+?)@.*alias gantry:h/.exec(
+        links()
+          .split("\n")
+          .find((line) => line.includes(at.endpoint.endpointId)) ?? "",
+      )![1]!;
+      const holder = Bun.spawn(["nsenter", `--net=${at.path}`, "sleep", "60"]);
+      processes.push(holder);
+      const host = readlinkSync("/proc/self/ns/net");
+      await until(() => readlinkSync(`/proc/${holder.pid}/ns/net`) !== host);
+      other.removeSandbox("held");
+      expect(links()).toContain(link);
+      await other[Symbol.asyncDispose]();
+      ended = true;
+      expect(links()).not.toContain(link);
+      expect(links()).not.toContain(spec.bridge);
+    } finally {
+      if (!ended) await other[Symbol.asyncDispose]();
+      rmSync(execRoot, { recursive: true });
+    }
+  });
+
   test("IPv6 subnets and instance names out of bounds are refused", () => {
     expect(() => net.ensureBridge({ ...bridges.a, gateways: ["fd00::1/64"] })).toThrow("not supported yet");
     expect(() => net.ensureBridge({ ...bridges.a, bridge: 'x" drop' })).toThrow("invalid bridge name");

@@ -111,8 +111,10 @@ class KernelNetwork implements Network {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#names.close();
     this.#ports.close();
+    // A namespace that is gone lives on while a connection in it waits for its other end, and its links with it.
     if (this.listSandboxes().length === 0)
-      for (const { name } of this.#bridges.list()) this.#host.execute(deleteLink(name));
+      for (const { name } of [...this.#endpoints.list(), ...this.#bridges.list()])
+        this.#host.execute(deleteLink(name));
     if (this.#bridges.list().length === 0) this.#firewall.remove();
     this.#firewall[Symbol.dispose]();
     this.#sandboxes[Symbol.dispose]();
