@@ -215,12 +215,13 @@ export function processesNaming(needle: string): number[] {
 /** Waits until `condition` holds; what it stands for must come, so the bound is generous. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  what: string,
-  ms = 15_000,
+  what: string | (() => string),
+  ms = 30_000,
 ): Promise<void> {
   const end = performance.now() + ms;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    if (performance.now() > end)
+      throw new Error(`waited in vain: ${typeof what === "string" ? what : what()}`);
     await Bun.sleep(20);
   }
 }
