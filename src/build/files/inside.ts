@@ -2,11 +2,9 @@
  * Paths resolved inside a root, as chroot would: links are followed against the root and `..` stops at it. For
  * trees that no other process changes meanwhile (a build's own context and mounts).
  */
-import { lchownSync, lstatSync, mkdirSync, readlinkSync } from "node:fs";
+import { lchownSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-
-/** The kernel's own limit (path_resolution(7)). */
-const maxLinks = 40;
+import { followInRoot } from "../../store/index.ts";
 
 export interface Owner {
   uid: number;
@@ -18,28 +16,8 @@ export interface Owner {
  * missing rest of a path is taken as it stands; undefined: a file is used as a directory, or links go in circles.
  */
 export function resolveInside(root: string, path: string): string | undefined {
-  let pending = path.split("/").reverse();
-  const done: string[] = [];
-  let links = 0;
-  while (pending.length > 0) {
-    const part = pending.pop()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      done.pop();
-      continue;
-    }
-    const stat = lstatSync(join(root, ...done, part), { throwIfNoEntry: false });
-    if (stat?.isSymbolicLink()) {
-      if (++links > maxLinks) return undefined;
-      const target = readlinkSync(join(root, ...done, part));
-      if (target.startsWith("/")) done.length = 0;
-      pending = [...pending, ...target.split("/").reverse()];
-      continue;
-    }
-    if (stat && !stat.isDirectory() && pending.some((rest) => rest !== "" && rest !== ".")) return undefined;
-    done.push(part);
-  }
-  return done.join("/");
+  const found = followInRoot(root, path);
+  return "path" in found ? found.path : undefined;
 }
 
 /**
