@@ -184,7 +184,10 @@ test("what is deleted while it is pulled is whole in the end", async () => {
   expect(readdirSync(join(daemon.dataRoot, "content/blobs/sha256"))).toEqual([]);
   // A snapshot has ended with its row; its files go in their own time.
   const trees = () => readdirSync(join(daemon.dataRoot, "snapshots"));
-  await until(() => Bun.deepEquals(trees(), ["empty"]), () => `no snapshots but ${trees()}`);
+  await until(
+    () => Bun.deepEquals(trees(), ["empty"]),
+    () => `no snapshots but ${trees()}`,
+  );
 }, 60_000);
 
 test("why-big tells layers, files and waste", async () => {
