@@ -1,28 +1,12 @@
 /** dockerd's settings: what each does, what is refused, what is read again at SIGHUP. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { executable, TestDaemon, until } from "./support/daemon.ts";
+import { executable, removeGroups, TestDaemon, until } from "./support/daemon.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "gt-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
-
-/** A cgroup that a daemon was given as parent, of each hierarchy; the daemon leaves it, as Docker does. */
-function removeGroups(path: string): void {
-  const root = "/sys/fs/cgroup";
-  for (const at of [root, ...readdirSync(root).map((name) => join(root, name))])
-    if (existsSync(join(at, path))) rmdirSync(join(at, path));
-}
 
 /** An OCI runtime that notes how it's called and hands on to another. */
 const calls = join(scratch, "calls");

@@ -21,7 +21,7 @@ import { BuildContexts } from "./build-contexts.ts";
 import { BuildRecords } from "./build-history.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { sharedWith } from "./containers/networking.ts";
-import { type Context, paths } from "./context.ts";
+import { type Context, cgroupPath, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
 import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
@@ -194,7 +194,7 @@ export class BuildService implements Builds, AsyncDisposable {
       registry: context.registry,
       runtime: context.runtime,
       execDir: this.runDirectory,
-      cgroupParent: "/gantry",
+      cgroupParent: cgroupPath(context.options.cgroupParent ?? "", ""),
       resolveImage: async (reference, options): Promise<BaseImage> => {
         const { images } = context.store;
         const here = () => knownImage(images, reference, options.platform);

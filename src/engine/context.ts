@@ -45,5 +45,8 @@ export const paths = {
 /** Snapshot key of a container's writable layer. */
 export const snapshotKey = (containerId: string) => `container/${containerId}`;
 
+/** Cgroup above those of containers and build steps, when neither they nor the daemon are told of another. */
+export const cgroupParent = "/gantry";
+
 /** Cgroup of a container or a build step. */
-export const cgroupPath = (parent: string, id: string) => join("/", parent || "gantry", id);
+export const cgroupPath = (parent: string, id: string) => join("/", parent || cgroupParent, id);

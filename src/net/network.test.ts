@@ -108,11 +108,11 @@ const serveUdpEcho = (at: Place, port: number) =>
   );
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (await condition()) return;
     await Bun.sleep(20);
   }
-  throw new Error("nothing came of it in two seconds");
+  throw new Error("nothing came of it in twenty seconds");
 }
 
 const links = () => Bun.spawnSync(["ip", "-o", "link"]).stdout.toString();

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { leftMounts, sweep } from "./sweep.ts";
+import { groupsAt, leftMounts, removeGroups, sweep } from "./sweep.ts";
 
-export { leftMounts };
+export { groupsAt, leftMounts, removeGroups };
 
 const top = join(import.meta.dir, "..", "..");
 export const executable = join(top, "dist", "gantry");

@@ -12,7 +12,9 @@ interface Roots {
 /** Processes, mounts, links, rules, control groups and files. Nothing there is no error. */
 export function sweep({ root, dataRoot, bridge }: Roots): void {
   const containers = join(dataRoot, "containers");
-  const groups = existsSync(containers) ? readdirSync(containers).flatMap(groupsOf) : [];
+  const groups = existsSync(containers)
+    ? readdirSync(containers).flatMap((id) => groupsAt(`gantry/${id}`))
+    : [];
   for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
   for (const { target } of leftMounts(root)) Bun.spawnSync(["umount", "-l", target]);
   const ip = (...args: string[]) => Bun.spawnSync(["ip", ...args]).stdout.toString();
@@ -37,9 +39,16 @@ export function leftMounts(root: string): { target: string }[] {
     .reverse();
 }
 
-function groupsOf(id: string): string[] {
-  const roots = ["/sys/fs/cgroup", ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`)];
-  return roots.map((path) => join(path, "gantry", id)).filter((path) => existsSync(path));
+/** A cgroup's directories, one in each hierarchy that has it. */
+export function groupsAt(path: string): string[] {
+  const root = "/sys/fs/cgroup";
+  const hierarchies = [root, ...readdirSync(root).map((name) => join(root, name))];
+  return hierarchies.map((at) => join(at, path)).filter((at) => existsSync(at));
+}
+
+/** Removes a cgroup that nothing is in any more. */
+export function removeGroups(path: string): void {
+  for (const group of groupsAt(path)) removeGroup(group);
 }
 
 function pidsIn(group: string): number[] {
