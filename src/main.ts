@@ -32,6 +32,8 @@ const composeBuilds: ReadComposeBuilds = async (files, context, stdin) => {
   return projectBuilds({ client: context.client, env: context.env, stdin }, files);
 };
 
-const status = await main(process.argv.slice(2), process.env, runners, composeBuilds);
-// What commands write is written when they return, and no handler waits for the end: the short way out saves 3 ms.
-if (status !== undefined) process.reallyExit(status);
+// No top-level await: what is imported later could then share no chunk with this one (bun build --splitting).
+void main(process.argv.slice(2), process.env, runners, composeBuilds).then((status) => {
+  // What commands write is written when they return, and no handler waits for the end: the short way out saves 3 ms.
+  if (status !== undefined) process.reallyExit(status);
+});

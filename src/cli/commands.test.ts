@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { commandHelp } from "./args/help.ts";
 import { commands, findCommand, groups } from "./commands.ts";
+import { frequent } from "./frequent.ts";
 
 const loaded = await Promise.all(commands.map(async (entry) => ({ ...entry, command: await entry.load() })));
 
@@ -23,6 +24,10 @@ describe("commands", () => {
     }
     const shorts = Object.values(command.flags).flatMap(({ short }) => short ?? []);
     expect(new Set(shorts).size).toBe(shorts.length);
+  });
+
+  test.each(Object.entries(frequent))("%s is the table's command, loaded sooner", async (word, load) => {
+    expect(await load()).toBe(await findCommand([word])!.entry.load());
   });
 
   test("no spelling belongs to two commands", () => {

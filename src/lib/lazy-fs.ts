@@ -1,6 +1,6 @@
 /**
- * node:fs takes 1.2 ms to load, a seventh of what `ps` takes in all. The client's short commands load it when they
- * need it, which is never or while the engine works.
+ * node:fs takes 1 ms to load, a seventh of what `ps` takes in all. The client's commands load it when they need it,
+ * which is never or while the engine works.
  */
 export function fs(): typeof import("node:fs") {
   return require("node:fs") as typeof import("node:fs");

@@ -52,9 +52,9 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
           this.#paused = false;
           this.source.resume();
         }
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        const woken = Promise.withResolvers<void>();
+        this.#wake = woken.resolve;
+        await woken.promise;
         this.#wake = undefined;
       }
       if (this.#error) throw this.#error;

@@ -4,6 +4,8 @@ import { jsonLines } from "./json-lines.ts";
 import type { ResponseKind } from "./response-parser.ts";
 import type { ApiClient, ApiResponse, Endpoint, RawStream, RequestOptions } from "./types.ts";
 
+const utf8 = new TextEncoder();
+
 /** The newest API version that this client speaks. */
 export const newestApiVersion = "1.51";
 
@@ -98,8 +100,8 @@ export class ApiClientOverHttp implements ApiClient {
 
   async #askVersion(): Promise<void> {
     const connection = await Connection.open(this.endpoint, "normal");
-    const lines = Object.entries({ host: this.#host(), ...this.#headers }).map(headerLine);
-    await connection.write(`GET /_ping HTTP/1.1\r\n${lines.join("")}\r\n`);
+    const lines = headerLines({ host: this.#host(), ...this.#headers });
+    await connection.write(`GET /_ping HTTP/1.1\r\n${lines}\r\n`);
     const { headers } = await connection.head;
     connection.close();
     const theirs = headers["api-version"];
@@ -112,7 +114,7 @@ export class ApiClientOverHttp implements ApiClient {
     options: RequestOptions,
     kind: ResponseKind,
   ): Promise<Connection> {
-    const { headers, bytes, stream } = encodeBody(method, options.body);
+    const { headers, body, stream } = encodeBody(method, options.body);
     const connection = await Connection.open(this.endpoint, kind, options.signal);
     const all: Record<string, string | readonly string[]> = {
       host: this.#host(),
@@ -121,9 +123,10 @@ export class ApiClientOverHttp implements ApiClient {
       ...headers,
       ...options.headers,
     };
-    const lines = Object.entries(all).map(headerLine);
-    const head = `${method} /v${this.#version}${withQuery(path, options.query)} HTTP/1.1\r\n${lines.join("")}\r\n`;
-    await connection.write(bytes ? Buffer.concat([Buffer.from(head), bytes]) : head);
+    const target = `/v${this.#version}${withQuery(path, options.query)}`;
+    const head = `${method} ${target} HTTP/1.1\r\n${headerLines(all)}\r\n`;
+    await connection.write(typeof body === "string" ? head + body : head);
+    if (body instanceof Uint8Array) await connection.write(body);
     // The engine may answer, or refuse, before it has read the whole body: both directions run at once.
     if (stream) void sendChunked(connection, stream);
     this.options.whileWaiting?.();
@@ -139,10 +142,18 @@ export class ApiClientOverHttp implements ApiClient {
 }
 
 /** @throws InvalidParameter for a value that would be more than one line */
-function headerLine([name, value]: [string, string | readonly string[]]): string {
-  if (typeof value !== "string") return value.map((each) => headerLine([name, each])).join("");
-  if (/[\r\n\0]/.test(name + value)) throw new InvalidParameter(`the header ${name} has a line break`);
-  return `${name}: ${value}\r\n`;
+function headerLines(headers: Record<string, string | readonly string[]>): string {
+  let lines = "";
+  for (const name in headers) {
+    const value = headers[name]!;
+    for (const each of typeof value === "string" ? [value] : value) {
+      const line = `${name}: ${each}`;
+      if (line.includes("\r") || line.includes("\n") || line.includes("\0"))
+        throw new InvalidParameter(`the header ${name} has a line break`);
+      lines += `${line}\r\n`;
+    }
+  }
+  return lines;
 }
 
 function isOlder(version: string, than: string): boolean {
@@ -153,7 +164,7 @@ function isOlder(version: string, than: string): boolean {
 
 interface EncodedBody {
   headers: Record<string, string>;
-  bytes?: Uint8Array;
+  body?: string | Uint8Array;
   stream?: AsyncIterable<Uint8Array>;
 }
 
@@ -163,10 +174,13 @@ function encodeBody(method: string, body: RequestOptions["body"]): EncodedBody {
   if (Symbol.asyncIterator in body) {
     return { headers: { "transfer-encoding": "chunked", "content-type": "application/x-tar" }, stream: body };
   }
-  const isBytes = body instanceof Uint8Array;
-  const bytes = isBytes ? body : Buffer.from(JSON.stringify(body));
-  const type = isBytes ? "application/x-tar" : "application/json";
-  return { headers: { "content-type": type, "content-length": String(bytes.length) }, bytes };
+  if (body instanceof Uint8Array) {
+    const length = String(body.length);
+    return { headers: { "content-type": "application/x-tar", "content-length": length }, body };
+  }
+  const json = JSON.stringify(body);
+  const length = String(utf8.encode(json).length);
+  return { headers: { "content-type": "application/json", "content-length": length }, body: json };
 }
 
 /**
@@ -216,13 +230,10 @@ function queryText(query: RequestOptions["query"]): string {
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return (
-    chunks.length === 1
-      ? Buffer.from(chunks[0]!.buffer, chunks[0]!.byteOffset, chunks[0]!.length)
-      : Buffer.concat(chunks)
-  ).toString();
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of body) text += decoder.decode(chunk, { stream: true });
+  return text + decoder.decode();
 }
 
 /** The cause of an error that the engine answered with, unlike those that arise on the way to it. */

@@ -70,10 +70,9 @@ type Tls = NonNullable<Extract<Endpoint, { kind: "tcp" }>["tls"]>;
 
 /** Reads `unix://path`, `tcp://host[:port]` (2375, with TLS 2376), `http(s)://…`. @throws InvalidParameter, NotImplemented */
 export function parseHost(text: string, tlsOf: () => Tls | undefined = () => undefined): Endpoint {
-  const match = /^([a-z0-9]+):\/\/(.*)$/.exec(text);
-  if (!match && text.includes("://")) throw unparsable(text);
-  const protocol = match?.[1] ?? "tcp";
-  const rest = match?.[2] ?? text;
+  const colon = text.indexOf("://");
+  const protocol = colon < 0 ? "tcp" : text.slice(0, colon);
+  const rest = colon < 0 ? text : text.slice(colon + "://".length);
   switch (protocol) {
     case "unix":
       if (rest === "") return { kind: "unix", path: defaultSocket };

@@ -3,6 +3,8 @@
  * decoded body and the end. Bodies are passed on as views of the pieces, without copying.
  */
 
+import { isDigits } from "../../lib/digits.ts";
+
 export interface ResponseHead {
   status: number;
   reason: string;
@@ -33,6 +35,8 @@ type State =
 
 const maxLine = 64 * 1024;
 const newline = 10;
+/** A head may be cut anywhere: a byte is a character. */
+const bytewise = new TextDecoder("latin1");
 
 export class ResponseParser {
   #state: State = "status";
@@ -89,7 +93,7 @@ export class ResponseParser {
 
   #text(bytes: Uint8Array, at: number): number {
     const end = bytes.indexOf(newline, at);
-    this.#line += latin1(bytes.subarray(at, end < 0 ? bytes.length : end));
+    this.#line += bytewise.decode(bytes.subarray(at, end < 0 ? bytes.length : end));
     if (this.#line.length > maxLine) throw new Error("malformed HTTP response: line too long");
     if (end < 0) return bytes.length;
     const line = this.#line.endsWith("\r") ? this.#line.slice(0, -1) : this.#line;
@@ -101,9 +105,11 @@ export class ResponseParser {
   #take(line: string): void {
     switch (this.#state) {
       case "status": {
-        const match = /^HTTP\/1\.[01] (\d{3})(?: (.*))?$/.exec(line);
-        if (!match) throw new Error(`malformed HTTP response ${JSON.stringify(line.slice(0, 80))}`);
-        this.#head = { status: Number(match[1]), reason: match[2] ?? "", headers: {} };
+        const known = line.startsWith("HTTP/1.1 ") || line.startsWith("HTTP/1.0 ");
+        const status = line.slice(9, 12);
+        if (!known || status.length < 3 || !isDigits(status) || (line.length > 12 && line[12] !== " "))
+          throw new Error(`malformed HTTP response ${JSON.stringify(line.slice(0, 80))}`);
+        this.#head = { status: Number(status), reason: line.slice(13), headers: {} };
         this.#state = "header";
         return;
       }
@@ -147,7 +153,7 @@ export class ResponseParser {
     const length = headers["content-length"];
     const chunked = headers["transfer-encoding"]?.toLowerCase().includes("chunked") ?? false;
     const empty = this.kind === "head-only" || status === 204 || status === 304;
-    if (!upgraded && !chunked && length !== undefined && !/^\d{1,15}$/.test(length)) {
+    if (!upgraded && !chunked && length !== undefined && (length.length > 15 || !isDigits(length))) {
       throw new Error(`malformed Content-Length ${JSON.stringify(length)}`);
     }
     this.events.head(this.#head);
@@ -166,8 +172,4 @@ export class ResponseParser {
     this.#state = "done";
     this.events.end();
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

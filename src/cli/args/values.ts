@@ -1,3 +1,4 @@
+import { isDigits } from "../../lib/digits.ts";
 import { parseDuration } from "../../lib/duration.ts";
 
 /** Values as Docker's flags write them. All throw Error with the text that Go's parsers give. */
@@ -38,8 +39,8 @@ export function parseNanoCpus(text: string): number {
 }
 
 export function parseInteger(text: string): number {
-  if (!/^[-+]?\d+$/.test(text))
-    throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const digits = text.startsWith("-") || text.startsWith("+") ? text.slice(1) : text;
+  if (!isDigits(digits)) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   const value = Number(text);
   if (!Number.isSafeInteger(value)) {
     throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);

@@ -119,6 +119,7 @@ export interface PortSummary {
 
 /** The PORTS column: `0.0.0.0:8080->80/tcp, 443/tcp`, neighbours joined to ranges. */
 export function showPorts(ports: readonly PortSummary[]): string {
+  if (ports.length === 0) return "";
   const sorted = [...ports].sort(
     (a, b) =>
       a.PrivatePort - b.PrivatePort ||

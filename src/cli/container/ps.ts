@@ -41,14 +41,15 @@ export const command = defineCommand({
     });
     const truncate = !flags["no-trunc"];
     if (flags.quiet && !flags.format) {
-      context.out(renderIds(containers.map(({ Id }) => (truncate ? Id.slice(0, 12) : Id))));
+      context.list(renderIds(containers.map(({ Id }) => (truncate ? Id.slice(0, 12) : Id))));
       return 0;
     }
     const now = Date.now();
     const columns = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
     if (size) columns.push("Size");
-    const rows = containers.map((container) => containerRow(container, truncate, now));
-    context.out(await renderListing({ format, columns, headers: containerHeaders, rows }));
+    const rows: Row[] = [];
+    for (const container of containers) rows.push(containerRow(container, truncate, now));
+    context.list(await renderListing({ format, columns, headers: containerHeaders, rows }));
     return 0;
   },
 });
@@ -72,16 +73,23 @@ export const containerHeaders = {
   Platform: "PLATFORM",
 };
 
-/** A row of `ps`; a field is made when it's shown, which most aren't. */
+/**
+ * A row of `ps`; a field is made when it's shown, which most aren't. What the usual table shows is made by loops, and
+ * without regular expressions: the first callback or expression of a program costs as much as all rows (0.1 ms).
+ */
 export function containerRow(container: ContainerSummary, truncate: boolean, now: number): Row {
   const labels = container.Labels ?? {};
   const mounts = container.Mounts ?? [];
   return {
     ID: truncate ? container.Id.slice(0, 12) : container.Id,
     get Names() {
-      const names = (container.Names ?? []).map((name) => name.replace(/^\//, ""));
-      // A name with another slash is a link's alias.
-      return (truncate ? names.filter((name) => !name.includes("/")) : names).join(",");
+      let shown = "";
+      for (const path of container.Names ?? []) {
+        const name = path.startsWith("/") ? path.slice(1) : path;
+        // A name with another slash is a link's alias.
+        if (!truncate || !name.includes("/")) shown += `,${name}`;
+      }
+      return shown.slice(1);
     },
     get Image() {
       return imageName(container, truncate);
@@ -134,11 +142,11 @@ export function containerRow(container: ContainerSummary, truncate: boolean, now
 
 function imageName({ Image, ImageID }: ContainerSummary, truncate: boolean): string {
   if (Image === "") return "<no image>";
-  const hex = ImageID.replace(/^sha256:/, "");
   if (!truncate) return Image;
+  const hex = ImageID.startsWith("sha256:") ? ImageID.slice("sha256:".length) : ImageID;
   // A container whose image has lost its name shows a short id, and a digest behind a name is left out.
   if (Image === ImageID || Image === hex) return hex.slice(0, 12);
-  return Image.replace(/@sha256:[0-9a-f]{64}$/, "");
+  return Image.includes("@") ? Image.replace(/@sha256:[0-9a-f]{64}$/, "") : Image;
 }
 
 function mountName({ Name, Source }: { Name?: string; Source?: string }, truncate: boolean): string {

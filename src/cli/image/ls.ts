@@ -43,12 +43,12 @@ export const command = defineCommand({
     }
     const rows = imageRows(images, { truncate: !flags["no-trunc"], digests: flags.digests, now: Date.now() });
     if (flags.quiet && !flags.format) {
-      context.out(renderIds(rows.map(({ ID }) => String(ID))));
+      context.list(renderIds(rows.map(({ ID }) => String(ID))));
       return 0;
     }
     const columns = ["Repository", "Tag", ...(flags.digests ? ["Digest"] : []), "ID", "CreatedSince", "Size"];
     const format = flags.format ?? context.config.imagesFormat;
-    context.out(await renderListing({ format, columns, headers: imageHeaders, rows }));
+    context.list(await renderListing({ format, columns, headers: imageHeaders, rows }));
     return 0;
   },
 });
