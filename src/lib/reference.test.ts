@@ -4,6 +4,7 @@ import { digestOf } from "./digest.ts";
 import { InvalidParameter } from "./errors.ts";
 import {
   familiar,
+  familiarForm,
   familiarName,
   formatReference,
   isRepositoryPath,
@@ -96,6 +97,12 @@ const reference: fc.Arbitrary<Reference> = fc
 describe("properties", () => {
   test("the full form reads back as the same reference", () => {
     fc.assert(fc.property(reference, (ref) => expect(parseReference(formatReference(ref))).toEqual(ref)));
+  });
+
+  test("the familiar form of a full one is that of its reference", () => {
+    fc.assert(
+      fc.property(reference, (ref) => expect(familiarForm(formatReference(ref))).toBe(familiar(ref))),
+    );
   });
 
   test("the familiar form reads back too, and never grows", () => {

@@ -117,6 +117,17 @@ export function familiar(reference: Reference): string {
   return familiarName(reference) + suffix(reference);
 }
 
+/**
+ * `familiar` of a reference that formatReference wrote. Nothing is checked: a list has hundreds, and each has been
+ * checked when it was made.
+ */
+export function familiarForm(full: string): string {
+  if (!full.startsWith(`${defaultDomain}/`)) return full;
+  const path = full.slice(defaultDomain.length + 1);
+  const short = path.startsWith(officialPrefix) ? path.slice(officialPrefix.length) : path;
+  return short.includes("/") ? path : short;
+}
+
 /** The repository as Docker shows it, without tag and digest. */
 export function familiarName({ domain, path }: RepositoryName): string {
   if (domain !== defaultDomain) return `${domain}/${path}`;

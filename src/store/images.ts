@@ -16,6 +16,8 @@ export class ImageStore implements Images {
   /** The tables' content: every `run` and `ps` asks for images, so that answers come from memory. */
   readonly #records: Map<Digest, ImageRecord>;
   readonly #byManifest: Map<Digest, ImageRecord>;
+  /** Asked for with every list of images; a blob doesn't change. */
+  readonly #manifestSizes = new Map<Digest, number>();
   readonly #names: Map<string, ImageName>;
   readonly #namesOf = new Map<Digest, Map<string, ImageName>>();
   readonly #leases = new Set<HeldLease>();
@@ -167,8 +169,18 @@ export class ImageStore implements Images {
     const known = this.#targets.get(digest);
     if (known) return known;
     const own = this.#byManifest.get(digest);
-    // A manifest that the disk has lost is still what the names stand for: a pull brings it back.
-    return own && ownTarget(own, this.content.has(digest) ? this.content.size(digest) : 0);
+    return own && ownTarget(own, this.#manifestSize(digest));
+  }
+
+  /** A manifest that the disk has lost is still what the names stand for: a pull brings it back. */
+  #manifestSize(digest: Digest): number {
+    let size = this.#manifestSizes.get(digest);
+    if (size === undefined) {
+      if (!this.content.has(digest)) return 0;
+      size = this.content.size(digest);
+      this.#manifestSizes.set(digest, size);
+    }
+    return size;
   }
 
   members(): Set<Digest> {
@@ -240,7 +252,10 @@ export class ImageStore implements Images {
 
   #forgetRecord(id: Digest): void {
     const record = this.#records.get(id);
-    if (record) this.#byManifest.delete(record.manifest);
+    if (record) {
+      this.#byManifest.delete(record.manifest);
+      this.#manifestSizes.delete(record.manifest);
+    }
     this.#records.delete(id);
   }
 

@@ -81,7 +81,9 @@ export class ImageService implements EngineImages {
           (since ?? []).every((time) => madeAt(record) > time) &&
           matchLabels(filters, record.config.config?.Labels),
       )
-      .sort((a, b) => madeAt(b.record) - madeAt(a.record));
+      .map((summary) => ({ summary, time: madeAt(summary.record) }))
+      .sort((a, b) => b.time - a.time)
+      .map(({ summary }) => summary);
     if (options.manifests)
       for (const summary of list)
         summary.manifests = manifestsOf(this.context, targetOf(images, summary.record), containers);

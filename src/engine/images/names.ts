@@ -4,7 +4,7 @@ import type { Platform } from "../../lib/oci.ts";
 import { bestMatch, formatPlatform } from "../../lib/platform.ts";
 import {
   familiar,
-  familiarName,
+  familiarForm,
   formatReference,
   normalize,
   parseReference,
@@ -117,15 +117,9 @@ function withTag(target: string): string {
 
 /** The names of an image as people see them. */
 export function namesOf(images: Images, id: Digest): { repoTags: string[]; repoDigests: string[] } {
-  const references = images.namesOf(id).map((name) => parseReference(name.reference));
+  const names = images.namesOf(id).map(({ reference }) => familiarForm(reference));
   return {
-    repoTags: references
-      .filter((reference) => !reference.digest)
-      .map(familiar)
-      .sort(),
-    repoDigests: references
-      .filter((reference) => reference.digest)
-      .map((reference) => `${familiarName(reference)}@${reference.digest}`)
-      .sort(),
+    repoTags: names.filter((name) => !name.includes("@")).sort(),
+    repoDigests: names.filter((name) => name.includes("@")).sort(),
   };
 }
