@@ -23,13 +23,23 @@ function scaled(bytes: number, base: number, units: string[], digits: number): s
 /** C's `%.<digits>g`. */
 export function general(value: number, digits: number): string {
   if (value === 0) return "0";
+  // Where both write the number out, the short way: a list has hundreds.
+  const plain = value >= 1 ? value.toPrecision(digits) : "e";
+  if (!plain.includes("e")) return plain.includes(".") ? withoutZeros(plain) : plain;
   const [mantissa = "", exponent = "0"] = value.toExponential(digits - 1).split("e");
   const power = Number(exponent);
-  const strip = (text: string) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const strip = (text: string) => (text.includes(".") ? withoutZeros(text) : text);
   if (power < -4 || power >= digits) {
     return `${strip(mantissa)}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
   }
   return strip(value.toFixed(Math.max(0, digits - 1 - power)));
+}
+
+/** A number with a point, without the zeros at its end. */
+function withoutZeros(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === "0") end--;
+  return text.slice(0, text[end - 1] === "." ? end - 1 : end);
 }
 
 /** `2 minutes`, `About an hour`. */

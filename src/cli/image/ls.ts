@@ -78,9 +78,10 @@ interface RowOptions {
 
 /** A row for each name of each image; with digests one for each pair that belongs together. */
 export function imageRows(images: readonly ImageSummary[], options: RowOptions): Row[] {
-  return images.flatMap((image) =>
-    namesOf(image, options.digests).map((name) => imageRow(image, name, options)),
-  );
+  const rows: Row[] = [];
+  for (const image of images)
+    for (const name of namesOf(image, options.digests)) rows.push(imageRow(image, name, options));
+  return rows;
 }
 
 interface Name {
@@ -90,16 +91,24 @@ interface Name {
 }
 
 function namesOf({ RepoTags, RepoDigests }: ImageSummary, digests: boolean): Name[] {
-  const tags = (RepoTags ?? []).filter((tag) => tag !== "<none>:<none>").map(splitName);
-  const known = (RepoDigests ?? []).filter((digest) => digest !== "<none>@<none>").map(splitName);
+  const tags = splitNames(RepoTags, "<none>:<none>");
+  if (tags.length > 0 && !digests) return tags;
+  const known = splitNames(RepoDigests, "<none>@<none>");
   if (tags.length === 0) {
     if (known.length === 0) return [{ repository: absent, tag: absent, digest: absent }];
     return digests ? known : known.slice(0, 1);
   }
   return tags.flatMap((tag) => {
-    const own = digests ? known.filter(({ repository }) => repository === tag.repository) : [];
+    const own = known.filter(({ repository }) => repository === tag.repository);
     return own.length > 0 ? own.map(({ digest }) => ({ ...tag, digest })) : [tag];
   });
+}
+
+/** @param none what older engines write for no name */
+function splitNames(names: readonly string[] | null, none: string): Name[] {
+  const split: Name[] = [];
+  for (const name of names ?? []) if (name !== none) split.push(splitName(name));
+  return split;
 }
 
 /** A name as engines list it. It's theirs to check names; of hundreds that would be most of this command's time. */
@@ -112,6 +121,8 @@ function splitName(text: string): Name {
   return { repository: name.slice(0, colon), tag: name.slice(colon + 1), digest: absent };
 }
 
+const shortId = (id: string) => (id.startsWith("sha256:") ? id.slice(7, 19) : id.slice(0, 12));
+
 function imageRow(
   image: ImageSummary,
   { repository, tag, digest }: Name,
@@ -120,7 +131,7 @@ function imageRow(
   const shared = image.SharedSize ?? -1;
   const labels = image.Labels ?? {};
   return {
-    ID: truncate ? image.Id.replace(/^sha256:/, "").slice(0, 12) : image.Id,
+    ID: truncate ? shortId(image.Id) : image.Id,
     Repository: repository,
     Tag: tag,
     Digest: digest,
@@ -134,12 +145,8 @@ function imageRow(
     get VirtualSize() {
       return humanSize(image.Size);
     },
-    get SharedSize() {
-      return shared < 0 ? "N/A" : humanSize(shared);
-    },
-    get UniqueSize() {
-      return shared < 0 ? "N/A" : humanSize(image.Size - shared);
-    },
+    SharedSize: shared < 0 ? "N/A" : humanSize(shared),
+    UniqueSize: shared < 0 ? "N/A" : humanSize(image.Size - shared),
     Label: (name) => labels[String(name)] ?? "",
   };
 }
