@@ -91,4 +91,4 @@ test("a life from config to down, in the order of people", async () => {
   await ok("down", "-v", "-t", "0", "--rmi", "local");
   expect(await daemon.ok(["volume", "ls", "-q"])).toBe("");
   expect(steps).toBeGreaterThanOrEqual(25);
-});
+}, 600_000);
