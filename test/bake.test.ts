@@ -153,9 +153,12 @@ test("Ctrl-C ends all builds and leaves nothing", async () => {
     stderr: "pipe",
   });
   let seen = "";
+  let told = false;
   for await (const chunk of child.stderr) {
     seen += new TextDecoder().decode(chunk);
-    if (/a \| .*RUN sleep/.test(seen) && /b \| .*RUN sleep/.test(seen)) child.kill("SIGINT");
+    if (told || !/a \| .*RUN sleep/.test(seen) || !/b \| .*RUN sleep/.test(seen)) continue;
+    told = true;
+    child.kill("SIGINT");
   }
   expect(await child.exited).toBe(130);
   expect(readdirSync(root)).toEqual(["docker-bake.json"]);
@@ -166,16 +169,14 @@ test("a target that fails ends the others, with the status of its step", async (
     "docker-bake.json": JSON.stringify({
       group: { default: { targets: ["slow", "broken"] } },
       target: {
-        slow: { "dockerfile-inline": "FROM busybox\nRUN sleep 60" },
+        slow: { "dockerfile-inline": "FROM busybox\nRUN sleep 1000" },
         broken: { "dockerfile-inline": "FROM busybox\nRUN exit 7" },
       },
     }),
   });
-  const begun = Date.now();
   const result = await bake(root, []);
   expect(result.code).toBe(7);
   expect(result.stderr).toContain("target broken: failed to build");
-  expect(Date.now() - begun).toBeLessThan(30_000);
 });
 
 test("checks run for every target, and rights need the user's word", async () => {

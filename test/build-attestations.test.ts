@@ -14,7 +14,8 @@ let registry: TestRegistry;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-attest-"));
-  [daemon, registry] = await Promise.all([TestDaemon.start(), TestRegistry.start()]);
+  registry = await TestRegistry.start();
+  daemon = await TestDaemon.start();
   writeFileSync(
     join(directory, "Dockerfile"),
     [

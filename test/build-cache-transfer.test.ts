@@ -15,11 +15,9 @@ let registry: TestRegistry;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-cache-"));
-  [first, second, registry] = await Promise.all([
-    TestDaemon.start(),
-    TestDaemon.start(),
-    TestRegistry.start(),
-  ]);
+  registry = await TestRegistry.start();
+  first = await TestDaemon.start();
+  second = await TestDaemon.start();
 });
 afterAll(async () => {
   await Promise.all([first?.[Symbol.asyncDispose](), second?.[Symbol.asyncDispose]()]);

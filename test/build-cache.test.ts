@@ -54,8 +54,14 @@ test("the rules of daemon.json are applied after a build, also by a daemon that 
     "collection",
   );
   expect((await cache()).some(({ Type }) => Type === "regular")).toBe(true);
+  // This daemon collects nothing before it is killed.
+  const { builder } = daemon.config as { builder: object };
+  await daemon.shutDown();
+  Object.assign(daemon.config, { builder: { gc: { enabled: false } } });
+  await daemon.boot();
   await build("--mount=type=cache,target=/c,id=huge head -c 4000000 /dev/zero >/c/x; echo huge >/b");
   await daemon.crash();
+  Object.assign(daemon.config, { builder });
   await daemon.boot();
   expect((await cache()).find(({ Description }) => Description.includes("huge from"))?.Size).toBe(4_000_000);
   await build("echo next >/b");

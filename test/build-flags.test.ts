@@ -12,11 +12,9 @@ let registry: TestRegistry;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-build-flags-"));
-  [daemon, other, registry] = await Promise.all([
-    TestDaemon.start(),
-    TestDaemon.start(),
-    TestRegistry.start(),
-  ]);
+  registry = await TestRegistry.start();
+  daemon = await TestDaemon.start();
+  other = await TestDaemon.start();
 });
 afterAll(async () => {
   await Promise.all([daemon, other, registry].map((each) => each?.[Symbol.asyncDispose]()));

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { buildOutputs, inArchive } from "./support/build-output.ts";
-import { leftMounts, run, TestDaemon } from "./support/daemon.ts";
+import { leftMounts, run, TestDaemon, until } from "./support/daemon.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
@@ -14,7 +14,8 @@ let registry: TestRegistry;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-outputs-"));
-  [daemon, registry] = await Promise.all([TestDaemon.start(), TestRegistry.start()]);
+  registry = await TestRegistry.start();
+  daemon = await TestDaemon.start();
 });
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
@@ -114,9 +115,11 @@ describe("outputs by the classic endpoint", () => {
     }
     abort.abort();
     const id = /"Id":"([0-9a-f]+)"/.exec(text)![1];
-    await Bun.sleep(200);
-    expect((await daemon.request(`/build/output/${id}`)).status).toBe(404);
-    expect(leftMounts(daemon.execRoot)).toEqual([]);
+    await until(
+      async () => (await daemon.request(`/build/output/${id}`)).status === 404,
+      "the end of the output",
+    );
+    await until(() => leftMounts(daemon.execRoot).length === 0, "the end of its mounts");
   });
 
   test.each([

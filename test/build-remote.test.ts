@@ -79,17 +79,18 @@ function tar(Dockerfile: string): Uint8Array<ArrayBuffer> {
 }
 
 test("cgroupparent, cpusetmems, extrahosts and the arguments of BuildKit reach the steps", async () => {
+  const parent = `gantry-test-parent-${process.pid}`;
   const said = await build(
     {
-      cgroupparent: "/gantry-test-parent",
+      cgroupparent: `/${parent}`,
       cpusetmems: "0",
       extrahosts: "db:10.1.2.3",
       buildargs: JSON.stringify({ BUILDKIT_SANDBOX_HOSTNAME: "named" }),
     },
     tar("FROM busybox\nRUN cat /proc/self/cgroup; hostname; grep db /etc/hosts"),
   );
-  for (const text of ["gantry-test-parent/", "named\\n", "10.1.2.3"]) expect(said).toContain(text);
-  removeGroups("gantry-test-parent");
+  for (const text of [`${parent}/`, "named\\n", "10.1.2.3"]) expect(said).toContain(text);
+  removeGroups(parent);
   expect(await build({}, tar("FROM busybox\nRUN hostname"))).toContain("buildkitsandbox");
   expect(await build({ cgroupparent: "../x" }, tar("FROM busybox"))).toContain("invalid cgroupparent");
   const mounted = (ns: string) =>

@@ -56,7 +56,7 @@ test("history: what was built, how it ended and what it said, also after a resta
   const id = JSON.parse(await ok("history", "inspect", "--format", "json")).ID as string;
   expect(await ok("history", "inspect", id.slice(0, 8), "--format", "{{.Error}}")).toContain("code: 4");
   const { stderr } = await buildx("history", "logs", "^1");
-  expect(stderr).toMatch(/#(\d+) \[2\/2\] RUN echo first words\n#\1 \d\.\d{3} first words\n#\1 DONE/);
+  expect(stderr).toMatch(/#(\d+) \[2\/2\] RUN echo first words\n#\1 \d+\.\d{3} first words\n#\1 DONE/);
   expect(await ok("history", "rm", id)).toBe(`${id}\n`);
   expect((await buildx("history", "inspect", id)).stderr).toContain(`no such build: ${id}`);
   await ok("history", "rm", "--all");

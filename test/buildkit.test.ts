@@ -165,6 +165,8 @@ describe.each(clients)("%s", (name, client) => {
   });
 
   test("a step reaches the client's SSH agent", async () => {
+    // It ends when the agent was reached; by a number that no other run of this test has.
+    const step = `sleep ${300_000 + process.pid}`;
     const agent = join(mkdtempSync(join(directory, "agent-")), "s");
     // Answers every request with an empty list of keys (SSH_AGENT_IDENTITIES_ANSWER).
     const server = createServer((socket) =>
@@ -173,7 +175,7 @@ describe.each(clients)("%s", (name, client) => {
     await new Promise<void>((resolve) => server.listen(agent, resolve));
     try {
       const context = contextOf({
-        Dockerfile: `FROM busybox\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo ${name} && sleep 1`,
+        Dockerfile: `FROM busybox\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && { ${step}; echo ${name}; }`,
       });
       const building = ok(["--ssh", `default=${agent}`, context]);
       const sockets = () => [
@@ -191,8 +193,9 @@ describe.each(clients)("%s", (name, client) => {
         building.catch(reject);
       });
       expect([...answer]).toEqual([0, 0, 0, 5, 12, 0, 0, 0, 0]);
+      await until(async () => (await run(["pkill", "-f", `^${step}`])).code === 0, "the end of the sleep");
       await building;
-      expect(sockets()).toEqual([]);
+      await until(() => sockets().length === 0, "the end of the socket");
     } finally {
       server.close();
     }
@@ -203,14 +206,16 @@ describe.each(clients)("%s", (name, client) => {
   });
 
   test("a client that goes away ends the build", async () => {
-    const context = contextOf({ Dockerfile: "FROM busybox\nRUN echo begun && sleep 4242" });
+    // By a number that no other run of this test has.
+    const step = `sleep ${200_000 + process.pid}`;
+    const context = contextOf({ Dockerfile: `FROM busybox\nRUN echo begun && ${step}` });
     const [command, ...rest] = name === "docker" ? [docker20] : ["docker", "buildx"];
     const child = Bun.spawn([command!, ...rest, "build", "--progress", "plain", context], {
       env: { ...process.env, ...environment() },
       stdout: "ignore",
       stderr: Bun.file(join(context, "log")),
     });
-    const running = async () => (await run(["pgrep", "-f", "^sleep 4242"])).code === 0;
+    const running = async () => (await run(["pgrep", "-f", `^${step}`])).code === 0;
     await until(running, "the step runs");
     child.kill("SIGKILL");
     await until(async () => !(await running()), "the step ends");

@@ -202,7 +202,7 @@ test(`${kills} kills at instants of chance`, async () => {
   await daemon.shutDown();
   await daemon.boot();
   await nothingLeft();
-}, 300_000);
+}, 600_000);
 
 async function nothingLeft(): Promise<void> {
   const links = () => Bun.spawnSync(["ip", "-o", "link", "show", "master", daemon.bridge]).stdout.toString();

@@ -64,13 +64,15 @@ describe.each(clients)("%s", (name, client) => {
         "busybox",
         "sh",
         "-c",
-        "trap 'exit 5' TERM; while :; do sleep 0.05; done",
+        "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done",
       ])
     ).stdout.trim();
     expect(id).toMatch(/^[0-9a-f]{64}$/);
     const status = async () =>
       (await client(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", id])).stdout.trim();
     expect(await status()).toBe("running 0");
+    // Until the shell knows what to do, the kernel keeps the signal from a namespace's first process.
+    await until(async () => (await client(["logs", id])).stdout === "ready\n", "the trap");
     expect((await client(["rm", id])).stderr).toContain(
       "container is running: stop the container before removing or force remove",
     );
@@ -197,20 +199,15 @@ describe.each(clients)("%s", (name, client) => {
   test("events tell the story", async () => {
     const since = String(Date.now() / 1000);
     await client(["run", "--rm", "--name", c("story"), "busybox", "true"]);
-    await Bun.sleep(50);
-    const until = String(Date.now() / 1000);
-    const events = await client([
-      "events",
-      "--since",
-      since,
-      "--until",
-      until,
-      "--filter",
-      `container=${c("story")}`,
-      "--format",
-      "{{.Action}}",
-    ]);
-    expect(events.stdout.trim().split("\n")).toEqual(["create", "attach", "start", "die", "destroy"]);
+    let story: string[] = [];
+    const told = async () => {
+      const period = ["--since", since, "--until", String(Date.now() / 1000)];
+      const filter = ["--filter", `container=${c("story")}`, "--format", "{{.Action}}"];
+      story = (await client(["events", ...period, ...filter])).stdout.trim().split("\n");
+      return story.includes("destroy");
+    };
+    await until(told, () => `the end of ${story}`);
+    expect(story).toEqual(["create", "attach", "start", "die", "destroy"]);
   });
 
   test("info and version", async () => {

@@ -1,6 +1,6 @@
 /** The daemon dies at its worst moment, and nobody else notices. */
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -24,6 +24,8 @@ afterAll(async () => {
 /** Cgroup of this daemon's alone: others may run beside it. */
 const parent = `gantry-crash-${process.pid}`;
 
+/** What the build runs, by a number that no other run of this test has. */
+const step = `sleep ${100_000 + process.pid}`;
 const counting = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done";
 
 /** What belongs to the daemon in the kernel, besides processes. */
@@ -45,17 +47,13 @@ test("kill -9 with ten containers running and a build going", async () => {
   const counters: string[] = [];
   for (let n = 0; n < 7; n++)
     counters.push(await daemon.ok(["run", "-d", "--name", `c${n}`, "busybox", "sh", "-c", counting]));
+  // Two that end while there is no daemon.
+  const untilTold = `while [ ! -e /told/end ]; do sleep 0.05; done`;
+  const told = ["-v", `${context}:/told`, "busybox", "sh", "-c"];
   const late = await daemon.ok([
-    "run",
-    "-d",
-    "--name",
-    "late",
-    "busybox",
-    "sh",
-    "-c",
-    "sleep 1; echo over; exit 7",
+    ...["run", "-d", "--name", "late", ...told, `${untilTold}; echo over; exit 7`],
   ]);
-  const removed = await daemon.ok(["run", "-d", "--rm", "busybox", "sh", "-c", "sleep 1; exit 3"]);
+  const removed = await daemon.ok(["run", "-d", "--rm", ...told, `${untilTold}; exit 3`]);
   const web = await daemon.ok([
     "run",
     "-d",
@@ -70,13 +68,15 @@ test("kill -9 with ten containers running and a build going", async () => {
   ]);
   writeFileSync(
     join(context, "Dockerfile"),
-    "FROM busybox\nRUN echo first > /first\nRUN echo building; sleep 4242\n",
+    `FROM busybox\nRUN echo first > /first\nRUN echo building; ${step}\n`,
   );
   const build = daemon.gantry(["build", "-t", "cut", context]);
-  await until(() => processesNaming("sleep 4242").length > 0, "the build's step");
+  await until(() => processesNaming(step).length > 0, "the build's step");
   const port = (await daemon.ok(["port", "web", "80"])).split(":").at(-1);
+  const pidOf = (id: string) => daemon.ok(["inspect", "-f", "{{.State.Pid}}", id]);
   const pids = new Map<string, string>();
-  for (const id of [...counters, web]) pids.set(id, await daemon.ok(["inspect", "-f", "{{.State.Pid}}", id]));
+  for (const id of [...counters, web]) pids.set(id, await pidOf(id));
+  const ending = [await pidOf(late), await pidOf(removed)];
   const client = Bun.spawn([executable, "logs", "-f", "c0"], {
     env: { ...process.env, GANTRY_HOST: daemon.host },
     stdout: "ignore",
@@ -88,18 +88,20 @@ test("kill -9 with ten containers running and a build going", async () => {
   await client.exited;
   // Meanwhile containers go on: pages are served, and two of them end.
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("page\n");
-  for (const id of [late, removed])
-    await until(() => processesNaming(id).length === 0, "the end of what ends by itself");
+  writeFileSync(join(context, "end"), "");
+  await until(() => !ending.some((pid) => existsSync(`/proc/${pid}`)), "the end of two containers");
   const back = await daemon.boot();
 
-  expect(await daemon.ok(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", late])).toBe("exited 7");
+  const stateOfLate = () => daemon.ok(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", late]);
+  await until(async () => (await stateOfLate()) === "exited 7", "the exit code");
   expect(await daemon.ok(["logs", late])).toBe("over");
   await until(async () => (await daemon.gantry(["inspect", removed])).code !== 0, "--rm after the crash");
   for (const [id, pid] of pids)
     expect(await daemon.ok(["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", id])).toBe(`true ${pid}`);
   for (const id of counters) {
-    const lines = (await daemon.ok(["logs", id])).split("\n").map(Number);
-    expect(lines.length).toBeGreaterThan(100);
+    const count = async () => (await daemon.ok(["logs", id])).split("\n").map(Number);
+    await until(async () => (await count()).length > 100, "a hundred lines");
+    const lines = await count();
     expect(lines).toEqual(lines.map((_, index) => index));
   }
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("page\n");
@@ -115,7 +117,7 @@ test("kill -9 with ten containers running and a build going", async () => {
     ]),
   ).toBe("page");
   // The build's step has gone with its client; the part that was done is in the cache.
-  await until(() => processesNaming("sleep 4242").length === 0, "the end of the build's step");
+  await until(() => processesNaming(step).length === 0, "the end of the build's step");
   writeFileSync(join(context, "Dockerfile"), "FROM busybox\nRUN echo first > /first\nRUN echo second\n");
   expect((await daemon.gantry(["build", "-t", "cut", context])).stderr).toContain(" CACHED");
 

@@ -110,8 +110,9 @@ test("what containers get that say nothing", async () => {
       syscalls: [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }],
     }),
   );
+  const parent = `gantry/settings-${process.pid}`;
   // Ended after the daemon, whose containers are in it.
-  using _parent = { [Symbol.dispose]: () => removeGroups("gantry/settings") };
+  using _parent = { [Symbol.dispose]: () => removeGroups(parent) };
   await using daemon = await TestDaemon.start({
     flags: [
       "--ip",
@@ -120,7 +121,7 @@ test("what containers get that say nothing", async () => {
       "--host-gateway-ip",
       "192.0.2.7",
       "--cgroup-parent",
-      "/gantry/settings",
+      `/${parent}`,
     ],
     config: {
       mtu: 1400,
@@ -165,16 +166,16 @@ test("what containers get that say nothing", async () => {
     "Operation not permitted",
   ])
     expect(said).toContain(line);
-  expect(said).not.toContain("/gantry/settings");
+  expect(said).not.toContain(parent);
   expect(await daemon.ok(["port", "box", "80"])).toStartWith("127.0.0.1:");
   const host = JSON.parse(await daemon.ok(["inspect", "-f", "{{json .HostConfig}}", "box"]));
   expect(host).toMatchObject({
     IpcMode: "shareable",
     CgroupnsMode: "private",
-    CgroupParent: "/gantry/settings",
+    CgroupParent: `/${parent}`,
   });
   const pid = await daemon.ok(["inspect", "-f", "{{.State.Pid}}", "box"]);
-  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain("/gantry/settings/");
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/${parent}/`);
   const address = await daemon.ok(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "box"]);
   expect((await daemon.gantry(["run", "--rm", "busybox", "ping", "-c1", "-W1", address])).code).toBe(1);
   expect(daemon.log()).toContain("warning: max-concurrent-downloads has no effect here");

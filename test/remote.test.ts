@@ -1,9 +1,9 @@
 /** The engine over TCP with TLS, and API versions. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../src/registry/fixture.ts";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
@@ -66,15 +66,6 @@ const authority = (name: string) =>
     `${name}.pem`,
   );
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 beforeAll(async () => {
   certificates = mkdtempSync(join(tmpdir(), "gt-tls-"));
   authority("ca");
@@ -97,7 +88,7 @@ beforeAll(async () => {
       pem("server-key"),
     ],
   });
-}, 60_000);
+});
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
   rmSync(certificates, { recursive: true, force: true });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Result, run, TestDaemon } from "./support/daemon.ts";
+import { type Result, run, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -91,8 +91,12 @@ describe.each(clients)("%s", (name, client) => {
     const answers = async () => {
       const { stdout: address } = await client(["port", c("two"), "80"]);
       if (address.trim() === "") return undefined;
-      return (await fetch(`http://${address.trim()}/`)).status;
+      return fetch(`http://${address.trim()}/`).then(
+        ({ status }) => status,
+        () => "refused",
+      );
     };
+    await until(async () => (await answers()) === 404, "the server");
     expect([await routes(), await answers()]).toEqual([1, 404]);
     await ok("network", "disconnect", outer, c("two"));
     expect([await routes(), await answers()]).toEqual([0, undefined]);
@@ -145,9 +149,9 @@ describe.each(clients)("%s", (name, client) => {
     await ok("cp", join(daemon.root, "file"), `${c("copied")}:/tmp/file`);
     await ok("cp", `${c("copied")}:/tmp/file`, join(daemon.root, c("back")));
     await ok("export", "-o", join(daemon.root, c("tar")), c("copied"));
-    const until = ((Date.now() + 10) / 1000).toFixed(3);
+    const end = ((Date.now() + 10) / 1000).toFixed(3);
     const told = await ok(
-      ...["events", "--since", since, "--until", until, "-f", `container=${c("copied")}`],
+      ...["events", "--since", since, "--until", end, "-f", `container=${c("copied")}`],
       ...["--format", "{{.Action}}"],
     );
     expect(told.split("\n")).toEqual(["create", "extract-to-dir", "archive-path", "export"]);

@@ -74,8 +74,9 @@ describe.each(programs)("%s", (name, program) => {
     writeFileSync(join(config, "config.json"), JSON.stringify({ detachKeys: "ctrl-e,e" }));
     const container = `${name}-keys`;
     const steps: [string, string][] = [
-      ["#", "head -c 2 | od -An -tx1; echo do''ne\n"],
-      ["od", "\x10\x11\n"],
+      // The line editor would take the keys as they are: they are for the command.
+      ["#", "echo go''es; head -c 2 | od -An -tx1; echo do''ne\n"],
+      ["goes", "\x10\x11\n"],
       ["done", "\x05e"],
     ];
     const { code, stdout } = await type(

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { executable, type Result, TestDaemon, until } from "./support/daemon.ts";
+import { onInterrupt } from "./support/interrupt.ts";
 
 const first = 1_200_000;
 const size = 65_536;
@@ -19,8 +20,13 @@ beforeAll(() => {
     writeFileSync(file, before.get(file) + line);
   }
 });
-afterAll(() => {
+const restore = () => {
   for (const [file, content] of before) writeFileSync(file, content);
+};
+const restored = onInterrupt(restore);
+afterAll(() => {
+  restore();
+  restored();
 });
 
 describe.each(["crun", "runc"])("%s", (runtime) => {
@@ -167,6 +173,8 @@ describe.each(["crun", "runc"])("%s", (runtime) => {
 
   test("network, names, TTY, health, init and shared namespaces work", async () => {
     await ok("network", "create", "net");
+    // It may not listen yet.
+    const ask = "for i in $(seq 100); do wget -qO- http://web/nsswitch.conf && exit; sleep 0.1; done; exit 1";
     await ok(
       "run",
       "-d",
@@ -189,9 +197,7 @@ describe.each(["crun", "runc"])("%s", (runtime) => {
       "-h",
       "/etc",
     );
-    expect(
-      await ok("run", "--rm", "--network", "net", "busybox", "wget", "-qO-", "http://web/nsswitch.conf"),
-    ).toContain("hosts:");
+    expect(await ok("run", "--rm", "--network", "net", "busybox", "sh", "-c", ask)).toContain("hosts:");
     for (const flags of [
       ["--network", "container:web"],
       ["--ipc", "container:web"],

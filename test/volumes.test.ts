@@ -117,10 +117,13 @@ test("a mounted volume survives the daemon's crash with its user, and is unmount
   await daemon.ok(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", `device=${host}`, "kept"]);
   await daemon.ok(["run", "-d", "--name", "stays", "-v", "kept:/v", "busybox", "sleep", "1000"]);
   await daemon.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "gone"]);
-  await daemon.ok(["run", "-d", "--name", "ends", "-v", "gone:/v", "busybox", "sleep", "1"]);
+  await daemon.ok(["run", "-d", "--name", "ends", "-v", "gone:/v", "busybox", "sleep", "1000"]);
+  const ends = Number(await daemon.ok(["inspect", "-f", "{{.State.Pid}}", "ends"]));
   await daemon.crash();
-  await Bun.sleep(1200);
+  process.kill(ends, "SIGKILL");
+  await until(() => !existsSync(`/proc/${ends}`), "the end of the container");
   await daemon.boot();
+  await until(() => volumeMounts().length === 1, "the end of one mount");
   expect(volumeMounts()).toEqual([join(daemon.dataRoot, "volumes", "kept", "_data")]);
   expect(await daemon.ok(["exec", "stays", "cat", "/v/precious"])).toBe("kept");
   await daemon.ok(["rm", "-f", "stays", "ends"]);

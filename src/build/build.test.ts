@@ -10,7 +10,7 @@ beforeAll(async () => {
   lab = await BuildLab.open();
 });
 afterAll(() => lab[Symbol.asyncDispose]());
-afterEach(() => expect(lab.leftovers()).toEqual(nothingLeft));
+afterEach(async () => expect(await lab.settled()).toEqual(nothingLeft));
 
 const text = (root: string, path: string) => readFileSync(join(root, path), "utf8");
 
@@ -572,7 +572,7 @@ describe("cancelled", () => {
         (error: unknown) => error,
       );
       if (outcome !== "built") expect(outcome).toBeInstanceOf(Cancelled);
-      expect(lab.leftovers()).toEqual(nothingLeft);
+      expect(await lab.settled()).toEqual(nothingLeft);
     }
   });
 

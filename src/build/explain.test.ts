@@ -7,7 +7,7 @@ beforeAll(async () => {
   lab = await BuildLab.open();
 });
 afterAll(() => lab[Symbol.asyncDispose]());
-afterEach(() => expect(lab.leftovers()).toEqual(nothingLeft));
+afterEach(async () => expect(await lab.settled()).toEqual(nothingLeft));
 
 const Dockerfile = `FROM busybox
 ARG WHO=you

@@ -10,7 +10,7 @@ beforeAll(async () => {
   lab = await BuildLab.open();
 });
 afterAll(() => lab[Symbol.asyncDispose]());
-afterEach(() => expect(lab.leftovers()).toEqual(nothingLeft));
+afterEach(async () => expect(await lab.settled()).toEqual(nothingLeft));
 
 test("a Dockerfile of a megabyte", async () => {
   const comment = `# ${"x".repeat(78)}\n`.repeat(12_500);

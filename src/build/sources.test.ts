@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, relative } from "node:path";
+import { freePort } from "../registry/fixture.ts";
 import { DockerfileError } from "./index.ts";
 import { BuildLab, nothingLeft } from "./testing.ts";
 
@@ -11,7 +12,7 @@ beforeAll(async () => {
   lab = await BuildLab.open();
 });
 afterAll(() => lab[Symbol.asyncDispose]());
-afterEach(() => expect(lab.leftovers()).toEqual(nothingLeft));
+afterEach(async () => expect(await lab.settled()).toEqual(nothingLeft));
 
 /** Files below a directory, by path, with their text. */
 function tree(root: string): Record<string, string> {
@@ -89,7 +90,7 @@ describe("ADD of a repository", () => {
       ],
       { stdout: "ignore", stderr: "ignore" },
     );
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 1000; i++) {
       const url = `git://127.0.0.1:${port}/app.git`;
       if (Bun.spawnSync(["git", "ls-remote", url]).exitCode === 0) return;
       await Bun.sleep(20);
@@ -234,11 +235,3 @@ test("a trigger brings files of a stage that nothing else names, and no circle",
     "circular dependency detected on stage: extra",
   );
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -161,6 +161,13 @@ export class BuildLab implements AsyncDisposable {
     };
   }
 
+  /** The same when all has gone, or stays: what a build shared with others, or the kernel holds, goes after its end. */
+  async settled(): Promise<ReturnType<BuildLab["leftovers"]>> {
+    const end = performance.now() + 30_000;
+    while (!Bun.deepEquals(this.leftovers(), nothingLeft) && performance.now() < end) await Bun.sleep(10);
+    return this.leftovers();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.backend.store[Symbol.asyncDispose]();
     for (const controller of ["", ...readdirSync("/sys/fs/cgroup")]) {

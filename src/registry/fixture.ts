@@ -1,5 +1,6 @@
 /** Parts that this layer's tests share. */
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -52,7 +53,7 @@ export async function debianRegistry(): Promise<RegistryServer> {
   for (let tries = 0; ; tries++) {
     const response = await fetch(`http://${address}/v2/`).catch(() => undefined);
     if (response?.ok) return { address, [Symbol.asyncDispose]: stop };
-    if (tries === 200 || child.exitCode !== null) {
+    if (tries === 2000 || child.exitCode !== null) {
       await stop();
       throw new Error("docker-registry did not start");
     }
@@ -60,11 +61,18 @@ export async function debianRegistry(): Promise<RegistryServer> {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-  const { port } = server;
-  await server.stop(true);
-  return port!;
+/** A free port that no outgoing connection is given meanwhile: below the range of those. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** Bytes that look random and are the same every time. */

@@ -59,8 +59,10 @@ test("a life from config to down, in the order of people", async () => {
   expect(await ask("dc_db_1", "{{.NetworkSettings.Networks.dc_back.IPAddress}}")).toStartWith("10.241.9.");
   await ok("up", "-d", "--scale", "worker=3", "--no-recreate");
   expect((await ok("ps", "-q", "worker")).split("\n")).toHaveLength(3);
-  const workers = await ok("logs", "worker");
-  for (const number of [1, 2, 3]) expect(workers).toContain(`worker_${number}`);
+  await until(async () => {
+    const workers = await ok("logs", "worker");
+    return [1, 2, 3].every((number) => workers.includes(`worker_${number}`));
+  }, "a line of each worker");
   await ok("up", "-d", "--scale", "worker=1");
   expect((await ok("ps", "-q", "worker")).split("\n")).toHaveLength(1);
   const before = await ok("ps", "-q", "web");
@@ -89,4 +91,4 @@ test("a life from config to down, in the order of people", async () => {
   await ok("down", "-v", "-t", "0", "--rmi", "local");
   expect(await daemon.ok(["volume", "ls", "-q"])).toBe("");
   expect(steps).toBeGreaterThanOrEqual(25);
-});
+}, 600_000);

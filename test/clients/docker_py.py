@@ -10,7 +10,7 @@ import docker
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 from docker.types import Healthcheck, IPAMConfig, IPAMPool, LogConfig, Mount, Ulimit
 
-client = docker.from_env(timeout=30)
+client = docker.from_env(timeout=120)
 steps = 0
 
 
@@ -30,7 +30,7 @@ def raises(kind, call):
     return False
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -22,7 +22,7 @@ export async function refusal(call) {
 }
 
 /** @param {() => Promise<unknown>} condition */
-export async function until(condition, seconds = 10) {
+export async function until(condition, seconds = 60) {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
     if (await condition()) return true;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -29,7 +29,7 @@ const web = await box()
   .withHealthCheck({
     test: ["CMD-SHELL", "test -f /www/index.html"],
     interval: 200,
-    timeout: 1000,
+    timeout: 30_000,
     retries: 5,
   })
   .withResourcesQuota({ memory: 0.064, cpu: 0.5 })

@@ -28,8 +28,7 @@ export class TestDaemon implements AsyncDisposable {
     .toLowerCase()
     .replace(/[^a-z0-9]/g, "0");
   readonly bridge = `gt${this.#suffix}`;
-  /** A /16 below 10.128 by chance: test files may run side by side. */
-  readonly #block = 128 + Math.floor(Math.random() * 100);
+  readonly #block = freeBlock();
   #process: Bun.Subprocess | undefined;
   readonly #cleared = onInterrupt(() => {
     this.#process?.kill("SIGKILL");
@@ -46,10 +45,16 @@ export class TestDaemon implements AsyncDisposable {
     options: { flags?: string[]; config?: object; images?: boolean } = {},
   ): Promise<TestDaemon> {
     const daemon = new TestDaemon(options.flags, options.config);
-    await daemon.boot();
-    if (options.images !== false) {
-      const loaded = await daemon.gantry(["load", "-q", "-i", busyboxArchive()]);
-      if (loaded.code !== 0) throw new Error(`cannot load busybox: ${loaded.stderr}`);
+    try {
+      await daemon.boot();
+      if (options.images !== false) {
+        const loaded = await daemon.gantry(["load", "-q", "-i", busyboxArchive()]);
+        if (loaded.code !== 0) throw new Error(`cannot load busybox: ${loaded.stderr}`);
+      }
+    } catch (error) {
+      // Nobody else could end it.
+      await daemon[Symbol.asyncDispose]();
+      throw error;
     }
     return daemon;
   }
@@ -88,7 +93,7 @@ export class TestDaemon implements AsyncDisposable {
     while (!(await this.#answers())) {
       if (this.#process.exitCode !== null)
         throw new Error(`the daemon ended with ${this.#process.exitCode}:\n${this.log()}`);
-      if (performance.now() - from > 20_000) throw new Error(`the daemon does not answer:\n${this.log()}`);
+      if (performance.now() - from > 60_000) throw new Error(`the daemon does not answer:\n${this.log()}`);
       await Bun.sleep(5);
     }
     return performance.now() - from;
@@ -146,10 +151,11 @@ export class TestDaemon implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // A test that failed may have left it dead or stuck, with containers that only a daemon can clear up well.
-    const cleared = this.#process !== undefined && (await Promise.race([this.#clear(), Bun.sleep(20_000)]));
+    const cleared = this.#process !== undefined && (await Promise.race([this.#clear(), Bun.sleep(60_000)]));
     if (cleared !== true) await this.#process?.kill("SIGKILL");
     await this.#process?.exited;
     sweep(this);
+    blocks.delete(this.#block);
     this.#cleared();
   }
 
@@ -177,6 +183,24 @@ export class TestDaemon implements AsyncDisposable {
       return false;
     }
   }
+}
+
+/** Second numbers of 10.n.0.0/16 that daemons of this process have, running or not. */
+const blocks = new Set<number>();
+
+/** A number from 128 to 227 whose 10.n.0.0/16 nobody has: no daemon of this process, no link and no route of the host. */
+function freeBlock(): number {
+  const known = Bun.spawnSync(["ip", "-4", "route", "show", "table", "all"]).stdout.toString();
+  const taken = new Set([...known.matchAll(/\b10\.(\d+)\./g)].map(([, number]) => Number(number)));
+  // By chance all the same: another run of tests may ask at this moment.
+  const first = Math.floor(Math.random() * 100);
+  for (let n = 0; n < 100; n++) {
+    const block = 128 + ((first + n) % 100);
+    if (taken.has(block) || blocks.has(block)) continue;
+    blocks.add(block);
+    return block;
+  }
+  throw new Error("no 10.n.0.0/16 is free");
 }
 
 export async function run(

@@ -69,7 +69,7 @@ function kill(pid: number): void {
 
 /** The kernel lets a group go a moment after its last process. */
 function removeGroup(group: string): void {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     try {
       rmdirSync(group);
       return;

@@ -12,7 +12,7 @@ if pid == 0:
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
 shown = b""
 fresh = b""
-end = time.time() + 20
+end = time.time() + 60
 while time.time() < end:
     ready, _, _ = select.select([terminal], [], [], 0.05)
     if ready:

@@ -172,7 +172,7 @@ test("a client that leaves before the first byte lets go of the archive", async 
   left.abort();
   await answer;
   const source = exported as Readable;
-  for (let i = 0; i < 4000 && !source.destroyed; i++) await Bun.sleep(5);
+  for (let i = 0; i < 6000 && !source.destroyed; i++) await Bun.sleep(5);
   expect(source.destroyed).toBe(true);
 });
 

@@ -132,7 +132,7 @@ describe.each([
       }),
       { numRuns: 150 },
     );
-  }, 30_000);
+  });
 });
 
 test("what a user may not pull can't be mounted", async () => {

@@ -181,20 +181,11 @@ describe("blobs", () => {
       });
       socket.on("close", () => resolve());
     });
-    const status = await waitForStatus(location);
-    const offset = Number(status.split("-")[1]) + 1;
-    expect(offset).toBe(50_000);
-    const rest = await call("PUT", `${location}?digest=${digest}`, { body: bytes.subarray(offset) });
+    // What has been sent comes in its own time.
+    while ((await call("GET", location)).headers.get("range") !== "0-49999") await Bun.sleep(10);
+    const rest = await call("PUT", `${location}?digest=${digest}`, { body: bytes.subarray(50_000) });
     expect(rest.status).toBe(201);
   });
-
-  async function waitForStatus(location: string): Promise<string> {
-    for (;;) {
-      const range = (await call("GET", location)).headers.get("range")!;
-      if (range !== "0-0") return range;
-      await Bun.sleep(10);
-    }
-  }
 
   test("ranges and conditions", async () => {
     await push("range", bytes);

@@ -1,5 +1,6 @@
 /** How it is served: restarts, TLS, probes, limits, the configuration file, S3. */
 import { describe, expect, test } from "bun:test";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import { digestOf } from "../../lib/digest.ts";
@@ -76,11 +77,11 @@ describe("restarts", () => {
     expect((await send(server, "GET", "/healthz")).status).toBe(200);
     // Nothing names it, so it goes; the image stays.
     const gone = async () => (await send(server, "GET", `/v2/a/blobs/${digestOf(part)}`)).status === 404;
-    for (let i = 0; i < 100 && !(await gone()); i++) await Bun.sleep(50);
+    for (let i = 0; i < 600 && !(await gone()); i++) await Bun.sleep(50);
     expect(await gone()).toBe(true);
     await repository(server, "a").manifest("v1");
     expect((await send(server, "HEAD", `/v2/a/blobs/${digestOf(bytes)}`)).status).toBe(200);
-  }, 30_000);
+  });
 });
 
 describe("TLS", () => {
@@ -177,7 +178,7 @@ describe("options", () => {
     const metrics = async () => await (await send(server, "GET", "/metrics")).text();
     // Counted when the round is over.
     const isCounted = async () => (await metrics()).includes('collected_total{kind="links"} 1');
-    for (let i = 0; i < 200 && !(await isCounted()); i++) await Bun.sleep(20);
+    for (let i = 0; i < 1500 && !(await isCounted()); i++) await Bun.sleep(20);
     expect(await metrics()).toContain('collected_total{kind="links"} 1\n');
     expect((await send(server, "GET", `/v2/a/blobs/${digestOf(bytes)}`)).status).toBe(404);
   });
@@ -257,31 +258,36 @@ test("a renewed certificate is shown from then on, a broken one is not taken, an
   expect(await shown()).toBe("second");
 });
 
+/** Waits until the first bytes of an upload are on the registry's disk. */
+async function arrived(root: string): Promise<void> {
+  const uploads = join(root, "ingest");
+  const sizes = async () =>
+    await Promise.all((await readdir(uploads)).map(async (name) => (await stat(join(uploads, name))).size));
+  while (!(await sizes()).some((size) => size > 0)) await Bun.sleep(5);
+}
+
 describe("the end", () => {
   test("requests under way come to their end, within the grace", async () => {
     await using dir = await tempDir();
     const bytes = pattern(20_000_000);
-    const server = await local(dir.path, { "shutdown-grace": "5s" });
+    const server = await local(dir.path, { "shutdown-grace": "60s" });
     const digest = digestOf(bytes);
     const begun = await send(server, "POST", "/v2/a/blobs/uploads/");
     const place = new URL(begun.headers.get("location")!, `http://${server.address}`).pathname;
-    let half = () => {};
-    const sentHalf = new Promise<void>((resolve) => {
-      half = resolve;
-    });
+    const stopping = Promise.withResolvers<void>();
     const body = new ReadableStream<Uint8Array>({
       async start(controller) {
         controller.enqueue(bytes.subarray(0, 10_000_000));
-        half();
-        await Bun.sleep(300);
+        await stopping.promise;
         controller.enqueue(bytes.subarray(10_000_000));
         controller.close();
       },
     });
     const upload = send(server, "PUT", `${place}?digest=${digest}`, { body });
-    await sentHalf;
-    await Bun.sleep(50);
-    await server[Symbol.asyncDispose]();
+    await arrived(dir.path);
+    const stopped = server[Symbol.asyncDispose]();
+    setTimeout(stopping.resolve, 300);
+    await stopped;
     expect((await upload).status).toBe(201);
     await expect(send(server, "GET", "/v2/")).rejects.toThrow();
     await using again = await local(dir.path);
@@ -293,17 +299,17 @@ describe("the end", () => {
     const server = await local(dir.path, { "shutdown-grace": "200ms" });
     const place = (await send(server, "POST", "/v2/a/blobs/uploads/")).headers.get("location")!;
     const body = new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(pattern(1000)),
+      start: (controller) => controller.enqueue(pattern(1_000_000)),
       pull: () => new Promise(() => {}),
     });
     const stuck = send(server, "PATCH", place, { body }).then(
       () => "answered",
       () => "cut off",
     );
-    await Bun.sleep(50);
+    await arrived(dir.path);
     const from = performance.now();
     await server[Symbol.asyncDispose]();
-    expect(performance.now() - from).toBeWithin(150, 2000);
+    expect(performance.now() - from).toBeWithin(150, 30_000);
     expect(await stuck).toBe("cut off");
   });
 });
