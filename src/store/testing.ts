@@ -14,7 +14,7 @@ export interface Entry {
   name: string;
   type?: "file" | "link" | "symlink" | "directory" | "fifo" | "character-device";
   linkname?: string;
-  content?: string;
+  content?: string | Buffer;
   mode?: number;
   uid?: number;
   gid?: number;
@@ -97,4 +97,10 @@ export class StoreLab implements AsyncDisposable {
     await this.store[Symbol.asyncDispose]();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Waits until `condition` holds; what it stands for must come, so the bound is generous. */
+export async function until(condition: () => boolean, ms = 30_000): Promise<void> {
+  for (const end = performance.now() + ms; !condition(); await Bun.sleep(5))
+    if (performance.now() > end) throw new Error(`waited in vain for ${condition}`);
 }

@@ -164,10 +164,7 @@ export interface Layers {
     options: { compression: "gzip" | "zstd" | "none"; level?: number },
     signal?: AbortSignal,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
-  /**
-   * Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT.
-   * @returns the files' digests when they are asked for; those of sparse files are left out
-   */
+  /** Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT. */
   extract(
     tar: Readable,
     directory: string,
@@ -177,10 +174,15 @@ export interface Layers {
       /** Owners in the archive are ids of this namespace. */
       idMap?: IdMap;
       noOverwriteDirNonDir?: boolean;
-      digests?: boolean;
     },
     signal?: AbortSignal,
-  ): Promise<FileDigests>;
+  ): Promise<void>;
+  /**
+   * Extracts an archive of images (any compression) into a directory, as root's files. Layers in it are unpacked while
+   * the archive still comes, ahead of `unpack`; what that has not asked for when the result is disposed is dropped.
+   * @throws as `extract`
+   */
+  receive(archive: Readable, directory: string, signal?: AbortSignal): Promise<ReceivedArchive>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
   /**
@@ -193,6 +195,12 @@ export interface Layers {
    * owners are those that a namespace with `idMap` sees.
    */
   archive(root: string, path: string, options?: { as?: string; idMap?: IdMap }): Readable;
+}
+
+/** An archive of images that has been extracted. */
+export interface ReceivedArchive extends AsyncDisposable {
+  /** Those of sparse files are left out. */
+  readonly digests: FileDigests;
 }
 
 /** An image as the store knows it. `id` is the digest of its config, as Docker's image id. */

@@ -40,9 +40,8 @@ export async function loadImages(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   using lease = context.store.images.lease();
   try {
-    const options = { owner: { uid: 0, gid: 0 }, digests: true };
-    const digests = await context.store.layers.extract(archive, directory, options, signal);
-    const file = new Files(directory, digests);
+    await using received = await context.store.layers.receive(archive, directory, signal);
+    const file = new Files(directory, received.digests);
     const legacy = await file.json("manifest.json", legacySchema);
     const index = (await file.has("oci-layout")) ? await file.bytes("index.json") : undefined;
     if (index) {

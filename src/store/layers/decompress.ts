@@ -14,6 +14,12 @@ const formats: { name: "gzip" | "zstd" | "xz" | "bzip2"; magic: number[] }[] = [
 ];
 const longestMagic = 6;
 
+const formatOf = (head: Uint8Array) =>
+  formats.find(({ magic }) => magic.every((byte, at) => head[at] === byte))?.name;
+
+/** Whether a file that begins so is of a format that `decompress` knows. */
+export const isCompressed = (head: Uint8Array) => formatOf(head) !== undefined;
+
 /**
  * The bytes of `source`, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
  * the programs of their names, as rarely as they come.
@@ -28,7 +34,7 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
   }
   const whole = resume(head, chunks);
-  const format = formats.find(({ magic }) => magic.every((byte, at) => head[at] === byte))?.name;
+  const format = formatOf(head);
   if (format === undefined) return yield* whole;
   if (format === "xz" || format === "bzip2") return yield* throughProgram(format, whole);
   const options = { chunkSize: outputSize };

@@ -3,12 +3,16 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Readable } from "node:stream";
 import type { Digest } from "../../lib/digest.ts";
+import { InvalidParameter } from "../../lib/errors.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
-import type { FileDigests, LayerLimits, Layers, Weights } from "../types.ts";
-import type { WorkerPool } from "./pool.ts";
+import type { FileDigests, LayerLimits, Layers, ReceivedArchive, Weights } from "../types.ts";
+import { LayersAhead, type Unpacked } from "./ahead.ts";
+import { type ArrivingFile, closeArriving } from "./arriving.ts";
+import type { JobListener, WorkerPool } from "./pool.ts";
+import type { Jobs } from "./protocol.ts";
 import { Credits } from "./streams.ts";
 
 const mediaTypeOf = {
@@ -25,6 +29,8 @@ export class WorkerLayers implements Layers {
   readonly #unpacking = new Map<string, Promise<void>>();
   /** More at once would only wait for one another, each with its buffers. */
   readonly #slots = new Slots(availableParallelism());
+  /** Of archives that are being loaded. */
+  readonly #ahead = new Set<LayersAhead>();
 
   constructor(
     private readonly content: FileContentStore,
@@ -49,17 +55,14 @@ export class WorkerLayers implements Layers {
     ...[blob, { diffId, chainId, parent, below }, signal]: Parameters<Layers["unpack"]>
   ): Promise<void> {
     const path = this.content.path(blob);
-    const tree = this.snapshots.unnamed();
+    const { tree, size, implied, ...found } =
+      (await this.#takeAhead(blob)) ?? (await this.#unpackTo(path, diffId !== blob, signal));
     const { directory } = tree;
     try {
       // A blob's own digest was checked when it came.
-      const task = {
-        blob: path,
-        directory,
-        diffId: diffId === blob ? undefined : diffId,
-        limits: this.limits,
-      };
-      const { size, implied } = await this.#slots.run(() => this.workers.run("unpack", task, signal), signal);
+      const actual = found.diffId ?? blob;
+      if (actual !== diffId)
+        throw new InvalidParameter(`uncompressed digest is ${actual}, the image's config says ${diffId}`);
       await below;
       if (parent !== undefined && implied.length > 0) {
         const lower = this.snapshots.treesOf(parent);
@@ -70,6 +73,26 @@ export class WorkerLayers implements Layers {
       this.snapshots.discard(tree);
       throw error;
     }
+  }
+
+  /** @param hash whether the digest of the uncompressed bytes is wanted */
+  async #unpackTo(blob: string, hash: boolean, signal?: AbortSignal): Promise<Unpacked> {
+    const tree = this.snapshots.unnamed();
+    try {
+      const task = { blob, directory: tree.directory, hash, limits: this.limits };
+      return { tree, ...(await this.#slots.run(() => this.workers.run("unpack", task, signal), signal)) };
+    } catch (error) {
+      this.snapshots.discard(tree);
+      throw error;
+    }
+  }
+
+  async #takeAhead(blob: Digest): Promise<Unpacked | undefined> {
+    for (const ahead of this.#ahead) {
+      const unpacked = await ahead.take(blob);
+      if (unpacked) return unpacked;
+    }
+    return undefined;
   }
 
   async pack(
@@ -108,13 +131,40 @@ export class WorkerLayers implements Layers {
     }
   }
 
-  async extract(
-    ...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>
+  async extract(...[tar, directory, options = {}, signal]: Parameters<Layers["extract"]>): Promise<void> {
+    await this.#extract(tar, { directory, limits: this.limits, ...options }, {}, signal);
+  }
+
+  async receive(...[archive, directory, signal]: Parameters<Layers["receive"]>): Promise<ReceivedArchive> {
+    const { snapshots, workers, limits } = this;
+    await using stack = new AsyncDisposableStack();
+    const ahead = stack.use(new LayersAhead({ snapshots, workers, limits }));
+    const task = { directory, limits, owner: { uid: 0, gid: 0 }, digests: true };
+    const onArriving = (file: ArrivingFile) =>
+      this.#isHere(file.path) ? closeArriving(file) : ahead.begin(file);
+    const digests = await this.#extract(archive, task, { onArriving }, signal);
+    ahead.settle(digests);
+    this.#ahead.add(ahead);
+    stack.defer(() => void this.#ahead.delete(ahead));
+    const owned = stack.move();
+    return { digests, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  }
+
+  /** Whether a file of an OCI layout is a blob that is in the store already, as far as its name says. */
+  #isHere(path: string): boolean {
+    const digest = /^(?:\.\/)?blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1];
+    return digest !== undefined && this.content.has(`sha256:${digest}`);
+  }
+
+  async #extract(
+    tar: Readable,
+    task: Jobs["extract"]["task"],
+    listener: Pick<JobListener, "onArriving">,
+    signal?: AbortSignal,
   ): Promise<FileDigests> {
     signal?.throwIfAborted();
     const credits = new Credits();
-    const task = { directory, limits: this.limits, ...options };
-    const job = this.workers.start("extract", task, { onCredit: () => credits.add() });
+    const job = this.workers.start("extract", task, { ...listener, onCredit: () => credits.add() });
     signal?.addEventListener("abort", job.abort);
     const feeding = feed(tar, credits, job.input).catch((error: unknown) => {
       job.abort();

@@ -3,9 +3,10 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { createGzip, createZstdCompress, constants as zlib } from "node:zlib";
 import type { Digest } from "../../lib/digest.ts";
-import { explainFullDisk, InvalidParameter } from "../../lib/errors.ts";
+import { explainFullDisk } from "../../lib/errors.ts";
 import { endOfArchive, formatHeader, type TarHandler, TarReader } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
+import { type ArrivingFile, follow } from "./arriving.ts";
 import { decompress } from "./decompress.ts";
 import { DigestingUnpacker } from "./digesting.ts";
 import { inheritDirectories } from "./inherit.ts";
@@ -21,6 +22,8 @@ export interface JobContext {
   input: AsyncIterable<Uint8Array>;
   /** Resolves when the next chunk is welcome. The bytes are given away. */
   output(bytes: Uint8Array): Promise<void>;
+  /** Hands on a layer that has begun to come. */
+  arriving(file: ArrivingFile): void;
 }
 
 export const jobs: {
@@ -46,26 +49,24 @@ export const jobs: {
 };
 
 async function unpack(
-  { blob, directory, diffId, limits }: Jobs["unpack"]["task"],
+  { blob, directory, hash, limits }: Jobs["unpack"]["task"],
   { signal }: JobContext,
 ): Promise<Jobs["unpack"]["result"]> {
-  const hasher = diffId && new Bun.CryptoHasher("sha256");
-  const source = createReadStream(blob, { highWaterMark: 1 << 20 });
+  const hasher = hash ? new Bun.CryptoHasher("sha256") : undefined;
+  const source =
+    typeof blob === "string" ? createReadStream(blob, { highWaterMark: 1 << 20 }) : follow(blob, signal);
   using unpacker = new Unpacker(directory, { layer: true, limits });
   await writeTree(source, unpacker, unpacker, signal, hasher);
-  const found = hasher && `sha256:${hasher.digest("hex")}`;
-  if (found !== diffId)
-    throw new InvalidParameter(`uncompressed digest is ${found}, the image's config says ${diffId}`);
   const size = unpacker.size ?? (await measureTree(directory, signal)).bytes;
-  return { size, implied: unpacker.implied };
+  return { size, implied: unpacker.implied, diffId: hasher && `sha256:${hasher.digest("hex")}` };
 }
 
 async function extract(
   { directory, digests, ...options }: Jobs["extract"]["task"],
-  { signal, input }: JobContext,
+  { signal, input, arriving }: JobContext,
 ): Promise<Jobs["extract"]["result"]> {
   using unpacker = new Unpacker(directory, options);
-  const digesting = digests ? new DigestingUnpacker(unpacker) : undefined;
+  using digesting = digests ? new DigestingUnpacker(unpacker, arriving) : undefined;
   await writeTree(input, unpacker, digesting ?? unpacker, signal);
   return digesting?.digests ?? new Map();
 }

@@ -1,5 +1,6 @@
 /** Layers to trees and back, on the real kernel; hostile ones above all. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import {
   existsSync,
   lstatSync,
@@ -17,7 +18,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { digestOf } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound, TooLarge } from "../../lib/errors.ts";
-import { type Entry, StoreLab, tarOf } from "../testing.ts";
+import { type Entry, StoreLab, tarOf, until } from "../testing.ts";
 
 let lab: StoreLab;
 beforeAll(async () => {
@@ -182,7 +183,8 @@ describe("extract", () => {
       { name: "hard", type: "link", linkname: "d/kept" },
       file("empty", ""),
     ]);
-    const digests = await lab.store.layers.extract(Readable.from([tar]), directory, { digests: true });
+    await using received = await lab.store.layers.receive(Readable.from([tar]), directory);
+    const { digests } = received;
     const of = (path: string) => {
       const { dev, ino } = statSync(join(directory, path), { bigint: true });
       // Devices of less than 256 majors and minors are numbers of two bytes.
@@ -207,6 +209,90 @@ describe("extract", () => {
     });
     const error: unknown = await lab.store.layers.extract(source, target()).catch((error) => error);
     expect(error).toBeInstanceOf(NotFound);
+  });
+});
+
+describe("receive", () => {
+  const target = () => mkdtempSync(join(lab.directory, "received-"));
+  /** Large enough to be unpacked while it comes. */
+  const content = randomBytes(6 << 20);
+  const layer = () =>
+    tarOf([{ name: "d", type: "directory" }, file("d/small"), { name: "d/large", content }]);
+  /** An archive cut into pieces, the last of which wait until `ready`. */
+  async function* pieces(archive: Buffer, ready: Promise<void> = Promise.resolve()) {
+    const cut = archive.length - 1024;
+    for (let at = 0; at < cut; at += 100_000) yield archive.subarray(at, Math.min(cut, at + 100_000));
+    await ready;
+    yield archive.subarray(cut);
+  }
+  const trees = () =>
+    readdirSync(join(lab.directory, "store/snapshots")).filter((name) => /^new-/.test(name));
+
+  test.each([
+    ["plain", (tar: Buffer) => tar],
+    ["gzip", (tar: Buffer) => gzipSync(tar, { level: 1 })],
+  ])("a %s layer is unpacked while the archive comes, and taken by its digest", async (_name, compress) => {
+    const tar = await layer();
+    const blob = compress(tar);
+    const directory = target();
+    const ready = Promise.withResolvers<void>();
+    const receiving = lab.store.layers.receive(
+      Readable.from(pieces(await tarOf([{ name: "layer.tar", content: blob }]), ready.promise)),
+      directory,
+    );
+    await until(() =>
+      trees().some(
+        (name) =>
+          statSync(join(lab.directory, "store/snapshots", name, "fs/d/large"), { throwIfNoEntry: false })
+            ?.size === content.length,
+      ),
+    );
+    ready.resolve();
+    await using received = await receiving;
+    const digest = await lab.store.content.take(join(directory, "layer.tar"), {}, received.digests);
+    const [tree] = trees();
+    const { ino } = statSync(join(lab.directory, "store/snapshots", tree!, "fs/d/large"));
+    const chainId = `chain-${crypto.randomUUID()}`;
+    await lab.store.layers.unpack(digest, { diffId: digestOf(tar), chainId });
+    expect(lab.store.snapshots.stat(chainId)?.size).toBe(content.length + "d/small".length);
+    const found = join(lab.store.snapshots.upperDir(chainId), "d/large");
+    expect(statSync(found).ino).toBe(ino);
+    expect(readFileSync(found).equals(content)).toBe(true);
+  });
+
+  test("what no image asks for is dropped", async () => {
+    const archive = await tarOf([{ name: "layer.tar", content: await layer() }]);
+    const received = await lab.store.layers.receive(Readable.from(pieces(archive)), target());
+    await received[Symbol.asyncDispose]();
+    await until(() => trees().length === 0);
+  });
+
+  test("an archive that breaks off in a layer leaves nothing", async () => {
+    const archive = await tarOf([{ name: "layer.tar", content: await layer() }]);
+    const cut = Readable.from(pieces(archive.subarray(0, archive.length >> 1)));
+    await expect(lab.store.layers.receive(cut, target())).rejects.toThrow("unexpected end of archive");
+    await until(() => trees().length === 0);
+  });
+
+  test("a layer that is none is no fault until an image has it", async () => {
+    const broken = await layer();
+    broken.fill(0xff, 512, 1024);
+    const directory = target();
+    const archive = await tarOf([{ name: "layer.tar", content: broken }]);
+    await using received = await lab.store.layers.receive(Readable.from(pieces(archive)), directory);
+    const digest = await lab.store.content.take(join(directory, "layer.tar"), {}, received.digests);
+    const unpacking = lab.store.layers.unpack(digest, { diffId: digest, chainId: `chain-${digest}` });
+    await expect(unpacking).rejects.toThrow(InvalidParameter);
+  });
+
+  test("nor is it another image's that says its content is something else", async () => {
+    const blob = gzipSync(await layer(), { level: 1 });
+    const directory = target();
+    const archive = await tarOf([{ name: "layer.tar", content: blob }]);
+    await using received = await lab.store.layers.receive(Readable.from(pieces(archive)), directory);
+    const digest = await lab.store.content.take(join(directory, "layer.tar"), {}, received.digests);
+    const unpacking = lab.store.layers.unpack(digest, { diffId: digestOf("no"), chainId: `chain-${digest}` });
+    await expect(unpacking).rejects.toThrow("uncompressed digest is");
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { errorOfKind, Internal } from "../../lib/errors.ts";
+import type { ArrivingFile } from "./arriving.ts";
 import type { FromWorker, JobName, Jobs, ToWorker } from "./protocol.ts";
 
 /** Milliseconds without a job after which a worker ends. */
@@ -22,6 +23,8 @@ export interface JobListener {
   onOutput?(bytes: Uint8Array): void;
   /** The worker takes one more chunk of input. */
   onCredit?(): void;
+  /** A layer has begun to come; its descriptor is the listener's to close. */
+  onArriving?(file: ArrivingFile): void;
 }
 
 export interface Job<R> {
@@ -143,6 +146,9 @@ class Thread {
         return;
       case "credit":
         job.listener.onCredit?.();
+        return;
+      case "arriving":
+        job.listener.onArriving?.(message.file);
         return;
       case "done":
         job.resolve(message.result);

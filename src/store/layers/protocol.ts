@@ -4,14 +4,15 @@ import type { ErrorKind } from "../../lib/errors.ts";
 import type { IdMap } from "../../lib/id-map.ts";
 import type { ByteString } from "../../lib/tar/index.ts";
 import type { FileDigests, LayerLimits, Weights } from "../types.ts";
+import type { ArrivingFile } from "./arriving.ts";
 
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
   unpack: {
-    /** Without a diffId the blob's own digest is it. */
-    task: { blob: string; directory: string; diffId: Digest | undefined; limits: LayerLimits };
+    /** `hash`: whether the digest of the uncompressed bytes is asked for. */
+    task: { blob: string | ArrivingFile; directory: string; hash: boolean; limits: LayerLimits };
     /** `implied`: directories that the archive needed and did not describe. */
-    result: { size: number; implied: ByteString[] };
+    result: { size: number; implied: ByteString[]; diffId: Digest | undefined };
   };
   inherit: { task: { directory: string; lower: string[]; paths: ByteString[] }; result: undefined };
   extract: {
@@ -64,5 +65,7 @@ export type FromWorker =
   | { type: "done"; id: number; result: unknown }
   | { type: "failed"; id: number; kind: ErrorKind | undefined; message: string; code: string | undefined }
   | { type: "output"; id: number; bytes: Uint8Array }
+  /** A file has begun that others may read while it comes. */
+  | { type: "arriving"; id: number; file: ArrivingFile }
   /** One more chunk of input is welcome. */
   | { type: "credit"; id: number };

@@ -1,5 +1,6 @@
 /** Entry of a layer worker: takes jobs by message and runs them side by side. */
 import { Cancelled, GantryError, messageOf } from "../../lib/errors.ts";
+import type { ArrivingFile } from "./arriving.ts";
 import { jobs } from "./jobs.ts";
 import type { FromWorker, JobRequest, ToWorker } from "./protocol.ts";
 import { Credits, Inbox } from "./streams.ts";
@@ -51,6 +52,7 @@ async function start(id: number, request: JobRequest): Promise<void> {
         await credits.take();
         post({ type: "output", id, bytes }, [bytes.buffer as ArrayBuffer]);
       },
+      arriving: (file: ArrivingFile) => post({ type: "arriving", id, file }),
     });
     post({ type: "done", id, result });
   } catch (error) {
