@@ -1,7 +1,7 @@
 /** The work itself; runs in a worker, several jobs side by side. */
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { createGzip, createZstdCompress, constants as zlib } from "node:zlib";
+import { createZstdCompress, constants as zlib } from "node:zlib";
 import type { Digest } from "../../lib/digest.ts";
 import { explainFullDisk } from "../../lib/errors.ts";
 import { endOfArchive, formatHeader, type TarHandler, TarReader } from "../../lib/tar/index.ts";
@@ -9,6 +9,7 @@ import * as fs from "../../linux/fs.ts";
 import { type ArrivingFile, follow } from "./arriving.ts";
 import { decompress } from "./decompress.ts";
 import { DigestingUnpacker } from "./digesting.ts";
+import { gzip } from "./gzip.ts";
 import { inheritDirectories } from "./inherit.ts";
 import { measureTree } from "./measure.ts";
 import type { JobName, Jobs } from "./protocol.ts";
@@ -161,10 +162,8 @@ async function* compress(
   if (compression === "none") return yield* chunks;
   const chunkSize = 256 << 10;
   // The fastest levels: a layer is packed while somebody waits for it, and size differs by little.
-  const encoder =
-    compression === "gzip"
-      ? createGzip({ level: level ?? 1, chunkSize })
-      : createZstdCompress({ params: { [zlib.ZSTD_c_compressionLevel]: level ?? 1 }, chunkSize });
+  if (compression === "gzip") return yield* gzip(chunks, level ?? 1);
+  const encoder = createZstdCompress({ params: { [zlib.ZSTD_c_compressionLevel]: level ?? 1 }, chunkSize });
   const feeding = (async () => {
     for await (const chunk of chunks)
       await new Promise<void>((resolve, reject) =>
