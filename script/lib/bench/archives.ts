@@ -1,5 +1,5 @@
 /** Images to measure with, as docker archives made of this machine's own files. */
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "./engine.ts";
 
@@ -25,6 +25,26 @@ export function layeredImage(directory: string, name: string): string {
   const all = files(40_000_000, 1_000_000);
   const layers = Array.from({ length: 40 }, (_, n) => all.filter((__, at) => at % 40 === n));
   return archive(directory, name, layers);
+}
+
+/** An archive with `count` layers of random bytes, `size` in all. */
+export function largestImage(directory: string, name: string, size: number, count: number): string {
+  const contents = Array.from({ length: count }, (_, n) => {
+    const path = join(directory, `random-${n}`);
+    writeFileSync(path, incompressible(size / count));
+    return [path];
+  });
+  try {
+    return archive(directory, name, contents);
+  } finally {
+    for (const [path] of contents) rmSync(path!);
+  }
+}
+
+export function incompressible(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  for (let at = 0; at < size; at += 1 << 16) crypto.getRandomValues(bytes.subarray(at, at + (1 << 16)));
+  return bytes;
 }
 
 /** An archive with many small images, `bench-many:1` and so on, on one layer. */

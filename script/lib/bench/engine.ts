@@ -13,7 +13,9 @@ export interface Engine {
   /** The command line that runs a program in the engine's network. */
   inNetwork(command: readonly string[]): string[];
   /** Resident memory in kB of the processes that stand beside containers, and of the engine itself. */
-  memory(): { perContainer: number[]; engine: number };
+  /** `peak`: the most that the engine itself had since `forgetPeak`. */
+  memory(): { perContainer: number[]; engine: number; peak: number };
+  forgetPeak(): void;
   stop(): Promise<void>;
 }
 
@@ -53,9 +55,18 @@ function processes(): Process[] {
     });
 }
 
-function residentKb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+function kbOf(pid: number, field: "VmRSS" | "VmHWM"): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0);
 }
+
+const residentKb = (pid: number) => kbOf(pid, "VmRSS");
+
+/** Resident memory in kB of an engine's own processes together. */
+const memoryOf = (pids: number[]) => ({
+  engine: pids.reduce((sum, pid) => sum + residentKb(pid), 0),
+  peak: pids.reduce((sum, pid) => sum + kbOf(pid, "VmHWM"), 0),
+});
 
 /** A daemon as a process that we end by its id. */
 abstract class Daemon implements Engine {
@@ -68,7 +79,9 @@ abstract class Daemon implements Engine {
 
   abstract version(): string;
   abstract command(args: readonly string[]): string[];
-  abstract memory(): { perContainer: number[]; engine: number };
+  abstract memory(): ReturnType<Engine["memory"]>;
+  /** The processes that are the engine. */
+  protected abstract pids(): number[];
   protected abstract daemon(): string[];
   protected prepare(): void {}
   protected cleanUp(): void {}
@@ -79,6 +92,11 @@ abstract class Daemon implements Engine {
 
   inNetwork(command: readonly string[]): string[] {
     return [...command];
+  }
+
+  forgetPeak(): void {
+    // proc(5): 5 sets the peak back to what is resident now.
+    for (const pid of this.pids()) writeFileSync(`/proc/${pid}/clear_refs`, "5");
   }
 
   get pid(): number {
@@ -156,7 +174,11 @@ export class Gantry extends Daemon {
     const monitors = processes().filter(({ command }) =>
       command.startsWith(join(this.root, "x/runtime/monitor-")),
     );
-    return { perContainer: monitors.map(({ pid }) => residentKb(pid)), engine: residentKb(this.pid) };
+    return { perContainer: monitors.map(({ pid }) => residentKb(pid)), ...memoryOf(this.pids()) };
+  }
+
+  protected pids(): number[] {
+    return [this.pid];
   }
 
   protected override cleanUp(): void {
@@ -175,6 +197,7 @@ export class GantryByDocker implements Engine {
   remove = (names: readonly string[]) => this.command(["rm", "-f", ...names]);
   inNetwork = (command: readonly string[]) => this.gantry.inNetwork(command);
   memory = () => this.gantry.memory();
+  forgetPeak = () => this.gantry.forgetPeak();
 }
 
 /** dockerd in a network namespace of its own, so that its rules and bridge end with it. */
@@ -213,13 +236,18 @@ export class Dockerd extends Daemon {
   }
 
   memory() {
-    const ours = processes().filter(({ command }) => command.includes(this.root));
-    const shims = ours.filter(({ command }) => command.includes("containerd-shim"));
-    const engines = ours.filter(({ command }) => /^\S*(dockerd|containerd) /.test(command));
-    return {
-      perContainer: shims.map(({ pid }) => residentKb(pid)),
-      engine: engines.reduce((sum, { pid }) => sum + residentKb(pid), 0),
-    };
+    const shims = this.#processes().filter(({ command }) => command.includes("containerd-shim"));
+    return { perContainer: shims.map(({ pid }) => residentKb(pid)), ...memoryOf(this.pids()) };
+  }
+
+  protected pids(): number[] {
+    return this.#processes()
+      .filter(({ command }) => /^\S*(dockerd|containerd) /.test(command))
+      .map(({ pid }) => pid);
+  }
+
+  #processes(): Process[] {
+    return processes().filter(({ command }) => command.includes(this.root));
   }
 
   protected override cleanUp(): void {
@@ -276,8 +304,10 @@ export class Podman implements Engine {
     const monitors = processes().filter(
       ({ command }) => command.includes("conmon") && command.includes(this.root),
     );
-    return { perContainer: monitors.map(({ pid }) => residentKb(pid)), engine: 0 };
+    return { perContainer: monitors.map(({ pid }) => residentKb(pid)), ...memoryOf([]) };
   }
+
+  forgetPeak(): void {}
 
   async stop(): Promise<void> {
     if (!existsSync(this.root)) return;

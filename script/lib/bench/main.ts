@@ -7,7 +7,8 @@ import { buildRowsIn } from "./build-rows.ts";
 import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman } from "./engine.ts";
 import { imageRowsIn } from "./image-rows.ts";
 import { measure, type Timing } from "./measure.ts";
-import { crowd, endCrowd, rowsIn, startCrowd } from "./rows.ts";
+import { measureMemory } from "./memory.ts";
+import { rowsIn } from "./rows.ts";
 import { streamRows } from "./stream-rows.ts";
 
 const { values } = parseArgs({
@@ -70,46 +71,13 @@ try {
       values: Object.fromEntries([...timings].map(([engine, timing]) => [engine.name, timing])),
     });
   }
-  if (isWanted("memory")) lines.push(...(await memory()));
+  lines.push(...(await measureMemory(engines, directory, isWanted)));
 } finally {
   await stopAll();
 }
 
 console.log(table());
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ versions, lines }, undefined, 2)}\n`);
-
-/** Resident memory with a crowd of containers, after a while of rest. */
-async function memory(): Promise<Line[]> {
-  console.error("measuring memory");
-  const seen = engines.filter((engine) => !(engine instanceof GantryByDocker));
-  const perContainer: Line["values"] = {};
-  const daemons: Line["values"] = {};
-  for (const engine of seen) {
-    startCrowd(engine);
-    await Bun.sleep(8000);
-    const found = engine.memory();
-    const sum = found.perContainer.reduce((total, kb) => total + kb, 0);
-    perContainer[engine.name] = sum / Math.max(1, found.perContainer.length) / 1024;
-    daemons[engine.name] = found.engine / 1024;
-    endCrowd(engine);
-  }
-  return [
-    {
-      row: "monitor",
-      title: "process beside each container, RSS",
-      target: "< 2 MB",
-      unit: "MB",
-      values: perContainer,
-    },
-    {
-      row: "daemon",
-      title: `daemon idle with ${crowd} containers, RSS`,
-      target: "< 110 MB",
-      unit: "MB",
-      values: daemons,
-    },
-  ];
-}
 
 function table(): string {
   const names = engines.map((engine) => engine.name);

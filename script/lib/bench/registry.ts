@@ -12,7 +12,7 @@ export const registryHost = `localhost:${port}`;
 /** Starts the engine's registry with nothing in it, in the place of the one before. */
 export async function emptyRegistry(engine: Engine, directory: string, program: string): Promise<void> {
   await stopRegistry(engine);
-  const root = join(directory, `registry-${engine.name.replace(/\W+/g, "-")}`);
+  const root = rootOf(engine, directory);
   rmSync(root, { recursive: true, force: true });
   const child = Bun.spawn(
     engine.inNetwork([program, "registry", "serve", "--addr", `127.0.0.1:${port}`, "--root", root]),
@@ -25,9 +25,14 @@ export async function emptyRegistry(engine: Engine, directory: string, program: 
   reader.releaseLock();
 }
 
-export async function stopRegistry(engine: Engine): Promise<void> {
+const rootOf = (engine: Engine, directory: string) =>
+  join(directory, `registry-${engine.name.replace(/\W+/g, "-")}`);
+
+/** @param directory when what the registry has is to go at once */
+export async function stopRegistry(engine: Engine, directory?: string): Promise<void> {
   const child = running.get(engine);
   running.delete(engine);
   child?.kill("SIGTERM");
   await child?.exited;
+  if (directory) rmSync(rootOf(engine, directory), { recursive: true, force: true });
 }

@@ -38,7 +38,7 @@ export interface Selection {
 
 /** Files up to this are hashed where they are read; bigger ones off the thread, in pieces. */
 const inlineLimit = 64 * 1024;
-const pieceSize = 4 * 1024 * 1024;
+const pieceSize = 1024 * 1024;
 /** Files of one selection that are listed by name. */
 const maxFingerprints = 2000;
 

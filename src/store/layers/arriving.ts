@@ -58,12 +58,11 @@ export class Arrival implements Disposable {
  * @throws Cancelled when the file will not be complete
  */
 export async function* follow(
-  { fd, size, written, compressed }: ArrivingFile,
+  { fd, size, written }: ArrivingFile,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const count = new BigInt64Array(written);
-  // What decompresses holds chunks on threads of its own; what is plain is used up before the next one.
-  const reused = compressed ? undefined : new Uint8Array(readSize);
+  const buffer = new Uint8Array(readSize);
   for (let at = 0; at < size; ) {
     signal.throwIfAborted();
     const there = Atomics.load(count, 0);
@@ -73,11 +72,9 @@ export async function* follow(
       await Atomics.waitAsync(count, 0, there, patience).value;
       continue;
     }
-    const length = Math.min(readSize, available);
-    const chunk = reused ?? new Uint8Array(length);
-    const read = readSync(fd, chunk, 0, length, at);
+    const read = readSync(fd, buffer, 0, Math.min(readSize, available), at);
     if (read === 0) throw new Cancelled("the layer's file was cut");
-    yield chunk.subarray(0, read);
+    yield buffer.subarray(0, read);
     at += read;
     // Lets an abort and the other jobs have their turn.
     await new Promise((resolve) => setImmediate(resolve));

@@ -21,7 +21,7 @@ const formatOf = (head: Uint8Array) =>
 export const isCompressed = (head: Uint8Array) => formatOf(head) !== undefined;
 
 /**
- * The bytes of `source`, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
+ * The bytes of `source`, whose chunks need to be valid until the next one is asked for only, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
  * the programs of their names, as rarely as they come.
  * @throws InvalidParameter on corrupt or truncated data, Unavailable when the program is not installed
  */
@@ -31,16 +31,17 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   while (head.length < longestMagic) {
     const next = await chunks.next();
     if (next.done) break;
-    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+    const enough = head.length === 0 && next.value.length >= longestMagic;
+    head = enough ? next.value : Buffer.concat([head, next.value]);
   }
   const whole = resume(head, chunks);
   const format = formatOf(head);
   if (format === undefined) return yield* whole;
-  if (format === "xz" || format === "bzip2") return yield* throughProgram(format, whole);
+  if (format === "xz" || format === "bzip2") return yield* throughProgram(format, copies(whole));
   const options = { chunkSize: outputSize };
   const decoder = format === "gzip" ? createGunzip(options) : createZstdDecompress(options);
   let sourceError: Error | undefined;
-  pipeline(Readable.from(whole, { objectMode: false, highWaterMark: 1 << 20 }), decoder, (error) => {
+  pipeline(Readable.from(copies(whole), { objectMode: false, highWaterMark: 1 << 20 }), decoder, (error) => {
     sourceError = error ?? undefined;
   });
   try {
@@ -48,6 +49,11 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   } catch (error) {
     throw explain(sourceError ?? (error as Error), format);
   }
+}
+
+/** For who holds chunks on threads of their own; a source's are valid until the next one is asked for. */
+async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) yield chunk.slice();
 }
 
 async function* throughProgram(

@@ -26,25 +26,34 @@ const worthwhile = 0.97;
 /**
  * @param chunks each belongs to who takes it: it may wait in another thread
  * @param level zlib's, 0 to 9
+ * @param onUsed hears of each chunk that may be filled again
  */
-export async function* gzip(chunks: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Uint8Array> {
+export async function* gzip(
+  chunks: AsyncIterable<Uint8Array>,
+  level: number,
+  onUsed: (chunk: Uint8Array) => void = () => {},
+): AsyncGenerator<Uint8Array> {
   yield header;
   let crc = 0;
   let length = 0;
-  const pieces: Promise<Uint8Array>[] = [];
+  const pieces: { output: Promise<Uint8Array>; last?: Uint8Array }[] = [];
   const ahead = availableParallelism();
+  async function* take(piece: (typeof pieces)[number]) {
+    yield await piece.output;
+    if (piece.last) onUsed(piece.last);
+  }
   for await (const chunk of chunks) {
     crc = crc32(chunk, crc);
     length += chunk.length;
     for (let at = 0; at < chunk.length; at += blockSize) {
-      const piece = deflated(chunk.subarray(at, at + blockSize), level);
+      const output = deflated(chunk.subarray(at, at + blockSize), level);
       // Its failure is told when its turn comes.
-      piece.catch(() => {});
-      pieces.push(piece);
+      output.catch(() => {});
+      pieces.push({ output, last: at + blockSize < chunk.length ? undefined : chunk });
     }
-    while (pieces.length > ahead) yield await pieces.shift()!;
+    while (pieces.length > ahead) yield* take(pieces.shift()!);
   }
-  for (const piece of pieces) yield await piece;
+  for (const piece of pieces) yield* take(piece);
   yield lastBlock;
   const trailer = Buffer.alloc(8);
   trailer.writeUInt32LE(crc, 0);

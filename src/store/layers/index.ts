@@ -164,7 +164,7 @@ export class WorkerLayers implements Layers {
   ): Promise<FileDigests> {
     signal?.throwIfAborted();
     const credits = new Credits();
-    const job = this.workers.start("extract", task, { ...listener, onCredit: () => credits.add() });
+    const job = this.workers.start("extract", task, { ...listener, onCredit: (used) => credits.add(used) });
     signal?.addEventListener("abort", job.abort);
     const feeding = feed(tar, credits, job.input).catch((error: unknown) => {
       job.abort();
@@ -235,9 +235,13 @@ async function feed(
   send: (bytes: Uint8Array | undefined) => void,
 ): Promise<void> {
   for await (const chunk of source.iterator({ destroyOnReturn: false })) {
-    await credits.take();
-    // A copy: the buffer goes to the worker, and a chunk may be a part of one that others use.
-    send(new Uint8Array(chunk as Uint8Array));
+    for (let rest = chunk as Uint8Array; rest.length > 0; ) {
+      await credits.take();
+      // A copy: the buffer goes to the worker, and a chunk may be a part of one that others use.
+      const copy = credits.copyOf(rest);
+      rest = rest.subarray(copy.length);
+      send(copy);
+    }
   }
   send(undefined);
 }

@@ -110,8 +110,9 @@ async function pack(task: Jobs["pack"]["task"], { signal }: JobContext): Promise
   const tarHasher = new Bun.CryptoHasher("sha256");
   await using file = await open(task.target, "wx", 0o600);
   using top = fs.Descriptor.directory(directory);
-  const plain = hashed(blocks(walker.inside(top.fd, ""), signal), tarHasher);
-  const blob = await writeHashed(compress(plain, task), file).catch((error: unknown) => {
+  const used: Uint8Array[] = [];
+  const plain = hashed(blocks(walker.inside(top.fd, ""), signal, used), tarHasher);
+  const blob = await writeHashed(compress(plain, task, used), file).catch((error: unknown) => {
     throw explainFullDisk(error, "cannot pack a layer");
   });
   return { ...blob, diffId: `sha256:${tarHasher.digest("hex")}` };
@@ -158,11 +159,13 @@ async function* hashed(
 async function* compress(
   chunks: AsyncIterable<Uint8Array>,
   { compression, level }: Pick<Jobs["pack"]["task"], "compression" | "level">,
+  /** Where chunks go that may be filled again. */
+  used?: Uint8Array[],
 ): AsyncGenerator<Uint8Array> {
   if (compression === "none") return yield* chunks;
   const chunkSize = 256 << 10;
   // The fastest levels: a layer is packed while somebody waits for it, and size differs by little.
-  if (compression === "gzip") return yield* gzip(chunks, level ?? 1);
+  if (compression === "gzip") return yield* gzip(chunks, level ?? 1, (chunk) => used?.push(chunk));
   const encoder = createZstdCompress({ params: { [zlib.ZSTD_c_compressionLevel]: level ?? 1 }, chunkSize });
   const feeding = (async () => {
     for await (const chunk of chunks)
@@ -186,9 +189,16 @@ async function archive(
 
 const outputBlock = 512 << 10;
 
-/** The archive in blocks of a size that is worth passing on; each belongs to who takes it. */
-async function* blocks(walked: Iterable<Walked>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  let block = new Uint8Array(outputBlock);
+/**
+ * The archive in blocks of a size that is worth passing on; each belongs to who takes it.
+ * @param used blocks that may be filled again: new ones would be garbage in gigabytes
+ */
+async function* blocks(
+  walked: Iterable<Walked>,
+  signal: AbortSignal,
+  used: Uint8Array[] = [],
+): AsyncGenerator<Uint8Array> {
+  let block: Uint8Array = new Uint8Array(outputBlock);
   let filled = 0;
   const parts = function* () {
     for (const part of walked) yield "entry" in part ? formatHeader(part.entry) : part.data;
@@ -205,7 +215,7 @@ async function* blocks(walked: Iterable<Walked>, signal: AbortSignal): AsyncGene
       // Lets an abort and the other jobs have their turn.
       await new Promise((resolve) => setImmediate(resolve));
       signal.throwIfAborted();
-      block = new Uint8Array(outputBlock);
+      block = used.pop() ?? new Uint8Array(outputBlock);
       filled = 0;
     }
   }

@@ -22,7 +22,7 @@ const entry = import.meta.url.includes("/$bunfs/")
 export interface JobListener {
   onOutput?(bytes: Uint8Array): void;
   /** The worker takes one more chunk of input. */
-  onCredit?(): void;
+  onCredit?(used: ArrayBuffer): void;
   /** A layer has begun to come; its descriptor is the listener's to close. */
   onArriving?(file: ArrivingFile): void;
 }
@@ -145,7 +145,7 @@ class Thread {
         job.listener.onOutput?.(message.bytes);
         return;
       case "credit":
-        job.listener.onCredit?.();
+        job.listener.onCredit?.(message.buffer);
         return;
       case "arriving":
         job.listener.onArriving?.(message.file);

@@ -53,6 +53,8 @@ export type JobRequest = { [N in JobName]: { name: N; task: Jobs[N]["task"] } }[
 
 /** Chunks of a job's byte stream that may be on their way before the receiver has asked for more. */
 export const streamWindow = 4;
+/** Bytes of the buffers that a job's input comes in, which go back with the credit. */
+export const chunkSize = 256 << 10;
 
 export type ToWorker =
   | { type: "start"; id: number; request: JobRequest }
@@ -67,5 +69,5 @@ export type FromWorker =
   | { type: "output"; id: number; bytes: Uint8Array }
   /** A file has begun that others may read while it comes. */
   | { type: "arriving"; id: number; file: ArrivingFile }
-  /** One more chunk of input is welcome. */
-  | { type: "credit"; id: number };
+  /** One more chunk of input is welcome; the buffer of an earlier one may be filled again. */
+  | { type: "credit"; id: number; buffer: ArrayBuffer };

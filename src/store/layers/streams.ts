@@ -1,9 +1,11 @@
 /** Byte streams over messages, with backpressure by credits: who receives says how many chunks may come. */
-import { streamWindow } from "./protocol.ts";
+import { chunkSize, streamWindow } from "./protocol.ts";
 
 /** The sender's side: waits for leave to send. */
 export class Credits {
   #free = streamWindow;
+  /** Buffers that came back, to be filled again: new ones for each chunk would be garbage in gigabytes. */
+  readonly #buffers: ArrayBuffer[] = [];
   #waiting: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
 
@@ -17,7 +19,17 @@ export class Credits {
     this.#free--;
   }
 
-  add(): void {
+  /** A copy of `chunk` that can be given away; of its first bytes, when it is longer than a buffer. */
+  copyOf(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+    const part = chunk.length > chunkSize ? chunk.subarray(0, chunkSize) : chunk;
+    const copy = new Uint8Array(this.#buffers.pop() ?? new ArrayBuffer(chunkSize), 0, part.length);
+    copy.set(part);
+    return copy;
+  }
+
+  /** @param used a buffer that the receiver is done with */
+  add(used?: ArrayBuffer): void {
+    if (used?.byteLength === chunkSize) this.#buffers.push(used);
     this.#free++;
     this.#waiting?.resolve();
     this.#waiting = undefined;
@@ -30,15 +42,15 @@ export class Credits {
   }
 }
 
-/** The receiver's side: chunks in order, for one reader. */
+/** The receiver's side: chunks in order, for one reader. A chunk is valid until the next one is asked for. */
 export class Inbox implements AsyncIterable<Uint8Array> {
   readonly #chunks: Uint8Array[] = [];
   #ended = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
-  /** @param onTaken called for each chunk that the reader has taken */
-  constructor(private readonly onTaken: () => void) {}
+  /** @param onUsed called with the buffer of each chunk that the reader is done with */
+  constructor(private readonly onUsed: (buffer: ArrayBuffer) => void) {}
 
   push(chunk: Uint8Array): void {
     this.#chunks.push(chunk);
@@ -60,8 +72,8 @@ export class Inbox implements AsyncIterable<Uint8Array> {
       if (this.#failure) throw this.#failure;
       const chunk = this.#chunks.shift();
       if (chunk) {
-        this.onTaken();
         yield chunk;
+        this.onUsed(chunk.buffer as ArrayBuffer);
       } else if (this.#ended) return;
       else
         await new Promise<void>((resolve) => {

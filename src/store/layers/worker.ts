@@ -40,7 +40,7 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
 
 async function start(id: number, request: JobRequest): Promise<void> {
   const abort = new AbortController();
-  const input = new Inbox(() => post({ type: "credit", id }));
+  const input = new Inbox((buffer) => post({ type: "credit", id, buffer }, [buffer]));
   const credits = new Credits();
   running.set(id, { abort, input, credits });
   try {
