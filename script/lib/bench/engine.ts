@@ -202,7 +202,7 @@ export class GantryByDocker implements Engine {
 
 /** dockerd in a network namespace of its own, so that its rules and bridge end with it. */
 export class Dockerd extends Daemon {
-  readonly #namespace = "gantry-bench";
+  readonly #namespace = `gantry-bench-${process.pid}`;
 
   constructor(root: string) {
     super("dockerd", join(root, "d"));
@@ -261,7 +261,7 @@ export class Dockerd extends Daemon {
  */
 export class Podman implements Engine {
   readonly name = "podman";
-  readonly #namespace = "gantry-bench-podman";
+  readonly #namespace = `gantry-bench-podman-${process.pid}`;
 
   constructor(private readonly directory: string) {}
 
