@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Digest } from "../../lib/digest.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { OverlaySnapshots, UnnamedTree } from "../snapshots.ts";
-import type { FileDigests, LayerLimits } from "../types.ts";
+import type { LayerLimits } from "../types.ts";
 import { type ArrivingFile, closeArriving } from "./arriving.ts";
 import type { WorkerPool } from "./pool.ts";
 import type { Jobs } from "./protocol.ts";
@@ -17,21 +17,24 @@ export type Unpacked = Jobs["unpack"]["result"] & { tree: UnnamedTree };
 
 export class LayersAhead implements AsyncDisposable {
   readonly #abort = new AbortController();
+  readonly #signal: AbortSignal;
   readonly #slots = new Slots(availableParallelism());
-  /** By device and inode; undefined for what could not be unpacked, which will be told when it is asked for. */
-  readonly #running = new Map<string, Promise<Unpacked | undefined>>();
+  /** By key; undefined for what could not be unpacked, which will be told when it is asked for. */
+  readonly #running = new Map<number, Promise<Unpacked | undefined>>();
   readonly #complete = new Map<Digest, Promise<Unpacked | undefined>>();
 
   constructor(
     private readonly parts: { snapshots: OverlaySnapshots; workers: WorkerPool; limits: LayerLimits },
-  ) {}
+    signal?: AbortSignal,
+  ) {
+    this.#signal = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal;
+  }
 
   begin(file: ArrivingFile): void {
-    const { signal } = this.#abort;
     this.#running.set(
-      file.id,
+      file.key,
       this.#slots
-        .run(() => this.#unpack(file), signal)
+        .run(() => this.#unpack(file), this.#signal)
         .catch(() => undefined)
         .finally(() => closeArriving(file)),
     );
@@ -42,7 +45,7 @@ export class LayersAhead implements AsyncDisposable {
     const tree = snapshots.unnamed();
     try {
       const task = { blob: file, directory: tree.directory, hash: file.compressed, limits };
-      return { tree, ...(await workers.run("unpack", task, this.#abort.signal)) };
+      return { tree, ...(await workers.run("unpack", task, this.#signal)) };
     } catch (error) {
       snapshots.discard(tree);
       throw error;
@@ -50,14 +53,13 @@ export class LayersAhead implements AsyncDisposable {
   }
 
   /** The archive is complete; from now on layers can be taken. */
-  settle(digests: FileDigests): void {
-    for (const [id, unpacked] of this.#running) {
-      const digest = digests.get(id);
-      if (digest === undefined) continue;
+  settle(digests: ReadonlyMap<number, Digest>): void {
+    for (const [key, unpacked] of this.#running) {
+      const digest = digests.get(key);
       // The same layer twice is unpacked twice, and used once.
-      if (this.#complete.has(digest)) continue;
+      if (digest === undefined || this.#complete.has(digest)) continue;
       this.#complete.set(digest, unpacked);
-      this.#running.delete(id);
+      this.#running.delete(key);
     }
   }
 

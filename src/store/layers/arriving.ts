@@ -6,8 +6,8 @@ import { Cancelled } from "../../lib/errors.ts";
 export interface ArrivingFile {
   /** Path in the archive, as the archive has it. */
   path: string;
-  /** Device and inode, as in `FileDigests`. */
-  id: string;
+  /** Tells it from the archive's others; an inode's number may be that of another file in the end. */
+  key: number;
   /** Opened for reading; to be closed by who gets this. */
   fd: number;
   /** Bytes that it will have. */
@@ -32,7 +32,7 @@ export class Arrival implements Disposable {
   constructor(private readonly size: number) {}
 
   /** @param fd the writer's own descriptor of the file */
-  file(fd: number, of: Pick<ArrivingFile, "path" | "id" | "compressed">): ArrivingFile {
+  file(fd: number, of: Pick<ArrivingFile, "path" | "key" | "compressed">): ArrivingFile {
     const written = this.#count.buffer as SharedArrayBuffer;
     return { ...of, fd: openSync(`/proc/self/fd/${fd}`, "r"), size: this.size, written };
   }

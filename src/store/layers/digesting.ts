@@ -14,7 +14,7 @@ interface CurrentFile {
   fd: number;
   hasher: Bun.CryptoHasher;
   next: number;
-  arrival?: Arrival;
+  layer?: { key: number; arrival: Arrival };
 }
 
 /**
@@ -23,6 +23,9 @@ interface CurrentFile {
  */
 export class DigestingUnpacker implements TarHandler, Disposable {
   readonly digests = new Map<string, Digest>();
+  /** Of the layers that were announced, by key. */
+  readonly layers = new Map<number, Digest>();
+  #announced = 0;
   #file: CurrentFile | undefined;
 
   /** @param onLayer hears of large files that look like layers, as soon as they begin */
@@ -48,23 +51,26 @@ export class DigestingUnpacker implements TarHandler, Disposable {
     if (file?.next !== offset) return;
     if (offset === 0 && file.entry.size >= smallestArriving) this.#announce(file, bytes);
     file.next += bytes.length;
-    file.arrival?.wrote(file.next);
+    file.layer?.arrival.wrote(file.next);
     file.hasher.update(bytes);
   }
 
   #announce(file: CurrentFile, start: Uint8Array): void {
     const compressed = isCompressed(start);
     if (!compressed && !looksLikeTar(start)) return;
-    file.arrival = new Arrival(file.entry.size);
-    this.onLayer(file.arrival.file(file.fd, { path: readable(file.entry.path), id: file.id, compressed }));
+    const key = this.#announced++;
+    file.layer = { key, arrival: new Arrival(file.entry.size) };
+    this.onLayer(file.layer.arrival.file(file.fd, { path: readable(file.entry.path), key, compressed }));
   }
 
   end(): void {
     const file = this.#file;
     this.#file = undefined;
-    file?.arrival?.[Symbol.dispose]();
+    file?.layer?.arrival[Symbol.dispose]();
     if (file && file.next === file.entry.size) {
-      this.digests.set(file.id, `sha256:${file.hasher.digest("hex")}`);
+      const digest: Digest = `sha256:${file.hasher.digest("hex")}`;
+      this.digests.set(file.id, digest);
+      if (file.layer) this.layers.set(file.layer.key, digest);
       // It will be synced; with its bytes on their way already, that is waiting for the last of them only.
       fs.startWriting(file.fd);
     }
@@ -73,7 +79,7 @@ export class DigestingUnpacker implements TarHandler, Disposable {
 
   /** An archive that breaks off leaves nobody waiting. */
   [Symbol.dispose](): void {
-    this.#file?.arrival?.[Symbol.dispose]();
+    this.#file?.layer?.arrival[Symbol.dispose]();
   }
 }
 

@@ -8,7 +8,7 @@ import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
-import type { FileDigests, LayerLimits, Layers, ReceivedArchive, Weights } from "../types.ts";
+import type { LayerLimits, Layers, ReceivedArchive, Weights } from "../types.ts";
 import { LayersAhead, type Unpacked } from "./ahead.ts";
 import { type ArrivingFile, closeArriving } from "./arriving.ts";
 import type { JobListener, WorkerPool } from "./pool.ts";
@@ -138,12 +138,12 @@ export class WorkerLayers implements Layers {
   async receive(...[archive, directory, signal]: Parameters<Layers["receive"]>): Promise<ReceivedArchive> {
     const { snapshots, workers, limits } = this;
     await using stack = new AsyncDisposableStack();
-    const ahead = stack.use(new LayersAhead({ snapshots, workers, limits }));
+    const ahead = stack.use(new LayersAhead({ snapshots, workers, limits }, signal));
     const task = { directory, limits, owner: { uid: 0, gid: 0 }, digests: true };
     const onArriving = (file: ArrivingFile) =>
       this.#isHere(file.path) ? closeArriving(file) : ahead.begin(file);
-    const digests = await this.#extract(archive, task, { onArriving }, signal);
-    ahead.settle(digests);
+    const { digests, layers } = await this.#extract(archive, task, { onArriving }, signal);
+    ahead.settle(layers);
     this.#ahead.add(ahead);
     stack.defer(() => void this.#ahead.delete(ahead));
     const owned = stack.move();
@@ -161,7 +161,7 @@ export class WorkerLayers implements Layers {
     task: Jobs["extract"]["task"],
     listener: Pick<JobListener, "onArriving">,
     signal?: AbortSignal,
-  ): Promise<FileDigests> {
+  ): Promise<Jobs["extract"]["result"]> {
     signal?.throwIfAborted();
     const credits = new Credits();
     const job = this.workers.start("extract", task, { ...listener, onCredit: (used) => credits.add(used) });

@@ -69,7 +69,7 @@ async function extract(
   using unpacker = new Unpacker(directory, options);
   using digesting = digests ? new DigestingUnpacker(unpacker, arriving) : undefined;
   await writeTree(input, unpacker, digesting ?? unpacker, signal);
-  return digesting?.digests ?? new Map();
+  return { digests: digesting?.digests ?? new Map(), layers: digesting?.layers ?? new Map() };
 }
 
 /** @param handler hears of the entries; the unpacker, or what passes them on to it */

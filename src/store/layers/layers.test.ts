@@ -260,6 +260,19 @@ describe("receive", () => {
     expect(readFileSync(found).equals(content)).toBe(true);
   });
 
+  test("a file in the place of a layer is not taken for it, whatever inode it has", async () => {
+    const directory = target();
+    const archive = await tarOf([
+      { name: "layer.tar", content: await layer() },
+      ...Array.from({ length: 20 }, (_, n) => ({ name: "layer.tar", content: `small ${n}` })),
+    ]);
+    await using received = await lab.store.layers.receive(Readable.from(pieces(archive)), directory);
+    const digest = await lab.store.content.take(join(directory, "layer.tar"), {}, received.digests);
+    expect(digest).toBe(digestOf("small 19"));
+    const unpacking = lab.store.layers.unpack(digest, { diffId: digest, chainId: `chain-${digest}` });
+    await expect(unpacking).rejects.toThrow("unexpected end of archive");
+  });
+
   test("what no image asks for is dropped", async () => {
     const archive = await tarOf([{ name: "layer.tar", content: await layer() }]);
     const received = await lab.store.layers.receive(Readable.from(pieces(archive)), target());

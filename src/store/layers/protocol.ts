@@ -24,7 +24,8 @@ export interface Jobs {
       noOverwriteDirNonDir?: boolean;
       digests?: boolean;
     };
-    result: FileDigests;
+    /** `layers`: digests of the arriving files that are complete, by key. */
+    result: { digests: FileDigests; layers: Map<number, Digest> };
   };
   pack: {
     task: {
