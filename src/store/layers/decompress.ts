@@ -1,7 +1,7 @@
 /** Compression told by content, as Docker does. */
-import { pipeline, Readable } from "node:stream";
+import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { InvalidParameter, Unavailable } from "../../lib/errors.ts";
+import { Cancelled, InvalidParameter, Unavailable } from "../../lib/errors.ts";
 
 const outputSize = 256 << 10;
 
@@ -40,14 +40,32 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   if (format === "xz" || format === "bzip2") return yield* throughProgram(format, copies(whole));
   const options = { chunkSize: outputSize };
   const decoder = format === "gzip" ? createGunzip(options) : createZstdDecompress(options);
-  let sourceError: Error | undefined;
-  pipeline(Readable.from(copies(whole), { objectMode: false, highWaterMark: 1 << 20 }), decoder, (error) => {
-    sourceError = error ?? undefined;
-  });
+  const feeding = feedDecoder(decoder, whole);
   try {
     for await (const chunk of decoder) yield chunk as Uint8Array;
+    await feeding;
   } catch (error) {
-    throw explain(sourceError ?? (error as Error), format);
+    throw explain(error as Error, format);
+  }
+}
+
+/** One chunk at a time, for a chunk is valid until the next one is asked for. An error of the source is the decoder's. */
+async function feedDecoder(decoder: Transform, source: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const chunk of source)
+      await new Promise<void>((resolve, reject) => {
+        decoder.once("close", resolve);
+        decoder.write(chunk, (error) => {
+          decoder.off("close", resolve);
+          if (error) reject(error);
+          else resolve();
+        });
+      }).then(() => {
+        if (decoder.destroyed) throw new Cancelled("the reader has gone");
+      });
+    decoder.end();
+  } catch (error) {
+    decoder.destroy(error as Error);
   }
 }
 

@@ -13,6 +13,7 @@ import { gzip } from "./gzip.ts";
 import { inheritDirectories } from "./inherit.ts";
 import { measureTree } from "./measure.ts";
 import type { JobName, Jobs } from "./protocol.ts";
+import { readFileChunks } from "./read-file.ts";
 import { Unpacker } from "./unpacker.ts";
 import { type Walked, Walker, walkPath } from "./walk.ts";
 import { weighLayers } from "./weigh.ts";
@@ -54,8 +55,7 @@ async function unpack(
   { signal }: JobContext,
 ): Promise<Jobs["unpack"]["result"]> {
   const hasher = hash ? new Bun.CryptoHasher("sha256") : undefined;
-  const source =
-    typeof blob === "string" ? createReadStream(blob, { highWaterMark: 1 << 20 }) : follow(blob, signal);
+  const source = typeof blob === "string" ? readFileChunks(blob, signal) : follow(blob, signal);
   using unpacker = new Unpacker(directory, { layer: true, limits });
   await writeTree(source, unpacker, unpacker, signal, hasher);
   const size = unpacker.size ?? (await measureTree(directory, signal)).bytes;
