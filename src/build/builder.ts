@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
 import { formatReference, normalize, parseReference } from "../lib/reference.ts";
 import { ImportedCache } from "./cache/import.ts";
+import { placeOf } from "./cache/options.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
   type CheckSettings,
@@ -126,31 +127,32 @@ export class DockerfileBuilder implements Builder {
       throw failed.signal.reason;
     });
     using lease = this.backend.store.images.lease();
-    const image = await exportResults(
+    const { image, cache } = await exportResults(
       { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
       built,
       outputs,
     );
-    return { image, warnings };
+    return { image, cache, warnings };
   }
 
   /** A source that can't be had costs time only. */
   async #importCaches(
-    { cacheFrom = [], credentials, noCache }: BuildRequest,
+    { cacheFrom = [], credentials, blobDirectory, noCache }: BuildRequest,
     progress: Progress,
     signal: AbortSignal,
   ): Promise<ImportedCache> {
     const imported = new ImportedCache(this.backend, this.#records, this.now);
     if (noCache) return imported;
     for (const source of cacheFrom) {
-      const vertex = { id: `cache from ${source.ref}`, name: `importing cache manifest from ${source.ref}` };
+      const place = placeOf(source);
+      const vertex = { id: `cache from ${place}`, name: `importing cache manifest from ${place}` };
       await progress.vertex(vertex, async () => {
         try {
           const limit = AbortSignal.any([signal, AbortSignal.timeout(importPatience)]);
-          await imported.read(source, credentials, limit);
+          await imported.read(source, { credentials, blobDirectory }, limit);
         } catch (error) {
           signal.throwIfAborted();
-          progress.note(`nothing was taken from the cache ${source.ref}: ${messageOf(error)}`);
+          progress.note(`nothing was taken from the cache ${place}: ${messageOf(error)}`);
         }
         return {};
       });

@@ -69,6 +69,8 @@ export interface BuildRequest {
   /** Where steps that others have done may be taken from, and where this build's are left for others. */
   cacheFrom?: CacheSource[];
   cacheTo?: CacheTarget[];
+  /** A directory of blobs by the client's name for it: `local:DIRECTORY` of a cache. Absent: it offers none. */
+  blobDirectory?(name: string): BlobDirectory;
   /** What is stated about the images among the outputs. */
   attestations?: AttestationOptions;
   /** What becomes of the result; nothing named: an image in the store. */
@@ -152,7 +154,24 @@ export interface LintReport {
 export interface BuildResult {
   /** The first image among the outputs. */
   image?: ExportedImage;
+  /** The manifest of the cache that was exported last, of one in the client's directories before others. */
+  cache?: Descriptor;
   warnings: string[];
+}
+
+/** Blobs in a directory of the client's (an OCI layout), which only the client can reach. */
+export interface BlobDirectory {
+  /** Bytes of a blob; undefined: it is not there. */
+  size(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
+  /** Not verified. */
+  read(digest: Digest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Writes a blob unless it is there. `onProgress` gets the bytes that are written so far. */
+  write(
+    blob: Descriptor,
+    open: () => AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<void>;
 }
 
 export interface BaseImage {

@@ -178,7 +178,7 @@ async function build(x: Exchange): Promise<void> {
   const screen = screenFor(x, send);
   const failure = new FailedStep();
   try {
-    const { image } = await x.engine.builds.build(
+    const result = await x.engine.builds.build(
       context,
       { ...request, outputs },
       (event) => {
@@ -191,7 +191,7 @@ async function build(x: Exchange): Promise<void> {
       },
       x.signal,
     );
-    screen.succeed(image);
+    screen.succeed(result);
     answer ??= x.open("application/json");
   } catch (error) {
     screen.fail();

@@ -1,15 +1,16 @@
 /** The last part of a build: its results, one a platform, go where the outputs say. */
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
+import type { Descriptor } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
 import { type Attested, attest, attestationsFor } from "../attest/index.ts";
 import type { AttestationOptions, BuildOrigin } from "../attest/types.ts";
 import { exportCache, inlineCache } from "../cache/export.ts";
-import type { CacheTarget } from "../cache/options.ts";
+import { placeOf, type StoredCache } from "../cache/options.ts";
 import type { Progress } from "../solve/progress.ts";
 import type { CacheRecord } from "../solve/records.ts";
 import type { StageState } from "../solve/stage.ts";
 import type { BuildBackend, BuildRequest } from "../types.ts";
-import { imageArchive } from "./archive.ts";
+import { imageArchive, imageLayout } from "./archive.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { treeFiles } from "./files.ts";
 import { writeImage } from "./image.ts";
@@ -61,14 +62,14 @@ export function packFormat(outputs: readonly OutputRequest[]): LayerFormat | und
 
 /**
  * Writes every output, one after the other.
- * @returns the first image that was written, if any
+ * @returns the first image that was written, and the manifest of the cache, if any
  * @throws InvalidParameter for an output that has nowhere to go, what pushing, delivering and the signal throw
  */
 export async function exportResults(
   parts: ExportParts,
   platforms: BuiltPlatform[],
   outputs: readonly OutputRequest[],
-): Promise<ExportedImage | undefined> {
+): Promise<{ image?: ExportedImage; cache?: Descriptor }> {
   const bundles = new Map<string, Promise<Bundle>>();
   const bundleOf = (output: ImageOutput) => {
     const attestations = attestationsFor(parts.request, output);
@@ -104,21 +105,30 @@ export async function exportResults(
         break;
     }
   }
-  for (const target of parts.request.cacheTo ?? []) await exportTo(parts, platforms, target);
-  return exported;
+  let cache: Descriptor | undefined;
+  const targets = parts.request.cacheTo?.filter((target) => target.type !== "inline") ?? [];
+  // What clients are told last is what they name in their directories.
+  for (const target of targets.sort((a, b) => b.type.localeCompare(a.type)))
+    cache = (await exportTo(parts, platforms, target)) ?? cache;
+  return { image: exported, cache };
 }
 
-async function exportTo(parts: ExportParts, platforms: BuiltPlatform[], target: CacheTarget): Promise<void> {
-  if (target.type === "inline") return;
-  const vertex = { id: `cache ${target.ref}`, name: `exporting cache to ${target.ref}` };
+async function exportTo(
+  parts: ExportParts,
+  platforms: BuiltPlatform[],
+  target: StoredCache,
+): Promise<Descriptor | undefined> {
+  const place = placeOf(target);
+  const vertex = { id: `cache ${place}`, name: `exporting cache to ${place}` };
   try {
-    await parts.progress.vertex(vertex, async ({ progress }) => {
-      await exportCache(parts, platforms, target, progress);
-      return {};
-    });
+    const { manifest } = await parts.progress.vertex(vertex, async ({ progress }) => ({
+      manifest: await exportCache(parts, platforms, target, progress),
+    }));
+    return manifest;
   } catch (error) {
     if (!target.ignoreError || parts.signal.aborted) throw error;
-    parts.progress.note(`the cache was not exported to ${target.ref}: ${messageOf(error)}`);
+    parts.progress.note(`the cache was not exported to ${place}: ${messageOf(error)}`);
+    return undefined;
   }
 }
 
@@ -138,8 +148,11 @@ async function exportImage(
       const options = { names: output.pushByDigest ? [] : names, canonical: output.nameCanonical, sameTimes };
       await registerBundle({ store: backend.store, lease }, made, options, signal);
     }
-    if (output.type !== "image")
-      await handOver(deliver, type)({ archive: () => imageArchive(backend.store, made, names) }, signal);
+    if (output.type !== "image") {
+      const layout = await imageLayout(backend.store, made);
+      const archive = () => imageArchive(backend.store, made, names);
+      await handOver(deliver, type)({ layout, archive }, signal);
+    }
     return { ...made, result: made.configDigest };
   });
   if (output.type === "image" && output.push) {

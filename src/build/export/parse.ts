@@ -111,16 +111,20 @@ const namesOf = ({ name }: Attributes) => (name ?? "").split(",").filter(Boolean
 
 function imageFormat(attributes: Attributes): ImageFormat {
   const flag = (name: string, missing: boolean) => parseFlag(name, attributes[name], missing);
-  const compression = parseCompression(attributes.compression);
   return {
-    compression,
-    level: parseLevel(attributes["compression-level"], compression),
+    ...parseLayerFormat(attributes),
     epoch: parseEpoch(attributes["source-date-epoch"]),
     force: flag("force-compression", false),
     oci: flag("oci-mediatypes", true),
     rewriteTimestamps: flag("rewrite-timestamp", true),
     annotations: Object.entries(attributes).flatMap(([name, value]) => parseAnnotation(name, value) ?? []),
   };
+}
+
+/** `compression` and `compression-level`. @throws InvalidParameter, NotImplemented */
+export function parseLayerFormat(attributes: Attributes): Pick<LayerFormat, "compression" | "level"> {
+  const compression = parseCompression(attributes.compression);
+  return { compression, level: parseLevel(attributes["compression-level"], compression) };
 }
 
 function parseCompression(text: string | undefined): LayerFormat["compression"] {

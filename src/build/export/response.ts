@@ -1,8 +1,17 @@
-/** What clients are told about an image that was written (BuildKit's exporter response, buildx's metadata file). */
+/** What clients are told about what was written (BuildKit's exporter response, buildx's metadata file). */
 import { formatPlatform } from "../graph/scope.ts";
+import type { BuildResult } from "../types.ts";
 import type { ExportedImage } from "./types.ts";
 
-export function exporterResponse({ descriptor, configDigest, manifests, provenance, names }: ExportedImage) {
+export function exporterResponse({ image, cache }: Pick<BuildResult, "image" | "cache">) {
+  return {
+    ...(image && imageResponse(image)),
+    // Always JSON in a text: clients name the cache in their directory by it.
+    ...(cache && { "cache.manifest": JSON.stringify(cache) }),
+  };
+}
+
+function imageResponse({ descriptor, configDigest, manifests, provenance, names }: ExportedImage) {
   const [only] = provenance;
   return {
     "containerimage.digest": descriptor.digest,

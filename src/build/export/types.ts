@@ -66,6 +66,8 @@ export type ImageOutput = Extract<Output, { format: ImageFormat }>;
 export interface OutputFiles {
   /** Of `local`: each directory's files go below `path` of the client's (`""`: right into it). */
   trees?: { path: string; root: string }[];
+  /** Of `oci` and `docker`: the blobs of the image, each after those that it names. */
+  layout?: { blobs: Descriptor[]; open(digest: Digest): Readable };
   /** All as one tar archive: of `oci` and `docker` an image layout, of the others the files. */
   archive(): Readable;
 }

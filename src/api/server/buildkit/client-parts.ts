@@ -6,6 +6,7 @@ import * as v from "valibot";
 import type { BuildOptions } from "../../../engine/types.ts";
 import { type Exchange, parseJson, validate } from "../exchange.ts";
 import type { Uploads } from "./build-v2.ts";
+import { blobDirectory } from "./content.ts";
 import { sessionSecret, sessionSsh } from "./secrets.ts";
 import type { Sessions } from "./session.ts";
 
@@ -28,6 +29,7 @@ export async function partsOf(
     const session = await sessions.wait(id, x.signal);
     parts.secret = sessionSecret(session);
     parts.ssh = sessionSsh(session, x.engine.builds.runDirectory);
+    parts.blobDirectory = (name) => blobDirectory(session, name);
   }
   const text = x.text("contexts");
   if (text === "") return parts;

@@ -132,10 +132,9 @@ async function answerSolve(
   if (!build) return create(SolveResponseSchema);
   build.options.entitlements = request.entitlements;
   build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
-  const { image } = await solve(engine, { job, session, build, outputs }, signal);
-  if (!image) return create(SolveResponseSchema);
+  const result = await solve(engine, { job, session, build, outputs }, signal);
   // Values are texts; documents are told in base64.
-  const told = Object.entries(exporterResponse(image)).map(([name, value]): [string, string] => [
+  const told = Object.entries(exporterResponse(result)).map(([name, value]): [string, string] => [
     name,
     typeof value === "string" ? value : Buffer.from(JSON.stringify(value)).toString("base64"),
   ]);

@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import type { BuildEvent, BuildResult, Output, OutputFiles } from "../../../build/types.ts";
 import type { Engine } from "../../../engine/types.ts";
-import { NotImplemented } from "../../../lib/errors.ts";
+import { blobDirectory, sendLayout } from "./content.ts";
 import { sessionCredentials } from "./credentials.ts";
 import { sendBytes, sendTrees } from "./file-send.ts";
 import { fillFrom } from "./fill.ts";
@@ -29,18 +29,19 @@ export async function solve(
     credentials: sessionCredentials(session) ?? build.options.credentials,
     secret: sessionSecret(session),
     ssh: sessionSsh(session, engine.builds.runDirectory),
+    blobDirectory: (name: string) => blobDirectory(session, name),
   };
   const stop = AbortSignal.any([signal, job.signal, session.closed]);
   const upload = build.upload === undefined ? undefined : pullUpload(session, build.upload, stop);
   const files = archive ?? upload ?? fill;
-  if (outputs.some((output) => "directory" in output && output.directory))
-    throw new NotImplemented("tar=false is not supported over a session: write an archive and unpack it");
   const requests = outputs.map((output, index) => ({
     output,
-    deliver: (files: OutputFiles, signal: AbortSignal) =>
-      output.type === "local" && files.trees
-        ? sendTrees(session, index, files.trees, signal)
-        : sendBytes(session, index, files.archive(), signal),
+    deliver: (files: OutputFiles, signal: AbortSignal) => {
+      if (output.type === "local" && files.trees) return sendTrees(session, index, files.trees, signal);
+      if ("directory" in output && output.directory && files.layout)
+        return sendLayout(session, files.layout, signal);
+      return sendBytes(session, index, files.archive(), signal);
+    },
   }));
   return engine.builds.build(
     files,
