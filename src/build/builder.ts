@@ -25,6 +25,8 @@ import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./expo
 import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
+import { outlineOf, targetsOf } from "./outline/outline.ts";
+import type { Outline, TargetList } from "./outline/types.ts";
 import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
@@ -292,6 +294,25 @@ export class DockerfileBuilder implements Builder {
       // What a stage that is missing breaks can't be told of; the rest can.
       const found = dockerfile ? lint(dockerfile, undefined, settingsOf(request, dockerfile)) : [];
       return reportOf(source, found, { message, line, endLine });
+    }
+  }
+
+  outline(request: BuildRequest): Promise<Outline> {
+    return this.#parsed(request, (file) => outlineOf(file, graphOf(request, file), request.buildArgs));
+  }
+
+  targets(request: BuildRequest): Promise<TargetList> {
+    return this.#parsed(request, (file) => targetsOf(file, graphOf({ ...request, target: undefined }, file)));
+  }
+
+  async #parsed<T>(request: BuildRequest, read: (dockerfile: ParsedDockerfile) => T): Promise<T> {
+    await using _ = filesOf(request);
+    const { text, name } = readDockerfile(request);
+    try {
+      return read(parseDockerfile(text, name));
+    } catch (error) {
+      if (isLocated(error)) error.excerpt ??= excerptOf(text, error);
+      throw error;
     }
   }
 

@@ -14,6 +14,7 @@ import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
+import type { Outline, TargetList } from "./outline/types.ts";
 
 export type { CacheSource, CacheTarget } from "./cache/options.ts";
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
@@ -54,8 +55,11 @@ export interface BuildRequest {
   /** Where the cgroups of steps are made, an absolute path; default: the backend's. */
   cgroupParent?: string;
   ulimits: { name: string; soft: number; hard: number }[];
-  /** Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. */
-  contexts?: Record<string, { directory: string } | { image: string }>;
+  /**
+   * Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. One with a
+   * `layout` is there, and nowhere else; its name is for messages.
+   */
+  contexts?: Record<string, { directory: string } | { image: string; layout?: ImageLayout }>;
   /** How to log in at a registry, asked when an image is pulled; undefined: nobody is logged in there. */
   credentials?(domain: string, signal: AbortSignal): Promise<Credentials | undefined>;
   /** A secret's bytes by id, asked when a step needs it; undefined: it was not given. */
@@ -174,6 +178,12 @@ export interface BlobDirectory {
   ): Promise<void>;
 }
 
+/** An image, or an index of images, in a directory of blobs. */
+export interface ImageLayout {
+  directory: BlobDirectory;
+  digest: Digest;
+}
+
 export interface BaseImage {
   /** Shown and used in cache keys: the config digest. */
   id: Digest;
@@ -254,6 +264,10 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   lint(request: BuildRequest): Promise<LintReport>;
+  /** What the target takes; nothing is run or fetched. @throws DockerfileError, InvalidParameter */
+  outline(request: BuildRequest): Promise<Outline>;
+  /** The stages that can be built. @throws DockerfileError, InvalidParameter */
+  targets(request: BuildRequest): Promise<TargetList>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

@@ -11,6 +11,8 @@ const keptBuilds = 100;
 /** Of what one build's steps have said, the end is kept (bytes). */
 const keptLog = 1 << 20;
 const idLength = 25;
+/** What clients may call a build: it is a file's name too. */
+const idPattern = /^[0-9a-z]{10,64}$/;
 
 export class BuildRecords implements BuildHistory {
   readonly #table: Table<BuildRecord>;
@@ -61,7 +63,7 @@ export class BuildRecords implements BuildHistory {
     onEvent: (event: BuildEvent) => void,
     work: (onEvent: (event: BuildEvent) => void) => Promise<T>,
   ): Promise<T> {
-    const id = newId().slice(0, idLength);
+    const id = options.id && idPattern.test(options.id) ? options.id : newId().slice(0, idLength);
     const recording = new Recording({ id, ...described(options), createdAt: this.now() }, this.now);
     this.#running.set(id, recording);
     try {

@@ -3,10 +3,11 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { exporterResponse, parseCacheTarget, parseOutput } from "../../../build/index.ts";
+import type { BuildResult } from "../../../build/types.ts";
 import type { BuildRecord, Engine } from "../../../engine/types.ts";
-import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
-import type { DockerfileBuild } from "./frontend.ts";
-import { parseFrontend } from "./frontend.ts";
+import { NotImplemented } from "../../../lib/errors.ts";
+import { definitionBuild } from "./definition.ts";
+import { type DockerfileBuild, dockerfileBuild } from "./frontend.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Job, Jobs } from "./job.ts";
 import {
@@ -17,13 +18,14 @@ import {
   InfoResponseSchema,
   ListWorkersResponseSchema,
   type SolveRequest,
+  type SolveResponse,
   SolveResponseSchema,
   UpdateBuildHistoryResponseSchema,
   type UsageRecord,
   UsageRecordSchema,
 } from "./proto/control_pb.ts";
 import type { Sessions } from "./session.ts";
-import { solve } from "./solve.ts";
+import { deliveredBy, solve } from "./solve.ts";
 import { connectError, toStatus } from "./source.ts";
 import { buildkitVersion, workerRecord } from "./worker.ts";
 
@@ -119,21 +121,29 @@ async function answerSolve(
   request: SolveRequest,
   job: Job,
   signal: AbortSignal,
-) {
-  if (request.definition && request.definition.def.length > 0)
-    throw new NotImplemented("building a low-level definition is not supported: build a Dockerfile");
-  const outputs = exportersOf(request).map(({ type, attrs }) => parseOutput(type, attrs));
+): Promise<SolveResponse> {
+  const requested = exportersOf(request).map(({ type, attrs }) => parseOutput(type, attrs));
   const session = await sessions.wait(request.session, signal);
+  const work = async (build: DockerfileBuild | undefined) => {
+    if (!build) return create(SolveResponseSchema);
+    if (build.request)
+      throw new NotImplemented("what is asked about a Dockerfile is answered by the gateway only");
+    build.options.entitlements = request.entitlements;
+    build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
+    const outputs = deliveredBy(session, requested);
+    const parts = { job, session, build, result: gateway.result };
+    return solveResponse(await solve(engine, parts, { outputs, internal: request.internal }, signal));
+  };
+  if (request.definition && request.definition.def.length > 0)
+    return work(definitionBuild(request.definition));
   // Without a front end the client says by the gateway what to build.
-  const build =
-    request.frontend === ""
-      ? await gateway.serve(job, AbortSignal.any([signal, job.signal, session.closed]))
-      : dockerfileBuild(request.frontend, request.frontendAttrs);
-  if (!build) return create(SolveResponseSchema);
-  build.options.entitlements = request.entitlements;
-  build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
-  const result = await solve(engine, { job, session, build, outputs }, signal);
-  // Values are texts; documents are told in base64.
+  return request.frontend === ""
+    ? gateway.serve({ job, session }, AbortSignal.any([signal, job.signal, session.closed]), work)
+    : work(dockerfileBuild(request.frontend, request.frontendAttrs));
+}
+
+/** Values are texts; documents are told in base64. */
+function solveResponse(result: BuildResult): SolveResponse {
   const told = Object.entries(exporterResponse(result)).map(([name, value]): [string, string] => [
     name,
     typeof value === "string" ? value : Buffer.from(JSON.stringify(value)).toString("base64"),
@@ -144,13 +154,6 @@ async function answerSolve(
 function exportersOf({ exporters, exporterDeprecated, exporterAttrsDeprecated }: SolveRequest) {
   if (exporters.length > 0) return exporters;
   return exporterDeprecated === "" ? [] : [{ type: exporterDeprecated, attrs: exporterAttrsDeprecated }];
-}
-
-/** @throws InvalidParameter, NotImplemented */
-export function dockerfileBuild(frontend: string, attributes: Record<string, string>): DockerfileBuild {
-  if (frontend !== "dockerfile.v0")
-    throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 is there`);
-  return parseFrontend(attributes);
 }
 
 function historyEvent(record: BuildRecord) {
