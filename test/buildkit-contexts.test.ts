@@ -53,6 +53,15 @@ describe.skipIf(!withBuildx)("docker buildx", () => {
     );
     // What it began from is no image of its own.
     expect(await images()).toHaveLength(before.length + 1);
+    await daemon.ok(["build", "-t", "own", "--build-context", `base=oci-layout://${layout}:latest`, context]);
+    expect(await daemon.ok(["run", "--rm", "own", "cat", "/copied"])).toBe("in the layout");
+    const none = await daemon.gantry([
+      "build",
+      "--build-context",
+      `base=oci-layout://${layout}:none`,
+      context,
+    ]);
+    expect(none.stderr).toContain("no image none in the OCI layout");
   });
 
   test("bakes a target that begins from another one", async () => {

@@ -30,7 +30,7 @@ import type { Outline, TargetList } from "./outline/types.ts";
 import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
-import { type PlatformPlace, Progress } from "./solve/progress.ts";
+import { type PlatformPlace, Progress, targetVertex } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session, SharedWorks } from "./solve/session.ts";
 import type {
@@ -225,6 +225,7 @@ export class DockerfileBuilder implements Builder {
     const origin = await session.origin();
     return {
       state,
+      vertex: targetVertex(graph, place.label),
       packer: session.packer,
       records: () => session.usedRecords(),
       origin: () => ({ ...origin, dockerfile: source }),

@@ -109,6 +109,8 @@ export type BuildEvent =
       id: string;
       /** `[builder 2/5] RUN make`; `[internal] load .dockerignore`. */
       name: string;
+      /** Ids of those whose results it takes. */
+      inputs?: readonly string[];
       /** Step number and total over the needed stages as the classic builder counts, for Dockerfile instructions. */
       step?: { number: number; total: number; instruction: string };
       state: "started" | "cached" | "done" | "failed";

@@ -347,6 +347,8 @@ export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
   tags: string[];
   /** By which clients know the build in the history; without one it is given one. */
   id?: string;
+  /** For the history: what the client asked for, in its own words. */
+  attributes?: Record<string, string>;
   /** Not in the history: it is part of another build. */
   internal?: boolean;
   /** Named contexts that come as archives (tar, any compression): each hands its own to `take`. */
@@ -374,6 +376,10 @@ export interface BuildRecord {
   name: string;
   dockerfile: string;
   target?: string;
+  /** What the client asked for, in its own words. */
+  attributes?: Record<string, string>;
+  /** Types of its outputs. */
+  exporters?: string[];
   status: "running" | "completed" | "error" | "canceled";
   /** Milliseconds since the epoch. */
   createdAt: number;
@@ -381,6 +387,9 @@ export interface BuildRecord {
   totalSteps: number;
   completedSteps: number;
   cachedSteps: number;
+  warnings?: number;
+  /** The digest of the image that it made. */
+  image?: string;
   error?: string;
 }
 
@@ -391,6 +400,8 @@ export interface PastEvent {
 }
 
 export interface BuildHistory {
+  /** Tells of each build that begins, ends or is removed, until it is disposed of. */
+  watch(listener: (record: BuildRecord, removed: boolean) => void): Disposable;
   /** The latest first. */
   list(): BuildRecord[];
   /** By its id or the beginning of it. @throws NotFound */

@@ -2,6 +2,7 @@
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { Descriptor } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
+import { stateFiles } from "../attest/files.ts";
 import { type Attested, attest, attestationsFor } from "../attest/index.ts";
 import type { AttestationOptions, BuildOrigin } from "../attest/types.ts";
 import { exportCache, inlineCache } from "../cache/export.ts";
@@ -23,6 +24,8 @@ import type { ExportedImage, ImageOutput, LayerFormat, OutputRequest } from "./t
 /** What the target has come to on one platform. */
 export interface BuiltPlatform {
   state: StageState;
+  /** The vertex that it came from. */
+  vertex: string;
   packer: Packer;
   /** Of the steps that were met. */
   records(): CacheRecord[];
@@ -86,20 +89,31 @@ export async function exportResults(
       case "image":
       case "oci":
       case "docker": {
-        const image = await exportImage(parts, id, output, deliver, bundleOf);
+        const vertex = { id, inputs: platforms.map(({ vertex }) => vertex) };
+        const image = await exportImage(parts, vertex, output, deliver, bundleOf);
         exported ??= image;
         break;
       }
       case "local":
       case "tar":
-        await parts.progress.vertex({ id, name: "exporting to client" }, async () => {
-          const { layers } = parts.backend.store;
-          const roots = platforms.map(({ state, open }) => ({ platform: state.platform, root: open() }));
-          // Files of several platforms would write over each other.
-          const split = roots.length > 1 && (output.platformSplit || output.type === "tar");
-          await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);
-          return {};
-        });
+        await parts.progress.vertex(
+          { id, name: "exporting to client", inputs: platforms.map(({ vertex }) => vertex) },
+          async () => {
+            const { layers } = parts.backend.store;
+            // Files of several platforms would write over each other.
+            const split = platforms.length > 1 && (output.platformSplit || output.type === "tar");
+            const naming = { prefix: output.attestationPrefix, withPlatform: platforms.length > 1 && !split };
+            using statements = new DisposableStack();
+            const roots = await Promise.all(
+              platforms.map(async (built) => {
+                const stated = statements.use(await stateFiles(parts, built, naming));
+                return { platform: built.state.platform, root: built.open(), beside: stated?.directory };
+              }),
+            );
+            await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);
+            return {};
+          },
+        );
         break;
       case "cacheonly":
         break;
@@ -134,14 +148,14 @@ async function exportTo(
 
 async function exportImage(
   { backend, request, progress, lease, signal }: ExportParts,
-  id: string,
+  { id, inputs }: { id: string; inputs: string[] },
   output: ImageOutput,
   deliver: OutputRequest["deliver"],
   bundleOf: (output: ImageOutput) => Promise<Bundle>,
 ): Promise<ExportedImage> {
   const { names, format, type } = output;
   const name = type === "image" ? "exporting to image" : `exporting to ${type} image format`;
-  const made = await progress.vertex({ id, name }, async () => {
+  const made = await progress.vertex({ id, name, inputs }, async () => {
     const made = await bundleOf(output);
     if (output.type === "image" && output.store) {
       const sameTimes = !format.rewriteTimestamps || format.epoch === undefined;

@@ -31,8 +31,8 @@ const known: Record<string, readonly string[]> = {
   ],
   oci: [...imageAttributes, "tar", "dest"],
   docker: [...imageAttributes, "tar", "dest"],
-  tar: ["dest", "platform-split"],
-  local: ["dest", "platform-split", "mode"],
+  tar: ["dest", "platform-split", "attestation-prefix"],
+  local: ["dest", "platform-split", "attestation-prefix", "mode"],
   cacheonly: [],
 };
 
@@ -87,7 +87,11 @@ export function parseOutput(type: string, attributes: Attributes): Output {
         throw new NotImplemented(
           `mode=${attributes.mode} of the output type=local is not supported: copy is`,
         );
-      return { type, platformSplit: flag("platform-split", type === "local") };
+      return {
+        type,
+        platformSplit: flag("platform-split", type === "local"),
+        attestationPrefix: prefixOf(attributes),
+      };
     default:
       return { type: "cacheonly" };
   }
@@ -108,6 +112,14 @@ export function imageOutput(names: string[]): Extract<Output, { type: "image" }>
 }
 
 const namesOf = ({ name }: Attributes) => (name ?? "").split(",").filter(Boolean);
+
+function prefixOf({ "attestation-prefix": prefix = "" }: Attributes): string {
+  if (/[/\0]/.test(prefix))
+    throw new InvalidParameter(
+      `invalid attestation-prefix ${JSON.stringify(prefix)}: it is part of a file's name`,
+    );
+  return prefix;
+}
 
 function imageFormat(attributes: Attributes): ImageFormat {
   const flag = (name: string, missing: boolean) => parseFlag(name, attributes[name], missing);

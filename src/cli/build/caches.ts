@@ -1,10 +1,9 @@
 /** `--cache-to type=local` and `--cache-from type=local`: caches in directories of this machine (OCI layouts). */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import * as v from "valibot";
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
-import { mediaTypes } from "../../lib/oci.ts";
 import { splitCsv } from "../args/values.ts";
+import { digestIn, parseEntry, putInIndex } from "./oci-index.ts";
 
 export interface LocalCaches {
   /** For the query of `POST /build`. */
@@ -57,8 +56,7 @@ export function localCaches(
     }),
     directory: (name) => directories.get(name),
     written(manifest) {
-      for (const [directory, tag] of tags)
-        putInIndex(directory, tag, v.parse(descriptor, JSON.parse(manifest)));
+      for (const [directory, tag] of tags) putInIndex(directory, tag, parseEntry(manifest));
     },
   };
 }
@@ -81,36 +79,3 @@ const textOf = (attributes: Record<string, string>) =>
       return `${name}=${value}`;
     })
     .join(",");
-
-const refName = "org.opencontainers.image.ref.name";
-const descriptor = v.looseObject({
-  mediaType: v.string(),
-  digest: v.string(),
-  size: v.number(),
-  annotations: v.optional(v.record(v.string(), v.string())),
-});
-const indexSchema = v.looseObject({ manifests: v.array(descriptor) });
-type Entry = v.InferOutput<typeof descriptor>;
-
-function readIndex(directory: string): Entry[] {
-  try {
-    const parsed = v.safeParse(indexSchema, JSON.parse(readFileSync(join(directory, "index.json"), "utf8")));
-    return parsed.success ? parsed.output.manifests : [];
-  } catch {
-    return [];
-  }
-}
-
-const tagOf = ({ annotations }: Entry) => annotations?.[refName];
-
-function digestIn(directory: string, tag: string): string | undefined {
-  return readIndex(directory).find((entry) => tagOf(entry) === tag)?.digest;
-}
-
-function putInIndex(directory: string, tag: string, entry: Entry): void {
-  const others = readIndex(directory).filter((one) => tagOf(one) !== tag);
-  const manifests = [...others, { ...entry, annotations: { ...entry.annotations, [refName]: tag } }];
-  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests };
-  writeFileSync(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
-  writeFileSync(join(directory, "index.json"), JSON.stringify(index));
-}

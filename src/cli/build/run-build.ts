@@ -72,10 +72,12 @@ export async function prepareBuild(
   const outputs = await outputsOf(flags);
   query.outputs = outputs.query;
   let start = () => {};
+  let layouts = new Map<string, string>();
   if (flags["build-context"].length > 0) {
     const { namedContexts } = await import("./contexts.ts");
     const named = await namedContexts(flags["build-context"], cwd, onDispose);
     query.contexts = named.query;
+    layouts = named.directories;
     const ended = new AbortController();
     cleanup.defer(() => ended.abort());
     start = () => named.send(context.client, ended.signal);
@@ -85,11 +87,11 @@ export async function prepareBuild(
     query.cachefrom = caches.from;
     query.cacheto = caches.to;
   }
-  if (flags.secret.length > 0 || flags.ssh.length > 0 || caches) {
+  if (flags.secret.length > 0 || flags.ssh.length > 0 || caches || layouts.size > 0) {
     const { sessionOffer } = await import("./secrets.ts");
     const offer = {
       ...sessionOffer(flags.secret, flags.ssh, context.env),
-      directory: (name: string) => caches?.directory(name),
+      directory: (name: string) => layouts.get(name) ?? caches?.directory(name),
     };
     const { openBuildSession } = await import("../../api/client/build-session.ts");
     query.session = cleanup.use(await openBuildSession(context.client, offer)).id;

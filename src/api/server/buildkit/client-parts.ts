@@ -4,6 +4,8 @@
  */
 import * as v from "valibot";
 import type { BuildOptions } from "../../../engine/types.ts";
+import { type Digest, isDigest } from "../../../lib/digest.ts";
+import { InvalidParameter } from "../../../lib/errors.ts";
 import { type Exchange, parseJson, validate } from "../exchange.ts";
 import type { Uploads } from "./build-v2.ts";
 import { blobDirectory } from "./content.ts";
@@ -13,8 +15,12 @@ import type { Sessions } from "./session.ts";
 const contextsSchema = v.record(
   v.string(),
   v.union(
-    [v.strictObject({ image: v.string() }), v.strictObject({ upload: v.string() })],
-    '{"image": …} or {"upload": …} is wanted',
+    [
+      v.strictObject({ image: v.string() }),
+      v.strictObject({ upload: v.string() }),
+      v.strictObject({ store: v.string(), digest: v.custom<Digest>((text) => isDigest(String(text))) }),
+    ],
+    '{"image": …}, {"upload": …} or {"store": …, "digest": …} is wanted',
   ),
 );
 
@@ -39,7 +45,13 @@ export async function partsOf(
     validate(contextsSchema, parseJson(text, "invalid contexts")),
   )) {
     if ("image" in source) parts.contexts[name] = source;
-    else
+    else if ("store" in source) {
+      const { store, digest } = source;
+      const directory = parts.blobDirectory?.(`oci:${store}`);
+      if (!directory)
+        throw new InvalidParameter(`the context ${name} needs a session that offers its directory`);
+      parts.contexts[name] = { image: `oci-layout://${name}@${digest}`, layout: { directory, digest } };
+    } else
       parts.archives[name] = async (take, signal) => {
         const upload = await uploads.wait(source.upload, signal);
         try {

@@ -44,6 +44,8 @@ export interface DockerfileBuild {
   /** What is asked about the Dockerfile, instead of a build. */
   request?: Subrequest;
   contexts: Record<string, ContextSource>;
+  /** As the client said them. */
+  attributes?: Record<string, string>;
   options: Omit<BuildRequest, "contextDir" | "dockerfile" | "contexts" | "tags" | "secret" | "ssh">;
 }
 
@@ -69,6 +71,7 @@ export function parseFrontend(
     ...mainContext(attributes, inputs),
     filename: attributes.filename || "Dockerfile",
     request: requestOf(attributes.requestid),
+    attributes,
     contexts: Object.fromEntries(
       Object.entries(withPrefix(attributes, "context:")).map(([name, value]) => [
         name,

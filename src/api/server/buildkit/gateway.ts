@@ -213,13 +213,13 @@ export class Gateway {
     }
     const id = newId();
     open.asked.set(id, build);
-    const held = new HeldResult((outputs, signal) => {
-      const { cacheTo: _, attestations: __, ...options } = build.options;
-      const plain = { ...parts, build: { ...build, options } };
-      return solve(this.engine, plain, { outputs, internal: true }, AbortSignal.any([signal, open.signal]));
-    });
+    const { cacheTo: _, attestations: __, ...options } = build.options;
+    const plain = { ...parts, build: { ...build, options } };
+    const held = new HeldResult(
+      (outputs, signal) => solve(this.engine, plain, { outputs, internal: true }, signal),
+      () => this.#results.delete(id),
+    );
     this.#results.set(id, held);
-    open.uses.defer(() => this.#results.delete(id));
     open.uses.use(held.use());
     if (request.evaluate) await held.files();
     return create(SolveResponseSchema, {

@@ -16,9 +16,13 @@ export class HeldResult {
   #files: Promise<ResultFiles> | undefined;
   #users = 0;
 
-  /** @param build runs the build with these outputs, which end when the result is let go */
+  /**
+   * @param build runs the build with these outputs, which end when the result is let go
+   * @param onEnd called when the last user has let go
+   */
   constructor(
     private readonly build: (outputs: OutputRequest[], signal: AbortSignal) => Promise<BuildResult>,
+    private readonly onEnd: () => void,
   ) {}
 
   /** Builds on the first call. @throws what the build throws */
@@ -42,6 +46,7 @@ export class HeldResult {
         if (--this.#users > 0) return;
         this.#released.resolve();
         this.#abort.abort();
+        this.onEnd();
       },
     };
   }

@@ -77,6 +77,7 @@ function optionsOf(engine: Engine, { session, build }: SolveParts) {
   return {
     ...build.options,
     dockerfile: { path: build.filename },
+    attributes: build.attributes,
     credentials: sessionCredentials(session) ?? build.options.credentials,
     secret: sessionSecret(session),
     ssh: sessionSsh(session, engine.builds.runDirectory),
