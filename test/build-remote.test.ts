@@ -105,6 +105,15 @@ test.each(clients)(
   },
 );
 
+test.if(withBuildx)("buildx brings a Dockerfile of its own for a repository", async () => {
+  const child = await run(["docker", "buildx", "build", "-f", "-", "-t", "own-file", url("repo.git#main")], {
+    stdin: "FROM busybox\nCOPY sub/file /mine",
+    env: environment(),
+  });
+  expect(child).toMatchObject({ code: 0 });
+  expect(await daemon.ok(["run", "--rm", "own-file", "cat", "/mine"])).toBe("1");
+});
+
 test.if(withBuildx)("buildx bakes what a repository's file says", async () => {
   const baked = await run(["docker", "buildx", "bake", "--allow", "fs.read=/", url("repo.git#main")], {
     env: { ...environment(), BUILDX_BAKE_GIT_SSH: "" },

@@ -129,12 +129,12 @@ export class DockerfileBuilder implements Builder {
       throw failed.signal.reason;
     });
     using lease = this.backend.store.images.lease();
-    const { image, cache } = await exportResults(
+    const exported = await exportResults(
       { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
       built,
       outputs,
     );
-    return { image, cache, warnings };
+    return { ...exported, warnings };
   }
 
   /** A source that can't be had costs time only. */

@@ -160,6 +160,8 @@ export interface LintReport {
 export interface BuildResult {
   /** The first image among the outputs. */
   image?: ExportedImage;
+  /** Predicates of SLSA provenance, one a platform. */
+  provenance: { platform: Platform; body: object }[];
   /** The manifest of the cache that was exported last, of one in the client's directories before others. */
   cache?: Descriptor;
   warnings: string[];

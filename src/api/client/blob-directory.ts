@@ -1,8 +1,8 @@
 /** Directories of blobs (OCI layouts) that a build's session offers to the engine: containerd's content service. */
 import { createHash } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, open } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { hexOf, isDigest } from "../../lib/digest.ts";
 import { pieceSize, storeHeader } from "../blobs.ts";
@@ -45,38 +45,32 @@ export function contentService(
 
 /** What is written is seen under its name only when it is whole, and its digest right. */
 async function* write(requests: AsyncIterable<WriteContentRequest>, pathOf: (digest: string) => string) {
-  let path = "";
-  let digest = "";
   await using parts = new AsyncDisposableStack();
-  let file: Awaited<ReturnType<typeof open>> | undefined;
-  let offset = 0;
+  let blob: { digest: string; path: string; temporary: string; file: FileHandle } | undefined;
   const hash = createHash("sha256");
+  let offset = 0;
   for await (const { action, expected, data } of requests) {
-    if (!file) {
-      digest = expected;
-      path = pathOf(digest);
+    if (!blob) {
+      const path = pathOf(expected);
       if (statSync(path, { throwIfNoEntry: false }))
-        throw new ConnectError(`content ${digest} already exists`, Code.AlreadyExists);
-      mkdirSync(join(path, ".."), { recursive: true });
+        throw new ConnectError(`content ${expected} already exists`, Code.AlreadyExists);
+      mkdirSync(dirname(path), { recursive: true });
       const temporary = `${path}.${crypto.randomUUID()}`;
       parts.defer(async () => rmSync(temporary, { force: true }));
-      file = parts.use(await open(temporary, "wx"));
-      path = temporary;
+      blob = { digest: expected, path, temporary, file: parts.use(await open(temporary, "wx")) };
     }
-    await file.write(data);
+    for (let at = 0; at < data.length; )
+      at += (await blob.file.write(data, at, data.length - at)).bytesWritten;
     hash.update(data);
     offset += data.length;
     if (action === WriteAction.COMMIT) {
       const actual = `sha256:${hash.digest("hex")}`;
-      if (actual !== digest)
-        throw new ConnectError(
-          `unexpected commit digest ${actual}, expected ${digest}`,
-          Code.FailedPrecondition,
-        );
-      await file.sync();
-      renameSync(path, pathOf(digest));
+      if (actual !== blob.digest)
+        throw new ConnectError(`unexpected commit digest ${actual}`, Code.FailedPrecondition);
+      await blob.file.sync();
+      renameSync(blob.temporary, blob.path);
     }
-    yield { action, offset: BigInt(offset), total: BigInt(offset), digest };
+    yield { action, offset: BigInt(offset), total: BigInt(offset), digest: blob.digest };
     if (action === WriteAction.COMMIT) return;
   }
 }

@@ -17,7 +17,7 @@ export class StatusScreen implements BuildScreen {
   ) {}
 
   succeed(result: BuildResult): void {
-    if (result.image || result.cache) this.send({ aux: resultNote(result) });
+    this.send({ aux: resultNote(result) });
   }
 
   fail(): void {}
