@@ -1,6 +1,6 @@
 /** What a build states about its images: provenance and a list of packages, beside them wherever they go. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildOutputs } from "./support/build-output.ts";
@@ -127,4 +127,51 @@ test.skipIf(!withBuildx)("docker buildx: --provenance and --sbom, and secrets st
   expect(JSON.parse(readFileSync(join(directory, "metadata.json"), "utf8"))).toMatchObject({
     "containerimage.descriptor": { mediaType: "application/vnd.oci.image.index.v1+json" },
   });
+});
+
+const clients: [string, (args: string[]) => Promise<{ code: number }>][] = [
+  ["gantry", (args) => daemon.gantry(["build", ...args])],
+];
+if (withBuildx)
+  clients.push([
+    "buildx",
+    (args) => run(["docker", "buildx", "build", ...args], { env: { DOCKER_HOST: daemon.host } }),
+  ]);
+
+test.each(clients)("%s: files have their statements beside them", async (name, build) => {
+  const target = join(directory, `files-${name}`);
+  const asked = ["--provenance", "mode=max", "--sbom", "true"];
+  const output = `type=local,dest=${target},attestation-prefix=about-`;
+  expect(await build([...asked, "-o", output, directory])).toMatchObject({ code: 0 });
+  const read = (path: string) => JSON.parse(readFileSync(join(target, path), "utf8"));
+  const provenance = read("about-provenance.json");
+  expect(provenance.predicateType).toStartWith("https://slsa.dev/provenance/");
+  const digest = new Bun.CryptoHasher("sha256").update(readFileSync(join(target, "size"))).digest("hex");
+  expect(provenance.subject).toContainEqual({ name: "size", digest: { sha256: digest } });
+  const { predicate } = read("about-sbom.spdx.json");
+  expect(predicate.packages.map((one: { name: string }) => one.name)).toContain("left");
+  // Those of several platforms are told apart, in a directory of each or by their names.
+  const context = mkdtempSync(join(directory, "cross-"));
+  writeFileSync(join(context, "Dockerfile"), "FROM scratch\nCOPY Dockerfile /file");
+  const platforms = ["--platform", "linux/amd64,linux/arm64", "--provenance", "true"];
+  const several = async (dest: string, more = "") => {
+    expect(await build([...platforms, "-o", `type=local,dest=${dest}${more}`, context])).toMatchObject({
+      code: 0,
+    });
+    return readdirSync(dest, { recursive: true }).sort();
+  };
+  expect(await several(join(context, "split"))).toEqual([
+    "linux_amd64",
+    "linux_amd64/file",
+    "linux_amd64/provenance.json",
+    "linux_arm64",
+    "linux_arm64/file",
+    "linux_arm64/provenance.json",
+  ]);
+  expect(await several(join(context, "flat"), ",platform-split=false")).toEqual([
+    "file",
+    "provenance.linux_amd64.json",
+    "provenance.linux_arm64.json",
+  ]);
+  expect(readdirSync(join(daemon.execRoot, "b")).filter((one) => one.startsWith("statements"))).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /** The build cache between machines: in a registry of its own, or within images. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildOutputs } from "./support/build-output.ts";
@@ -143,15 +143,76 @@ test("an image brings its own cache along (type=inline)", async () => {
   expect(image).toBe(again.id!);
 });
 
+/** Builds by a client that has a session, and so can keep a cache in a directory. */
+const gantry = (daemon: TestDaemon, args: string[]) =>
+  daemon.gantry(["build", "--progress", "plain", ...args]);
+const buildx = (daemon: TestDaemon, args: string[]) =>
+  run(["docker", "buildx", "build", "--progress", "plain", ...args], { env: { DOCKER_HOST: daemon.host } });
+const clients: [string, typeof gantry][] = [
+  ["gantry", gantry],
+  ...(withBuildx ? [["buildx", buildx] as const] : []),
+].map(([name, client]) => [name, client] as [string, typeof gantry]);
+
+describe.each(clients)("a cache in a directory: %s", (name, build) => {
+  test("spares another machine all steps; any OCI tool reads it", async () => {
+    const context = contextOf(`directory ${name}`);
+    const cache = join(mkdtempSync(join(directory, "cache-")), "new");
+    const to = `type=local,dest=${cache},mode=max,compression=zstd,tag=one`;
+    expect(await build(first, ["--cache-to", to, context])).toMatchObject({ code: 0 });
+    const layout = `oci:${cache}:one`;
+    const manifest = JSON.parse((await run(["skopeo", "inspect", "--raw", layout])).stdout);
+    expect(manifest.config.mediaType).toBe("application/vnd.buildkit.cacheconfig.v0");
+    for (const { mediaType } of manifest.layers) expect(mediaType).toMatch(/\+zstd$/);
+    const again = await build(second, ["--cache-from", `type=local,src=${cache},tag=one`, context]);
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stderr.match(/ CACHED$/gm)).toHaveLength(steps);
+    // A second export finds its blobs there, and takes the tag over.
+    expect(await build(second, ["--cache-to", `type=local,dest=${cache},tag=one`, context])).toMatchObject({
+      code: 0,
+    });
+    const index = JSON.parse(readFileSync(join(cache, "index.json"), "utf8"));
+    expect(index.manifests).toHaveLength(1);
+  });
+
+  test("as BuildKit wrote it before 0.21, below an index", async () => {
+    const context = contextOf(`index ${name}`);
+    const cache = mkdtempSync(join(directory, "cache-"));
+    const to = `type=local,dest=${cache},mode=max,image-manifest=false`;
+    expect(await build(first, ["--cache-to", to, context])).toMatchObject({ code: 0 });
+    const again = await build(second, ["--cache-from", `type=local,src=${cache}`, context]);
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stderr.match(/ CACHED$/gm)).toHaveLength(steps);
+  });
+
+  test("that is not there, or is damaged, costs nothing but a warning", async () => {
+    const context = contextOf(`damaged ${name}`);
+    const cache = mkdtempSync(join(directory, "cache-"));
+    const missing = await build(first, ["--cache-from", `type=local,src=${cache}/none`, context]);
+    expect(missing).toMatchObject({ code: 0 });
+    expect(missing.stderr).toMatch(/local cache import at .*none not found/);
+    expect(await build(first, ["--cache-to", `type=local,dest=${cache}`, context])).toMatchObject({
+      code: 0,
+    });
+    for (const blob of new Bun.Glob("blobs/sha256/*").scanSync(cache))
+      rewriteFile(join(cache, blob), (bytes) => bytes.fill(32, 10, 20));
+    const damaged = await build(second, ["--cache-from", `type=local,src=${cache}`, context]);
+    expect(damaged).toMatchObject({ code: 0 });
+    expect(damaged.stderr).toContain("nothing was taken from the cache");
+  });
+});
+
+/** In place of a file whose mode forbids writing. */
+function rewriteFile(path: string, change: (bytes: Buffer) => Buffer): void {
+  const bytes = change(readFileSync(path));
+  rmSync(path);
+  writeFileSync(path, bytes);
+}
+
 test.skipIf(!withBuildx)("docker buildx: --cache-to and --cache-from", async () => {
   const context = contextOf("buildx");
   const ref = `type=registry,ref=${registry.address}/cache/buildx`;
-  const buildx = (daemon: TestDaemon, args: string[]) =>
-    run(["docker", "buildx", "build", "--progress", "plain", ...args, context], {
-      env: { DOCKER_HOST: daemon.host },
-    });
-  expect(await buildx(first, ["--cache-to", `${ref},mode=max`])).toMatchObject({ code: 0 });
-  const again = await buildx(second, ["--cache-from", ref]);
+  expect(await buildx(first, ["--cache-to", `${ref},mode=max`, context])).toMatchObject({ code: 0 });
+  const again = await buildx(second, ["--cache-from", ref, context]);
   expect(again).toMatchObject({ code: 0 });
   expect(again.stderr.match(/ CACHED$/gm)).toHaveLength(steps);
 });

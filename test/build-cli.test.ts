@@ -188,7 +188,7 @@ test("named contexts: directories with their ignore files, and images", async ()
   for (const [value, said] of [
     ["lib", "expected key=value"],
     ["lib=/nowhere", "is not a directory"],
-    ["lib=oci-layout://x", "is not supported"],
+    ["lib=oci-layout://x", "no image latest in the OCI layout x"],
   ])
     expect((await build(["--build-context", value!, context])).stderr).toContain(said!);
 });
@@ -272,7 +272,7 @@ test("proxies of config.json are arguments of the build, and stay out of the ima
 test("what is not there is refused in words", async () => {
   const context = contextOf({ Dockerfile: "FROM busybox" });
   for (const [flags, said] of [
-    [["--call", "outline"], "--call outline is not supported"],
+    [["--call", "nonsense"], 'invalid call "nonsense"'],
     [["--allow", "everything"], "invalid entitlement: everything"],
     [["--policy", "x"], "--policy is not supported"],
     [["--resource", "x"], "--resource is not supported"],

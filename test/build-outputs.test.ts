@@ -295,4 +295,17 @@ describe.skipIf(!withBuildx)("docker buildx", () => {
     });
     expect(await inArchive(readFileSync(join(directory, "out.tar")))).toContain("index.json");
   });
+
+  test("keeps an image in a directory that OCI tools read (tar=false)", async () => {
+    const context = contextOf({ Dockerfile: "FROM scratch\nCOPY file /file", file: "in a layout" });
+    const layout = join(directory, "layout");
+    const output = `type=oci,tar=false,dest=${layout}`;
+    expect(
+      await buildx(["--platform", "linux/amd64,linux/arm64", "-t", "layout:1", "-o", output, context]),
+    ).toMatchObject({
+      code: 0,
+    });
+    const inspected = await run(["skopeo", "inspect", "--override-arch", "arm64", `oci:${layout}`]);
+    expect(JSON.parse(inspected.stdout)).toMatchObject({ Architecture: "arm64" });
+  });
 });

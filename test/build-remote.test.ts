@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { removeGroups, TestDaemon, until } from "./support/daemon.ts";
+import { type Result, removeGroups, run, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 let server: ReturnType<typeof Bun.serve>;
@@ -19,6 +19,10 @@ beforeAll(async () => {
   writeFileSync(join(directory, "work/Dockerfile"), "FROM busybox\nCOPY . /ctx/\nRUN ls -a /ctx");
   const git = (...args: string[]) =>
     must("git", "-C", "work", "-c", "user.name=t", "-c", "user.email=t@example.org", ...args);
+  writeFileSync(
+    join(directory, "work/docker-bake.json"),
+    JSON.stringify({ target: { default: { tags: ["baked-remotely"], dockerfile: "sub/Dockerfile" } } }),
+  );
   git("init", "-q", "-b", "main");
   git("add", ".");
   git("commit", "-qm", "one");
@@ -26,6 +30,7 @@ beforeAll(async () => {
   must("git", "-C", "repo.git", "update-server-info");
   must("tar", "-C", "work/sub", "-czf", "context.tar.gz", ".");
   writeFileSync(join(directory, "plain"), "FROM busybox\nRUN echo from a plain file");
+  writeFileSync(join(directory, "plain-with-context"), "FROM busybox\nCOPY --from=repo /file /file");
   server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -61,6 +66,62 @@ test("an archive, a Dockerfile, a repository and a directory of it", async () =>
   });
   expect(kept).toContain(".git\\n");
   expect(await build({ remote: url("repo.git#main:sub") })).toContain("file");
+});
+
+const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
+const environment = () => ({ DOCKER_HOST: daemon.host, DOCKER_BUILDKIT: "1" });
+const clients: [string, (args: string[]) => Promise<Result>][] = [
+  ["gantry", (args) => daemon.gantry(["build", ...args])],
+  ["docker", (args) => run(["/usr/bin/docker", "build", ...args], { env: environment() })],
+];
+if (withBuildx)
+  clients.push(["buildx", (args) => run(["docker", "buildx", "build", ...args], { env: environment() })]);
+
+test.each(clients)(
+  "%s builds from each of these by its URL; plain files are repository enough",
+  async (name, client) => {
+    for (const [path, said] of [
+      ["context.tar.gz", "file"],
+      ["plain", "from a plain file"],
+      ["repo.git#main", "sub"],
+      ["repo.git#main:sub", "file"],
+    ]) {
+      const built = await client(["--no-cache", "--progress", "plain", url(path!)]);
+      expect([path, built]).toMatchObject([path, { code: 0 }]);
+      expect(built.stderr).toContain(said!);
+    }
+    if (name === "docker") return;
+    const named = await client([
+      "--progress",
+      "plain",
+      "--build-context",
+      `repo=${url("repo.git#main:sub")}`,
+      "-t",
+      `named-${name}`,
+      url("plain-with-context"),
+    ]);
+    expect(named).toMatchObject({ code: 0 });
+    expect(await daemon.ok(["run", "--rm", `named-${name}`, "cat", "/file"])).toBe("1");
+  },
+);
+
+test.if(withBuildx)("buildx brings a Dockerfile of its own for a repository", async () => {
+  const child = await run(["docker", "buildx", "build", "-f", "-", "-t", "own-file", url("repo.git#main")], {
+    stdin: "FROM busybox\nCOPY sub/file /mine",
+    env: environment(),
+  });
+  expect(child).toMatchObject({ code: 0 });
+  expect(await daemon.ok(["run", "--rm", "own-file", "cat", "/mine"])).toBe("1");
+});
+
+test.if(withBuildx)("buildx bakes what a repository's file says", async () => {
+  const baked = await run(["docker", "buildx", "bake", "--allow", "fs.read=/", url("repo.git#main")], {
+    env: { ...environment(), BUILDX_BAKE_GIT_SSH: "" },
+  });
+  expect(baked).toMatchObject({ code: 0 });
+  expect(await daemon.ok(["run", "--rm", "baked-remotely", "cat", "/ctx/Dockerfile"])).toContain(
+    "FROM busybox",
+  );
 });
 
 test("what is not there is told, and nothing is left", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
 import { formatReference, normalize, parseReference } from "../lib/reference.ts";
 import { ImportedCache } from "./cache/import.ts";
+import { placeOf } from "./cache/options.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
 import {
   type CheckSettings,
@@ -24,10 +25,12 @@ import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./expo
 import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
 import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
+import { outlineOf, targetsOf } from "./outline/outline.ts";
+import type { Outline, TargetList } from "./outline/types.ts";
 import { lint } from "./practices/index.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
-import { type PlatformPlace, Progress } from "./solve/progress.ts";
+import { type PlatformPlace, Progress, targetVertex } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session, SharedWorks } from "./solve/session.ts";
 import type {
@@ -126,31 +129,32 @@ export class DockerfileBuilder implements Builder {
       throw failed.signal.reason;
     });
     using lease = this.backend.store.images.lease();
-    const image = await exportResults(
+    const exported = await exportResults(
       { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
       built,
       outputs,
     );
-    return { image, warnings };
+    return { ...exported, warnings };
   }
 
   /** A source that can't be had costs time only. */
   async #importCaches(
-    { cacheFrom = [], credentials, noCache }: BuildRequest,
+    { cacheFrom = [], credentials, blobDirectory, noCache }: BuildRequest,
     progress: Progress,
     signal: AbortSignal,
   ): Promise<ImportedCache> {
     const imported = new ImportedCache(this.backend, this.#records, this.now);
     if (noCache) return imported;
     for (const source of cacheFrom) {
-      const vertex = { id: `cache from ${source.ref}`, name: `importing cache manifest from ${source.ref}` };
+      const place = placeOf(source);
+      const vertex = { id: `cache from ${place}`, name: `importing cache manifest from ${place}` };
       await progress.vertex(vertex, async () => {
         try {
           const limit = AbortSignal.any([signal, AbortSignal.timeout(importPatience)]);
-          await imported.read(source, credentials, limit);
+          await imported.read(source, { credentials, blobDirectory }, limit);
         } catch (error) {
           signal.throwIfAborted();
-          progress.note(`nothing was taken from the cache ${source.ref}: ${messageOf(error)}`);
+          progress.note(`nothing was taken from the cache ${place}: ${messageOf(error)}`);
         }
         return {};
       });
@@ -221,6 +225,7 @@ export class DockerfileBuilder implements Builder {
     const origin = await session.origin();
     return {
       state,
+      vertex: targetVertex(graph, place.label),
       packer: session.packer,
       records: () => session.usedRecords(),
       origin: () => ({ ...origin, dockerfile: source }),
@@ -290,6 +295,25 @@ export class DockerfileBuilder implements Builder {
       // What a stage that is missing breaks can't be told of; the rest can.
       const found = dockerfile ? lint(dockerfile, undefined, settingsOf(request, dockerfile)) : [];
       return reportOf(source, found, { message, line, endLine });
+    }
+  }
+
+  outline(request: BuildRequest): Promise<Outline> {
+    return this.#parsed(request, (file) => outlineOf(file, graphOf(request, file), request.buildArgs));
+  }
+
+  targets(request: BuildRequest): Promise<TargetList> {
+    return this.#parsed(request, (file) => targetsOf(file, graphOf({ ...request, target: undefined }, file)));
+  }
+
+  async #parsed<T>(request: BuildRequest, read: (dockerfile: ParsedDockerfile) => T): Promise<T> {
+    await using _ = filesOf(request);
+    const { text, name } = readDockerfile(request);
+    try {
+      return read(parseDockerfile(text, name));
+    } catch (error) {
+      if (isLocated(error)) error.excerpt ??= excerptOf(text, error);
+      throw error;
     }
   }
 

@@ -11,6 +11,17 @@ export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
 export { ignorePatterns } from "./files/ignore.ts";
+export { resolveInside } from "./files/inside.ts";
 export { fetchContext } from "./files/remote-context.ts";
+
+export {
+  describeAnswer,
+  lintAnswer,
+  outlineAnswer,
+  type Subrequest,
+  type SubrequestAnswer,
+  subrequests,
+  targetsAnswer,
+} from "./outline/answers.ts";
 
 export const createBuilder: CreateBuilder = (backend) => new DockerfileBuilder(backend);

@@ -14,6 +14,7 @@ import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
+import type { Outline, TargetList } from "./outline/types.ts";
 
 export type { CacheSource, CacheTarget } from "./cache/options.ts";
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
@@ -54,8 +55,11 @@ export interface BuildRequest {
   /** Where the cgroups of steps are made, an absolute path; default: the backend's. */
   cgroupParent?: string;
   ulimits: { name: string; soft: number; hard: number }[];
-  /** Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. */
-  contexts?: Record<string, { directory: string } | { image: string }>;
+  /**
+   * Named contexts besides the main one (`--build-context`): a directory of this build's, or an image. One with a
+   * `layout` is there, and nowhere else; its name is for messages.
+   */
+  contexts?: Record<string, { directory: string } | { image: string; layout?: ImageLayout }>;
   /** How to log in at a registry, asked when an image is pulled; undefined: nobody is logged in there. */
   credentials?(domain: string, signal: AbortSignal): Promise<Credentials | undefined>;
   /** A secret's bytes by id, asked when a step needs it; undefined: it was not given. */
@@ -69,6 +73,8 @@ export interface BuildRequest {
   /** Where steps that others have done may be taken from, and where this build's are left for others. */
   cacheFrom?: CacheSource[];
   cacheTo?: CacheTarget[];
+  /** A directory of blobs by the client's name for it: `local:DIRECTORY` of a cache. Absent: it offers none. */
+  blobDirectory?(name: string): BlobDirectory;
   /** What is stated about the images among the outputs. */
   attestations?: AttestationOptions;
   /** What becomes of the result; nothing named: an image in the store. */
@@ -103,6 +109,8 @@ export type BuildEvent =
       id: string;
       /** `[builder 2/5] RUN make`; `[internal] load .dockerignore`. */
       name: string;
+      /** Ids of those whose results it takes. */
+      inputs?: readonly string[];
       /** Step number and total over the needed stages as the classic builder counts, for Dockerfile instructions. */
       step?: { number: number; total: number; instruction: string };
       state: "started" | "cached" | "done" | "failed";
@@ -152,7 +160,32 @@ export interface LintReport {
 export interface BuildResult {
   /** The first image among the outputs. */
   image?: ExportedImage;
+  /** Predicates of SLSA provenance, one a platform. */
+  provenance: { platform: Platform; body: object }[];
+  /** The manifest of the cache that was exported last, of one in the client's directories before others. */
+  cache?: Descriptor;
   warnings: string[];
+}
+
+/** Blobs in a directory of the client's (an OCI layout), which only the client can reach. */
+export interface BlobDirectory {
+  /** Bytes of a blob; undefined: it is not there. */
+  size(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
+  /** Not verified. */
+  read(digest: Digest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Writes a blob unless it is there. `onProgress` gets the bytes that are written so far. */
+  write(
+    blob: Descriptor,
+    open: () => AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<void>;
+}
+
+/** An image, or an index of images, in a directory of blobs. */
+export interface ImageLayout {
+  directory: BlobDirectory;
+  digest: Digest;
 }
 
 export interface BaseImage {
@@ -235,6 +268,10 @@ export interface Builder {
    * @throws InvalidParameter when there is no Dockerfile to look at
    */
   lint(request: BuildRequest): Promise<LintReport>;
+  /** What the target takes; nothing is run or fetched. @throws DockerfileError, InvalidParameter */
+  outline(request: BuildRequest): Promise<Outline>;
+  /** The stages that can be built. @throws DockerfileError, InvalidParameter */
+  targets(request: BuildRequest): Promise<TargetList>;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

@@ -1,7 +1,7 @@
 /** Builds of the past: how each ended, and what its steps said. The oldest make room for new ones. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BuildEvent } from "../build/types.ts";
+import type { BuildEvent, BuildResult } from "../build/types.ts";
 import { Cancelled, messageOf, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Metadata, Table } from "../store/types.ts";
@@ -11,10 +11,13 @@ const keptBuilds = 100;
 /** Of what one build's steps have said, the end is kept (bytes). */
 const keptLog = 1 << 20;
 const idLength = 25;
+/** What clients may call a build: it is a file's name too. */
+const idPattern = /^[0-9a-z]{10,64}$/;
 
 export class BuildRecords implements BuildHistory {
   readonly #table: Table<BuildRecord>;
   /** Builds that run now. They are written when they end: a daemon that was killed leaves none half told. */
+  readonly #listeners = new Set<(record: BuildRecord, removed: boolean) => void>();
   readonly #running = new Map<string, Recording>();
 
   /** @param directory for what the steps have said; made when it is needed */
@@ -25,6 +28,15 @@ export class BuildRecords implements BuildHistory {
   ) {
     this.#table = metadata.table<BuildRecord>("build_history");
     this.#dropLostLogs();
+  }
+
+  watch(listener: (record: BuildRecord, removed: boolean) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
+  }
+
+  #tell(record: BuildRecord, removed = false): void {
+    for (const listener of this.#listeners) listener(record, removed);
   }
 
   list(): BuildRecord[] {
@@ -53,23 +65,25 @@ export class BuildRecords implements BuildHistory {
     const record = this.get(id);
     this.#table.delete(record.id);
     rmSync(this.#log(record.id), { force: true });
+    this.#tell(record, true);
   }
 
   /** Runs a build, and keeps how it went. `work` gets the listener that notes its events. */
-  async record<T>(
+  async record<T extends Pick<BuildResult, "image">>(
     options: BuildOptions,
     onEvent: (event: BuildEvent) => void,
     work: (onEvent: (event: BuildEvent) => void) => Promise<T>,
   ): Promise<T> {
-    const id = newId().slice(0, idLength);
+    const id = options.id && idPattern.test(options.id) ? options.id : newId().slice(0, idLength);
     const recording = new Recording({ id, ...described(options), createdAt: this.now() }, this.now);
     this.#running.set(id, recording);
+    this.#tell(recording.record);
     try {
       const result = await work((event) => {
         recording.note(event);
         onEvent(event);
       });
-      recording.end("completed");
+      recording.end("completed", undefined, result.image?.descriptor.digest);
       return result;
     } catch (error) {
       recording.end(error instanceof Cancelled ? "canceled" : "error", messageOf(error));
@@ -77,6 +91,7 @@ export class BuildRecords implements BuildHistory {
     } finally {
       this.#running.delete(id);
       this.#keep(recording);
+      this.#tell(recording.record);
     }
   }
 
@@ -116,11 +131,17 @@ function described({
   tags,
   dockerfile,
   target,
-}: BuildOptions): Pick<BuildRecord, "name" | "dockerfile" | "target"> {
+  attributes,
+  outputs,
+}: BuildOptions): Pick<BuildRecord, DescribedFields> {
   const file = "path" in dockerfile ? dockerfile.path : (dockerfile.name ?? "Dockerfile");
-  const name = tags[0] ?? (target === undefined ? file : `${file} (${target})`);
-  return { name, dockerfile: file, target };
+  const image = tags[0] ?? outputs?.flatMap(({ output }) => ("names" in output ? output.names : []))[0];
+  const name = image ?? (target === undefined ? file : `${file} (${target})`);
+  const exporters = outputs?.map(({ output }) => output.type);
+  return { name, dockerfile: file, target, attributes, exporters };
 }
+
+type DescribedFields = "name" | "dockerfile" | "target" | "attributes" | "exporters";
 
 class Recording {
   record: BuildRecord;
@@ -129,7 +150,7 @@ class Recording {
   readonly #steps = new Map<string, "started" | "cached" | "done" | "failed">();
 
   constructor(
-    known: Pick<BuildRecord, "id" | "name" | "dockerfile" | "target" | "createdAt">,
+    known: Pick<BuildRecord, DescribedFields | "id" | "createdAt">,
     private readonly now: () => number,
   ) {
     this.record = { ...known, status: "running", totalSteps: 0, completedSteps: 0, cachedSteps: 0 };
@@ -146,6 +167,7 @@ class Recording {
         cachedSteps: states.filter((state) => state === "cached").length,
       };
     }
+    if (event.type === "warning") this.record = { ...this.record, warnings: (this.record.warnings ?? 0) + 1 };
     // How a transfer went on matters only while it does.
     if (event.type === "progress" && event.current !== event.total) return;
     const kept = event.type === "log" ? { ...event, data: Uint8Array.from(event.data) } : event;
@@ -167,8 +189,8 @@ class Recording {
     return this.#events;
   }
 
-  end(status: BuildRecord["status"], error?: string): void {
-    this.record = { ...this.record, status, error, completedAt: this.now() };
+  end(status: BuildRecord["status"], error?: string, image?: string): void {
+    this.record = { ...this.record, status, error, image, completedAt: this.now() };
   }
 }
 

@@ -1,6 +1,15 @@
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { createBuilder, fetchContext } from "../build/index.ts";
+import {
+  createBuilder,
+  describeAnswer,
+  fetchContext,
+  lintAnswer,
+  outlineAnswer,
+  type Subrequest,
+  type SubrequestAnswer,
+  targetsAnswer,
+} from "../build/index.ts";
 import type {
   BaseImage,
   BuildBackend,
@@ -71,6 +80,7 @@ export class BuildService implements Builds, AsyncDisposable {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
+    if (options.internal) return this.#build(source, options, onEvent, signal);
     return this.history.record(options, onEvent, (noted) => this.#build(source, options, noted, signal));
   }
 
@@ -98,12 +108,12 @@ export class BuildService implements Builds, AsyncDisposable {
     });
   }
 
-  remote(url: string, keepGitDir: boolean): FillContext {
+  remote(url: string, keepGitDir: boolean, secret?: BuildRequest["secret"]): FillContext {
     const { layers } = this.context.store;
     return (open, onEvent, signal) => {
       const progress = (name: string, current: number, total?: number) =>
         onEvent({ type: "progress", id: "context", name, current, total });
-      return fetchContext(url, open(), { layers, signal, keepGitDir, progress });
+      return fetchContext(url, open(), { layers, signal, keepGitDir, progress, secret });
     };
   }
 
@@ -115,6 +125,35 @@ export class BuildService implements Builds, AsyncDisposable {
       signal,
       (files) => this.#builder.check({ ...options, ...files }, signal),
     );
+  }
+
+  async imageConfig(
+    reference: string,
+    options: Parameters<BuildBackend["resolveImage"]>[1],
+  ): Promise<{ digest: string; config: Uint8Array }> {
+    const { id, manifest } = await this.#backend().resolveImage(reference, options);
+    return { digest: manifest ?? id, config: await this.context.store.content.bytes(id) };
+  }
+
+  ask(
+    request: Subrequest,
+    source: Readable | FillContext,
+    options: BuildOptions,
+    signal: AbortSignal,
+  ): Promise<SubrequestAnswer> {
+    if (request === "subrequests.describe") return Promise.resolve(describeAnswer());
+    const quiet = () => {};
+    return this.#withFiles(source, options, quiet, signal, async (files) => {
+      const asked = { ...options, ...files };
+      switch (request) {
+        case "outline":
+          return outlineAnswer(await this.#builder.outline(asked));
+        case "targets":
+          return targetsAnswer(await this.#builder.targets(asked));
+        case "lint":
+          return lintAnswer(await this.#builder.check(asked, signal));
+      }
+    });
   }
 
   lint(source: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport> {

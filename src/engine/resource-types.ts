@@ -1,6 +1,8 @@
 /** Images, networks, volumes, builds, events and the system as the engine's callers see them; see types.ts. */
 import type { Readable } from "node:stream";
+import type { Subrequest, SubrequestAnswer } from "../build/index.ts";
 import type {
+  BuildBackend,
   BuildEvent,
   BuildRequest,
   BuildResult,
@@ -343,6 +345,12 @@ export interface CheckProblem {
 export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
   /** As the user wrote them. */
   tags: string[];
+  /** By which clients know the build in the history; without one it is given one. */
+  id?: string;
+  /** For the history: what the client asked for, in its own words. */
+  attributes?: Record<string, string>;
+  /** Not in the history: it is part of another build. */
+  internal?: boolean;
   /** Named contexts that come as archives (tar, any compression): each hands its own to `take`. */
   archives?: Record<
     string,
@@ -368,6 +376,10 @@ export interface BuildRecord {
   name: string;
   dockerfile: string;
   target?: string;
+  /** What the client asked for, in its own words. */
+  attributes?: Record<string, string>;
+  /** Types of its outputs. */
+  exporters?: string[];
   status: "running" | "completed" | "error" | "canceled";
   /** Milliseconds since the epoch. */
   createdAt: number;
@@ -375,6 +387,9 @@ export interface BuildRecord {
   totalSteps: number;
   completedSteps: number;
   cachedSteps: number;
+  warnings?: number;
+  /** The digest of the image that it made. */
+  image?: string;
   error?: string;
 }
 
@@ -385,6 +400,8 @@ export interface PastEvent {
 }
 
 export interface BuildHistory {
+  /** Tells of each build that begins, ends or is removed, until it is disposed of. */
+  watch(listener: (record: BuildRecord, removed: boolean) => void): Disposable;
   /** The latest first. */
   list(): BuildRecord[];
   /** By its id or the beginning of it. @throws NotFound */
@@ -409,10 +426,23 @@ export interface Builds {
   /**
    * A context that the engine fetches: `URL[#REF[:DIRECTORY]]` of a Git repository, a tar archive or a Dockerfile.
    * @param keepGitDir leave `.git` in it
+   * @param secret has `GIT_AUTH_TOKEN` or `GIT_AUTH_HEADER` for a repository that asks who is there
    */
-  remote(url: string, keepGitDir: boolean): FillContext;
+  remote(url: string, keepGitDir: boolean, secret?: BuildRequest["secret"]): FillContext;
   /** Extracts `context` and runs the build checks alone. */
   check(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
+  /** An image's configuration as a build finds it; pulled when it is not here. @throws NotFound */
+  imageConfig(
+    reference: string,
+    options: Parameters<BuildBackend["resolveImage"]>[1],
+  ): Promise<{ digest: string; config: Uint8Array }>;
+  /** Answers what a front end can be asked about a build (`outline`, `targets`, `lint`), without building. */
+  ask(
+    request: Subrequest,
+    context: Readable | FillContext,
+    options: BuildOptions,
+    signal: AbortSignal,
+  ): Promise<SubrequestAnswer>;
   /** The same with best practices; of the context only the Dockerfile and its ignore file matter. */
   lint(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** The cache, for lists of it. */

@@ -13,7 +13,7 @@ import type { OpenStore } from "./types.ts";
 
 export { chainIds } from "./chain.ts";
 export { followInRoot, resolveInRoot } from "./resolve.ts";
-export { attestedBy, isAttestation, isImageConfig, isIndex, maxIndexDepth } from "./targets.ts";
+export { attestedBy, isAttestation, isImageConfig, isIndex, isManifest, maxIndexDepth } from "./targets.ts";
 
 /**
  * Opens (creating) the store at `root`, and clears what a crash left half-done.

@@ -106,6 +106,9 @@ export const isIndex = (mediaType: string) =>
   mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList;
 
 /** Whether a manifest of an index speaks about another one of it, as BuildKit's provenance does. */
+export const isManifest = (mediaType: string) =>
+  mediaType === mediaTypes.ociManifest || mediaType === mediaTypes.dockerManifest;
+
 export const isAttestation = ({ annotations }: Descriptor) =>
   annotations?.[referenceType] === "attestation-manifest";
 

@@ -1,14 +1,16 @@
 /**
  * A session for a build (`POST /session`): the connection is turned round, so that we are the gRPC server and the
- * engine asks us for secrets and for the SSH agent while it builds. Loaded only when a build has such.
+ * engine asks us for secrets, for the SSH agent and for caches while it builds. Loaded only when a build has such.
  */
 import { createServer } from "node:http2";
 import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Content } from "../server/buildkit/proto/content_pb.ts";
 import { Secrets } from "../server/buildkit/proto/secrets_pb.ts";
 import { SSH } from "../server/buildkit/proto/ssh_pb.ts";
+import { contentService } from "./blob-directory.ts";
 import type { ApiClient, RawStream } from "./types.ts";
 
 export interface SessionOffer {
@@ -16,6 +18,8 @@ export interface SessionOffer {
   secret(id: string): Promise<Uint8Array | undefined> | Uint8Array | undefined;
   /** The path of an agent's socket; undefined when there is no such. */
   agent(id: string): string | undefined;
+  /** The path of a directory with blobs, by the engine's name for it; undefined when there is no such. */
+  directory(name: string): string | undefined;
 }
 
 /** Opens a session. @returns its id, for `POST /build?session=`; disposing ends it @throws what the engine refuses */
@@ -28,6 +32,7 @@ export async function openBuildSession(
     `/${Secrets.typeName}/GetSecret`,
     `/${SSH.typeName}/CheckAgent`,
     `/${SSH.typeName}/ForwardAgent`,
+    ...Content.methods.map(({ name }) => `/${Content.typeName}/${name}`),
   ];
   const stream = await client.hijack("POST", "/session", {
     headers: {
@@ -53,6 +58,10 @@ export async function openBuildSession(
 }
 
 function serve(router: ConnectRouter, offer: SessionOffer): void {
+  router.service(
+    Content,
+    contentService((name) => offer.directory(name)),
+  );
   router.service(Secrets, {
     async getSecret({ id }) {
       const data = await offer.secret(id);

@@ -1,7 +1,14 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
 import { posix } from "node:path";
 import * as v from "valibot";
-import { cacheSourceOf, parseAttestations, parseCacheSource, parseCacheTarget } from "../../build/index.ts";
+import {
+  cacheSourceOf,
+  parseAttestations,
+  parseCacheSource,
+  parseCacheTarget,
+  type Subrequest,
+  subrequests,
+} from "../../build/index.ts";
 import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts";
 import type { BuildOptions, BuildRecord } from "../../engine/types.ts";
 import { InvalidParameter, statusOf } from "../../lib/errors.ts";
@@ -164,6 +171,8 @@ async function build(x: Exchange): Promise<void> {
   const context =
     remote === "" ? x.request : x.engine.builds.remote(remote, /^(?:1|t|true)$/i.test(keepGitDir ?? ""));
   if (x.flag("lint")) return x.json(await x.engine.builds.lint(context, request, x.signal));
+  const call = x.text("call");
+  if (call !== "") return x.json(await x.engine.builds.ask(subrequestOf(call), context, request, x.signal));
   if (x.flag("check")) return x.json(await x.engine.builds.check(context, request, x.signal));
   let answer: ReturnType<Exchange["open"]> | undefined;
   const send = (message: object) => {
@@ -178,7 +187,7 @@ async function build(x: Exchange): Promise<void> {
   const screen = screenFor(x, send);
   const failure = new FailedStep();
   try {
-    const { image } = await x.engine.builds.build(
+    const result = await x.engine.builds.build(
       context,
       { ...request, outputs },
       (event) => {
@@ -191,7 +200,7 @@ async function build(x: Exchange): Promise<void> {
       },
       x.signal,
     );
-    screen.succeed(image);
+    screen.succeed(result);
     answer ??= x.open("application/json");
   } catch (error) {
     screen.fail();
@@ -204,6 +213,13 @@ async function build(x: Exchange): Promise<void> {
     send({ errorDetail, error: errorDetail.message });
   }
   answer?.end();
+}
+
+/** @throws InvalidParameter */
+function subrequestOf(call: string): Subrequest {
+  const found = subrequests.find((name) => name === call);
+  if (found) return found;
+  throw new InvalidParameter(`invalid call ${JSON.stringify(call)}: ${subrequests.join(", ")} are there`);
 }
 
 /** How the build is told: as vertices for clients that draw them (`progress=1`), else in the classic builder's words. */

@@ -1,21 +1,21 @@
 /** A build's events as the classic builder shows them: `Step 2/5 : RUN make`, output, ` ---> 0123456789ab`. */
 import { exporterResponse } from "../../build/index.ts";
-import type { BuildEvent, ExportedImage } from "../../build/types.ts";
+import type { BuildEvent, BuildResult } from "../../build/types.ts";
 import { familiar, parseReference } from "../../lib/reference.ts";
 
 /** Shows a build to its client. */
 export interface BuildScreen {
   show(event: BuildEvent): void;
   /** @param image undefined when none was asked for */
-  succeed(image: ExportedImage | undefined): void;
+  succeed(result: BuildResult): void;
   /** The error itself is told by the caller. */
   fail(): void;
 }
 
 /** The place of the ID is Docker's; what else is known of the image is beside it. */
-export const imageNote = (image: ExportedImage) => ({
-  ID: image.configDigest,
-  Metadata: exporterResponse(image),
+export const resultNote = (result: BuildResult) => ({
+  ID: result.image?.configDigest,
+  Metadata: exporterResponse(result),
 });
 
 /** `q=1`: the image's ID alone. */
@@ -24,7 +24,7 @@ export class QuietScreen implements BuildScreen {
 
   show(): void {}
 
-  succeed(image: ExportedImage | undefined): void {
+  succeed({ image }: BuildResult): void {
     if (image) this.write(`${image.configDigest}\n`);
   }
 
@@ -64,8 +64,9 @@ export class ClassicScreen implements BuildScreen {
     }
   }
 
-  succeed(image: ExportedImage | undefined): void {
-    if (image) this.note(imageNote(image));
+  succeed(result: BuildResult): void {
+    const { image } = result;
+    if (image) this.note(resultNote(result));
     this.#listChecks();
     if (!image) return;
     this.write(`Successfully built ${image.configDigest.slice(7, 19)}\n`);

@@ -1,8 +1,8 @@
 /** A build's events as `SolveStatus`, for clients that draw the progress themselves. */
-import type { BuildEvent, ExportedImage } from "../../build/types.ts";
+import type { BuildEvent, BuildResult } from "../../build/types.ts";
 import { digestOf } from "../../lib/digest.ts";
 import type { SolveStatus } from "../types.ts";
-import { type BuildScreen, imageNote } from "./classic-screen.ts";
+import { type BuildScreen, resultNote } from "./classic-screen.ts";
 
 export class StatusScreen implements BuildScreen {
   /** When vertices and their statuses began: every later message says so again. */
@@ -16,8 +16,8 @@ export class StatusScreen implements BuildScreen {
     private readonly clock: () => number = Date.now,
   ) {}
 
-  succeed(image: ExportedImage | undefined): void {
-    if (image) this.send({ aux: imageNote(image) });
+  succeed(result: BuildResult): void {
+    this.send({ aux: resultNote(result) });
   }
 
   fail(): void {}

@@ -8,6 +8,11 @@ import type { Predicate } from "./types.ts";
 
 const inToto = "application/vnd.in-toto+json";
 
+/** in-toto's form of what is stated about something. */
+export function statement({ type, body }: Predicate, subject: object[]): object {
+  return { _type: "https://in-toto.io/Statement/v0.1", predicateType: type, subject, predicate: body };
+}
+
 /** @param names of the image, normalized; @returns the manifest's entry in the index */
 export async function attach(
   parts: { store: Store; lease: Lease },
@@ -22,15 +27,9 @@ export async function attach(
       ? [{ name: "_", digest: subjectDigest }]
       : names.map((name) => ({ name: imageUri(name, image), digest: subjectDigest }));
   const layers: Descriptor[] = [];
-  for (const { type, body } of predicates) {
-    const statement = {
-      _type: "https://in-toto.io/Statement/v0.1",
-      predicateType: type,
-      subject,
-      predicate: body,
-    };
-    const descriptor = await putDocument(parts, inToto, statement);
-    layers.push({ ...descriptor, annotations: { "in-toto.io/predicate-type": type } });
+  for (const predicate of predicates) {
+    const descriptor = await putDocument(parts, inToto, statement(predicate, subject));
+    layers.push({ ...descriptor, annotations: { "in-toto.io/predicate-type": predicate.type } });
   }
   const config = await putDocument(parts, mediaTypes.ociConfig, {
     architecture: "unknown",

@@ -1,5 +1,5 @@
 /** How an image came to be: SLSA provenance as BuildKit writes it (docs/attestations/slsa-provenance.md). */
-import { hexOf } from "../../lib/digest.ts";
+import { hexOf, isDigest } from "../../lib/digest.ts";
 import { familiar, familiarName, parseReference } from "../../lib/reference.ts";
 import { formatPlatform, hostPlatform } from "../graph/scope.ts";
 import type { BuildRequest } from "../types.ts";
@@ -18,7 +18,7 @@ export function provenance(
   run: { id: string; startedOn: string; finishedOn: string } | undefined,
 ): Predicate {
   const materials = origin.bases.map(({ reference, image }) => ({
-    uri: imageUri(reference, origin),
+    uri: materialUri(reference, origin),
     digest: { sha256: hexOf(image.manifest ?? image.id) },
   }));
   const parameters = parametersOf(request, origin, mode);
@@ -89,6 +89,11 @@ function parametersOf(request: BuildRequest, origin: BuildOrigin, mode: "min" | 
     ...(origin.ssh.length > 0 && { ssh: origin.ssh }),
     locals,
   };
+}
+
+/** Of an image without a name, or of one that is a client's alone, there is no more to say than what it was called. */
+function materialUri(reference: string, origin: BuildOrigin): string {
+  return isDigest(reference) || reference.includes("://") ? reference : imageUri(reference, origin);
 }
 
 /** `pkg:docker/busybox@latest?platform=linux%2Famd64`, also for the image that a statement is about. */

@@ -1,29 +1,22 @@
 /** Steps that others have done: their records are read when a build begins, their layers when a step is met. */
 import * as v from "valibot";
-import { digestOf } from "../../lib/digest.ts";
-import { InvalidParameter, TooLarge } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import type { Descriptor } from "../../lib/oci.ts";
 import { parseIndex, parseManifest } from "../../lib/oci-schema.ts";
-import { parseReference } from "../../lib/reference.ts";
-import type { RepositoryClient } from "../../registry/types.ts";
-import { isAttestation, isImageConfig, isIndex } from "../../store/index.ts";
-import type { ContentStore, Lease } from "../../store/types.ts";
+import { isAttestation, isImageConfig, isIndex, isManifest } from "../../store/index.ts";
+import type { Lease } from "../../store/types.ts";
 import { committedPrefix } from "../exec/workspace.ts";
 import { inlineCacheField } from "../export/image.ts";
-import { openRepository } from "../export/push.ts";
 import type { CacheRecord, CacheRecords } from "../solve/records.ts";
 import type { BuildBackend, BuildRequest } from "../types.ts";
 import { cacheConfigType, type PortableRecord, parseCache } from "./document.ts";
 import type { CacheSource } from "./options.ts";
-
-/** Of a manifest's config; no more is read into memory. */
-const maxDocument = 8 << 20;
+import { type CachePlace, openPlace } from "./places.ts";
 
 /** Where a record's layer is to be had. */
 interface Found {
   record: PortableRecord & { layer: NonNullable<PortableRecord["layer"]> };
-  blob(descriptor: Descriptor, lease: Lease, signal: AbortSignal): Promise<void>;
+  blob: CachePlace["fetch"];
 }
 
 /** Names of trees that come from a builder; an image's tree can't be meant. */
@@ -44,37 +37,23 @@ export class ImportedCache {
    * @throws NotFound, Unauthorized, Unavailable, InvalidParameter for a document that is none
    */
   async read(
-    { ref }: CacheSource,
-    credentials: BuildRequest["credentials"],
+    source: CacheSource,
+    request: Pick<BuildRequest, "credentials" | "blobDirectory">,
     signal: AbortSignal,
   ): Promise<number> {
-    const { content, images } = this.backend.store;
-    const local = images.nameOf(ref);
-    const reference = parseReference(ref);
-    const repository = local ? undefined : await openRepository(this.backend, ref, { credentials, signal });
-    const blobs = repository ? remoteBlobs(repository, content) : localBlobs(content);
-    const top = repository
-      ? await repository.manifest(reference.digest ?? reference.tag ?? "latest", signal)
-      : await localManifest(content, images.target(local!.target)!.descriptor);
-    const manifests = isIndex(top.descriptor.mediaType)
-      ? await Promise.all(
-          parseIndex(top.bytes)
-            .manifests.filter((one) => !isAttestation(one) && (repository || content.has(one.digest)))
-            .map(async (one) =>
-              repository
-                ? (await repository.manifest(one.digest, signal)).bytes
-                : (await localManifest(content, one)).bytes,
-            ),
-        )
-      : [top.bytes];
+    const place = await openPlace(this.backend, source, request, signal);
+    const top = await place.top(signal);
+    const documents = isIndex(top.descriptor.mediaType)
+      ? await Promise.all(parseIndex(top.bytes).manifests.map((one) => configBelow(place, one, signal)))
+      : [parseManifest(top.bytes).config];
     const taken = new Map(
       this.records.list().flatMap(({ id, result, snapshot }) => (snapshot ? [[result, id] as const] : [])),
     );
     let count = 0;
-    for (const bytes of manifests) {
-      const { config } = parseManifest(bytes);
-      const document = await blobs.read(config, signal);
-      for (const record of recordsIn(config, document)) if (this.#take(record, taken, blobs.fetch)) count++;
+    for (const config of documents) {
+      if (!config) continue;
+      const document = await place.read(config, signal);
+      for (const record of recordsIn(config, document)) if (this.#take(record, taken, place.fetch)) count++;
     }
     return count;
   }
@@ -127,6 +106,18 @@ export class ImportedCache {
   }
 }
 
+/** The config of an image that an index names, or the cache itself, which BuildKit put there before 0.21. */
+async function configBelow(
+  place: CachePlace,
+  one: Descriptor,
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  if (one.mediaType === cacheConfigType) return one;
+  if (isAttestation(one) || !isManifest(one.mediaType)) return undefined;
+  const bytes = await place.manifest(one, signal);
+  return bytes && parseManifest(bytes).config;
+}
+
 const imageSchema = v.looseObject({ [inlineCacheField]: v.optional(v.string()) });
 
 /** @throws InvalidParameter */
@@ -136,59 +127,4 @@ function recordsIn({ mediaType }: Descriptor, document: Uint8Array): PortableRec
   const config = v.safeParse(imageSchema, JSON.parse(Buffer.from(document).toString("utf8")));
   const inline = config.success ? config.output[inlineCacheField] : undefined;
   return inline === undefined ? [] : parseCache(Buffer.from(inline, "base64"));
-}
-
-interface Blobs {
-  /** A document, checked against its digest. */
-  read(descriptor: Descriptor, signal: AbortSignal): Promise<Uint8Array>;
-  fetch: Found["blob"];
-}
-
-function localBlobs(content: ContentStore): Blobs {
-  return {
-    read: ({ digest }) => content.bytes(digest, maxDocument),
-    fetch: async ({ digest }, lease) => lease.addBlob(digest),
-  };
-}
-
-async function localManifest(content: ContentStore, descriptor: Descriptor) {
-  return { descriptor, bytes: await content.bytes(descriptor.digest, maxDocument) };
-}
-
-function remoteBlobs(repository: RepositoryClient, content: ContentStore): Blobs {
-  const fetch: Found["blob"] = async (blob, lease, signal) => {
-    lease.addBlob(blob.digest);
-    if (content.has(blob.digest)) return;
-    const ingest = await content.ingest(blob.digest);
-    try {
-      if (content.has(blob.digest)) return;
-      let size = 0;
-      for await (const chunk of await repository.blob(blob, 0, signal)) {
-        size += (chunk as Uint8Array).length;
-        if (size > blob.size) throw new InvalidParameter(`${blob.digest} is longer than its descriptor says`);
-        await ingest.write(chunk as Uint8Array);
-      }
-      await ingest.commit({ digest: blob.digest, size: blob.size });
-    } finally {
-      await ingest.close();
-    }
-  };
-  return {
-    read: async (descriptor, signal) => {
-      const { digest, size } = descriptor;
-      if (size > maxDocument) throw new TooLarge(`the config ${digest} has ${size} bytes`);
-      const chunks: Uint8Array[] = [];
-      let length = 0;
-      for await (const chunk of await repository.blob(descriptor, 0, signal)) {
-        length += (chunk as Uint8Array).length;
-        if (length > size) break;
-        chunks.push(chunk as Uint8Array);
-      }
-      const bytes = Buffer.concat(chunks);
-      if (digestOf(bytes) !== digest)
-        throw new InvalidParameter(`the config ${digest} came with other bytes`);
-      return bytes;
-    },
-    fetch,
-  };
 }

@@ -7,10 +7,21 @@ import { endOfArchive, formatHeader, fromText, paddingOf } from "../../lib/tar/i
 import { isIndex } from "../../store/index.ts";
 import type { Store } from "../../store/types.ts";
 import { type Bundle, blobsOf, documentsOf } from "./bundle.ts";
+import type { OutputFiles } from "./types.ts";
 
 /** The same image gives the same bytes: names in order, no times. @param names normalized references */
 export function imageArchive(store: Store, bundle: Bundle, names: string[]): Readable {
   return Readable.from(entries(store, bundle, names), { objectMode: false });
+}
+
+/** The image's blobs, for clients that keep them in a layout of their own. */
+export async function imageLayout(store: Store, bundle: Bundle): Promise<OutputFiles["layout"]> {
+  const blobs: Descriptor[] = [];
+  for (const document of documentsOf(bundle)) {
+    if (!isIndex(document.mediaType)) blobs.push(...(await blobsOf(store, document)));
+    blobs.push(document);
+  }
+  return { blobs, open: (digest) => store.content.open(digest) };
 }
 
 async function* entries(store: Store, bundle: Bundle, names: string[]): AsyncGenerator<Uint8Array> {

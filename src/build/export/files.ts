@@ -6,22 +6,26 @@ import type { Layers } from "../../store/types.ts";
 import { formatPlatform } from "../graph/scope.ts";
 import type { OutputFiles } from "./types.ts";
 
-/** @param roots mounted until the files are delivered; `split`: each in a directory named by its platform */
+/** @param roots mounted until the files are delivered; `split`: each in a directory named by its platform. What lies `beside` goes with the root's */
 export function treeFiles(
   layers: Layers,
-  roots: { platform: Platform; root: string }[],
+  roots: { platform: Platform; root: string; beside?: string }[],
   split: boolean,
 ): OutputFiles {
-  const trees = roots.map(({ platform, root }) => ({
+  const trees = roots.map(({ platform, ...directories }) => ({
     path: split ? formatPlatform(platform).replaceAll("/", "_") : "",
-    root,
+    ...directories,
   }));
+  const directories = trees.flatMap(({ path, root, beside }) =>
+    [root, ...(beside === undefined ? [] : [beside])].map((directory) => ({ path, directory })),
+  );
   return {
     trees,
     archive: () =>
-      Readable.from(joined(trees.map(({ path, root }) => layers.archive(root, "/", { as: path || "." }))), {
-        objectMode: false,
-      }),
+      Readable.from(
+        joined(directories.map(({ path, directory }) => layers.archive(directory, "/", { as: path || "." }))),
+        { objectMode: false },
+      ),
   };
 }
 

@@ -1,15 +1,19 @@
 /** The last part of a build: its results, one a platform, go where the outputs say. */
+import { digestOf } from "../../lib/digest.ts";
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
+import type { Descriptor } from "../../lib/oci.ts";
 import type { Lease } from "../../store/types.ts";
+import { stateFiles } from "../attest/files.ts";
 import { type Attested, attest, attestationsFor } from "../attest/index.ts";
+import { predicatesOf } from "../attest/predicates.ts";
 import type { AttestationOptions, BuildOrigin } from "../attest/types.ts";
 import { exportCache, inlineCache } from "../cache/export.ts";
-import type { CacheTarget } from "../cache/options.ts";
+import { placeOf, type StoredCache } from "../cache/options.ts";
 import type { Progress } from "../solve/progress.ts";
 import type { CacheRecord } from "../solve/records.ts";
 import type { StageState } from "../solve/stage.ts";
-import type { BuildBackend, BuildRequest } from "../types.ts";
-import { imageArchive } from "./archive.ts";
+import type { BuildBackend, BuildRequest, BuildResult } from "../types.ts";
+import { imageArchive, imageLayout } from "./archive.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { treeFiles } from "./files.ts";
 import { writeImage } from "./image.ts";
@@ -22,6 +26,8 @@ import type { ExportedImage, ImageOutput, LayerFormat, OutputRequest } from "./t
 /** What the target has come to on one platform. */
 export interface BuiltPlatform {
   state: StageState;
+  /** The vertex that it came from. */
+  vertex: string;
   packer: Packer;
   /** Of the steps that were met. */
   records(): CacheRecord[];
@@ -61,14 +67,14 @@ export function packFormat(outputs: readonly OutputRequest[]): LayerFormat | und
 
 /**
  * Writes every output, one after the other.
- * @returns the first image that was written, if any
+ * @returns the first image that was written and the manifest of the cache, if any; provenance
  * @throws InvalidParameter for an output that has nowhere to go, what pushing, delivering and the signal throw
  */
 export async function exportResults(
   parts: ExportParts,
   platforms: BuiltPlatform[],
   outputs: readonly OutputRequest[],
-): Promise<ExportedImage | undefined> {
+): Promise<Pick<BuildResult, "image" | "cache" | "provenance">> {
   const bundles = new Map<string, Promise<Bundle>>();
   const bundleOf = (output: ImageOutput) => {
     const attestations = attestationsFor(parts.request, output);
@@ -85,61 +91,104 @@ export async function exportResults(
       case "image":
       case "oci":
       case "docker": {
-        const image = await exportImage(parts, id, output, deliver, bundleOf);
+        const vertex = { id, inputs: platforms.map(({ vertex }) => vertex) };
+        const image = await exportImage(parts, vertex, output, deliver, bundleOf);
         exported ??= image;
         break;
       }
       case "local":
       case "tar":
-        await parts.progress.vertex({ id, name: "exporting to client" }, async () => {
-          const { layers } = parts.backend.store;
-          const roots = platforms.map(({ state, open }) => ({ platform: state.platform, root: open() }));
-          // Files of several platforms would write over each other.
-          const split = roots.length > 1 && (output.platformSplit || output.type === "tar");
-          await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);
-          return {};
-        });
+        await parts.progress.vertex(
+          { id, name: "exporting to client", inputs: platforms.map(({ vertex }) => vertex) },
+          async () => {
+            const { layers } = parts.backend.store;
+            // Files of several platforms would write over each other.
+            const split = platforms.length > 1 && (output.platformSplit || output.type === "tar");
+            const naming = { prefix: output.attestationPrefix, withPlatform: platforms.length > 1 && !split };
+            using statements = new DisposableStack();
+            const roots = await Promise.all(
+              platforms.map(async (built) => {
+                const stated = statements.use(await stateFiles(parts, built, naming));
+                return { platform: built.state.platform, root: built.open(), beside: stated?.directory };
+              }),
+            );
+            await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);
+            return {};
+          },
+        );
         break;
       case "cacheonly":
         break;
     }
   }
-  for (const target of parts.request.cacheTo ?? []) await exportTo(parts, platforms, target);
-  return exported;
+  let cache: Descriptor | undefined;
+  const targets = parts.request.cacheTo?.filter((target) => target.type !== "inline") ?? [];
+  // What clients are told last is what they name in their directories.
+  for (const target of targets.sort((a, b) => b.type.localeCompare(a.type)))
+    cache = (await exportTo(parts, platforms, target)) ?? cache;
+  return { image: exported, cache, provenance: await provenanceOf(parts, platforms, exported) };
 }
 
-async function exportTo(parts: ExportParts, platforms: BuiltPlatform[], target: CacheTarget): Promise<void> {
-  if (target.type === "inline") return;
-  const vertex = { id: `cache ${target.ref}`, name: `exporting cache to ${target.ref}` };
+/** As it goes along with the image; else in short, for whoever keeps a build's metadata. */
+async function provenanceOf(
+  parts: ExportParts,
+  platforms: BuiltPlatform[],
+  image: ExportedImage | undefined,
+): Promise<BuildResult["provenance"]> {
+  const epoch = parseEpoch(parts.request.buildArgs.SOURCE_DATE_EPOCH);
+  const wanted = { provenance: { mode: "min", version: "v0.2", builderId: "", inlineOnly: false } } as const;
+  return Promise.all(
+    platforms.map(async (built, i) => {
+      const { platform } = built.state;
+      const known = image?.provenance[i];
+      if (known) return { platform, body: known };
+      // About nothing in particular: provenance doesn't name its subject.
+      const [predicate] = await predicatesOf(parts, built, { digest: digestOf(""), epoch }, wanted);
+      return { platform, body: predicate!.body };
+    }),
+  );
+}
+
+async function exportTo(
+  parts: ExportParts,
+  platforms: BuiltPlatform[],
+  target: StoredCache,
+): Promise<Descriptor | undefined> {
+  const place = placeOf(target);
+  const vertex = { id: `cache ${place}`, name: `exporting cache to ${place}` };
   try {
-    await parts.progress.vertex(vertex, async ({ progress }) => {
-      await exportCache(parts, platforms, target, progress);
-      return {};
-    });
+    const { manifest } = await parts.progress.vertex(vertex, async ({ progress }) => ({
+      manifest: await exportCache(parts, platforms, target, progress),
+    }));
+    return manifest;
   } catch (error) {
     if (!target.ignoreError || parts.signal.aborted) throw error;
-    parts.progress.note(`the cache was not exported to ${target.ref}: ${messageOf(error)}`);
+    parts.progress.note(`the cache was not exported to ${place}: ${messageOf(error)}`);
+    return undefined;
   }
 }
 
 async function exportImage(
   { backend, request, progress, lease, signal }: ExportParts,
-  id: string,
+  { id, inputs }: { id: string; inputs: string[] },
   output: ImageOutput,
   deliver: OutputRequest["deliver"],
   bundleOf: (output: ImageOutput) => Promise<Bundle>,
 ): Promise<ExportedImage> {
   const { names, format, type } = output;
   const name = type === "image" ? "exporting to image" : `exporting to ${type} image format`;
-  const made = await progress.vertex({ id, name }, async () => {
+  const made = await progress.vertex({ id, name, inputs }, async () => {
     const made = await bundleOf(output);
     if (output.type === "image" && output.store) {
       const sameTimes = !format.rewriteTimestamps || format.epoch === undefined;
       const options = { names: output.pushByDigest ? [] : names, canonical: output.nameCanonical, sameTimes };
       await registerBundle({ store: backend.store, lease }, made, options, signal);
     }
-    if (output.type !== "image")
-      await handOver(deliver, type)({ archive: () => imageArchive(backend.store, made, names) }, signal);
+    if (output.type !== "image") {
+      const layout = await imageLayout(backend.store, made);
+      const archive = () => imageArchive(backend.store, made, names);
+      await handOver(deliver, type)({ layout, archive }, signal);
+    }
     return { ...made, result: made.configDigest };
   });
   if (output.type === "image" && output.push) {

@@ -31,8 +31,8 @@ const known: Record<string, readonly string[]> = {
   ],
   oci: [...imageAttributes, "tar", "dest"],
   docker: [...imageAttributes, "tar", "dest"],
-  tar: ["dest", "platform-split"],
-  local: ["dest", "platform-split", "mode"],
+  tar: ["dest", "platform-split", "attestation-prefix"],
+  local: ["dest", "platform-split", "attestation-prefix", "mode"],
   cacheonly: [],
 };
 
@@ -87,7 +87,11 @@ export function parseOutput(type: string, attributes: Attributes): Output {
         throw new NotImplemented(
           `mode=${attributes.mode} of the output type=local is not supported: copy is`,
         );
-      return { type, platformSplit: flag("platform-split", type === "local") };
+      return {
+        type,
+        platformSplit: flag("platform-split", type === "local"),
+        attestationPrefix: prefixOf(attributes),
+      };
     default:
       return { type: "cacheonly" };
   }
@@ -109,18 +113,30 @@ export function imageOutput(names: string[]): Extract<Output, { type: "image" }>
 
 const namesOf = ({ name }: Attributes) => (name ?? "").split(",").filter(Boolean);
 
+function prefixOf({ "attestation-prefix": prefix = "" }: Attributes): string {
+  if (/[/\0]/.test(prefix))
+    throw new InvalidParameter(
+      `invalid attestation-prefix ${JSON.stringify(prefix)}: it is part of a file's name`,
+    );
+  return prefix;
+}
+
 function imageFormat(attributes: Attributes): ImageFormat {
   const flag = (name: string, missing: boolean) => parseFlag(name, attributes[name], missing);
-  const compression = parseCompression(attributes.compression);
   return {
-    compression,
-    level: parseLevel(attributes["compression-level"], compression),
+    ...parseLayerFormat(attributes),
     epoch: parseEpoch(attributes["source-date-epoch"]),
     force: flag("force-compression", false),
     oci: flag("oci-mediatypes", true),
     rewriteTimestamps: flag("rewrite-timestamp", true),
     annotations: Object.entries(attributes).flatMap(([name, value]) => parseAnnotation(name, value) ?? []),
   };
+}
+
+/** `compression` and `compression-level`. @throws InvalidParameter, NotImplemented */
+export function parseLayerFormat(attributes: Attributes): Pick<LayerFormat, "compression" | "level"> {
+  const compression = parseCompression(attributes.compression);
+  return { compression, level: parseLevel(attributes["compression-level"], compression) };
 }
 
 function parseCompression(text: string | undefined): LayerFormat["compression"] {

@@ -56,7 +56,12 @@ export type Output =
       format: ImageFormat;
     }
   /** The target's files; `platformSplit`: those of each platform in a directory of its own (`linux_arm64`). */
-  | { type: "tar" | "local"; platformSplit: boolean }
+  | {
+      type: "tar" | "local";
+      platformSplit: boolean;
+      /** What goes before the names of files with statements about the result. */
+      attestationPrefix: string;
+    }
   /** The cache is all that remains. */
   | { type: "cacheonly" };
 
@@ -64,8 +69,13 @@ export type ImageOutput = Extract<Output, { format: ImageFormat }>;
 
 /** Files on their way to the client, there until they are delivered. */
 export interface OutputFiles {
-  /** Of `local`: each directory's files go below `path` of the client's (`""`: right into it). */
-  trees?: { path: string; root: string }[];
+  /**
+   * Of `local`: each directory's files go below `path` of the client's (`""`: right into it), and those of `beside`
+   * with them.
+   */
+  trees?: { path: string; root: string; beside?: string }[];
+  /** Of `oci` and `docker`: the blobs of the image, each after those that it names. */
+  layout?: { blobs: Descriptor[]; open(digest: Digest): Readable };
   /** All as one tar archive: of `oci` and `docker` an image layout, of the others the files. */
   archive(): Readable;
 }

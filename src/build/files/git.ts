@@ -125,7 +125,14 @@ export async function fetchCommit(
     await run("checkout", "--quiet", "--detach", commit);
   }
   if (source.submodules) {
-    await run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1");
+    const update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+    try {
+      await run(...update, "--depth=1");
+    } catch {
+      // As above: plain files by http are no server that could cut a history off.
+      options.signal.throwIfAborted();
+      await run(...update);
+    }
   }
   if (!source.keepGitDir) rmSync(join(root, ".git"), { recursive: true, force: true });
   return new SourceTree(root);

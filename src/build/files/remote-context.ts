@@ -14,6 +14,7 @@ export interface RemoteContextOptions {
   signal: AbortSignal;
   /** Keep `.git` of a repository. */
   keepGitDir: boolean;
+  secret?: BuildRequest["secret"];
   progress: (name: string, current: number, total?: number) => void;
 }
 
@@ -37,7 +38,8 @@ export async function fetchContext(
     : remote;
   if (isGitSource(url)) {
     const source = parseGitSource(url, fail);
-    const git = { directory, signal, fail };
+    const secret = options.secret && ((id: string) => options.secret!(id, signal));
+    const git = { directory, signal, fail, secret };
     const keepGitDir = source.keepGitDir ?? options.keepGitDir;
     const { root } = await fetchCommit({ ...source, keepGitDir }, await resolveCommit(source, git), git);
     const inside = resolveInside(root, source.subdirectory || ".");

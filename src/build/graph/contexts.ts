@@ -1,6 +1,6 @@
 /** Named contexts (`--build-context`): what goes before a stage or an image of the same name. */
 import { formatReference, normalize, parseReference } from "../../lib/reference.ts";
-import type { BuildRequest } from "../types.ts";
+import type { BuildRequest, ImageLayout } from "../types.ts";
 
 export type NamedContext = NonNullable<BuildRequest["contexts"]>[string];
 
@@ -10,6 +10,13 @@ export function contextNamed(contexts: BuildRequest["contexts"], name: string): 
   const wanted = canonical(name);
   const found = Object.keys(contexts).find((key) => key === name.toLowerCase() || canonical(key) === wanted);
   return found === undefined ? undefined : contexts[found];
+}
+
+/** Where an image is that a context means by this name, when it is a client's alone. */
+export function layoutNamed(contexts: BuildRequest["contexts"], image: string): ImageLayout | undefined {
+  for (const context of Object.values(contexts ?? {}))
+    if ("image" in context && context.image === image && context.layout) return context.layout;
+  return undefined;
 }
 
 function canonical(name: string): string {

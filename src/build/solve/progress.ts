@@ -2,12 +2,14 @@
 import { messageOf } from "../../lib/errors.ts";
 import type { CheckWarning } from "../checks/index.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
-import type { Graph, Stage } from "../graph/stages.ts";
+import { type Graph, references, type Stage } from "../graph/stages.ts";
 import type { BuildEvent, RebuildReason } from "../types.ts";
 
 export interface VertexName {
   id: string;
   name: string;
+  /** Ids of the vertices whose results it takes. */
+  inputs?: readonly string[];
   step?: { number: number; total: number; instruction: string };
 }
 
@@ -28,6 +30,8 @@ export function nameVertices(
   { label: platform, index, count }: PlatformPlace = { label: "", index: 0, count: 1 },
 ): Map<Instruction, VertexName> {
   const stages = graph.needed.map((index) => graph.stages[index]!);
+  const idOf = (stage: Stage, i: number) => `${platform}${stage.index}.${i}`;
+  const lastOf = (index: number) => idOf(graph.stages[index]!, graph.stages[index]!.instructions.length);
   const total = stages.reduce((sum, stage) => sum + 1 + stage.instructions.length, 0);
   const names = new Map<Instruction, VertexName>();
   let number = index * total;
@@ -41,13 +45,40 @@ export function nameVertices(
       if (counted.has(instruction.kind)) n++;
       const place = counted.has(instruction.kind) ? `${label}${n}/${width}` : label.trim();
       names.set(instruction, {
-        id: `${platform}${stage.index}.${i}`,
+        id: idOf(stage, i),
+        inputs: [...(i > 0 ? [idOf(stage, i - 1)] : []), ...sourcesOf(graph, stage, instruction, lastOf)],
         name: place ? `[${place}] ${instruction.text}` : instruction.text,
         step: { number, total: count * total, instruction: instruction.text },
       });
     }
   }
   return names;
+}
+
+/** What an instruction takes besides the state before it. @param lastOf the vertex with a stage's outcome */
+function sourcesOf(
+  graph: Graph,
+  { base }: Stage,
+  instruction: Instruction,
+  lastOf: (stage: number) => string,
+): string[] {
+  if (instruction.kind === "FROM")
+    return typeof base === "object" && "stage" in base ? [lastOf(base.stage)] : [];
+  const named = references(instruction);
+  if (named.length === 0)
+    return instruction.kind === "COPY" || instruction.kind === "ADD" ? [contextVertex] : [];
+  return named.flatMap((from) => {
+    const source = graph.sourceNamed(from, instruction.range);
+    return "stage" in source ? [lastOf(source.stage)] : "directory" in source ? [`load-${from}`] : [];
+  });
+}
+
+/** Of whoever brings the files. */
+const contextVertex = "context";
+
+/** The vertex with the target's outcome. */
+export function targetVertex(graph: Graph, label: string): string {
+  return `${label}${graph.target}.${graph.stages[graph.target]!.instructions.length}`;
 }
 
 /** `builder `, `stage-1 `; nothing when there is only one stage without a name. */

@@ -20,7 +20,9 @@ import { type PackedLayer, Packer } from "../export/pack.ts";
 import type { LayerFormat } from "../export/types.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
+import { layoutImage } from "../files/layout.ts";
 import { SourceTree } from "../files/tree.ts";
+import { layoutNamed } from "../graph/contexts.ts";
 import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
 import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
@@ -203,7 +205,10 @@ export class Session implements AsyncDisposable {
         signal: this.signal,
         onEvent: ({ name, current, total }: PullEvent) => onProgress?.(name, current, total),
       };
-      found = this.#shared.pulls.run(keyOf(key, pull), wish, (signal, tell) =>
+      const layout = layoutNamed(this.request.contexts, reference);
+      if (layout)
+        found = layoutImage(this.backend.store, layout, wanted ?? hostPlatform(), this.lease, this.signal);
+      found ??= this.#shared.pulls.run(keyOf(key, pull), wish, (signal, tell) =>
         this.backend.resolveImage(reference, {
           pull,
           platform: wanted,

@@ -6,7 +6,7 @@ import { isTerminal, stderrFd, stdoutFd, writeAll } from "../terminal.ts";
 import type { Explanation } from "./explain.ts";
 import { type BuildValues, buildFlags } from "./flags.ts";
 import { checkProgress, openDisplay } from "./progress/index.ts";
-import { isCheck } from "./request.ts";
+import { isCheck, questionOf } from "./request.ts";
 import { BuildFailed, type BuildOutcome, type PreparedBuild, prepareBuild, runBuild } from "./run-build.ts";
 
 export const command = defineCommand({
@@ -33,6 +33,8 @@ export const command = defineCommand({
     await using cleanup = new AsyncDisposableStack();
     const build = await prepareBuild(context, flags, path, cleanup);
     if (flags.debug) context.err(`POST ${build.path} ${JSON.stringify(build.query)}\n`);
+    const question = questionOf(flags);
+    if (question) return showAnswer(context, build, question.json);
     if (isCheck(flags)) return showCheck(context, build);
     const display = await openDisplay(flags.quiet ? "quiet" : kind, context.env);
     const explanations: Explanation[] = [];
@@ -77,6 +79,18 @@ function report(context: CliContext, flags: BuildValues, { imageId, metadata }: 
   if (imageId !== undefined && flags.quiet) context.line(imageId);
   const file = flags["metadata-file"];
   if (file !== undefined) writeFileSync(file, `${JSON.stringify(metadata, undefined, 2)}\n`);
+}
+
+/** What the engine answers about the Dockerfile, for people or as it is. */
+async function showAnswer(
+  context: CliContext,
+  { path, query, body, start }: PreparedBuild,
+  json: boolean,
+): Promise<number> {
+  start();
+  const answer = await context.client.call<Record<string, string>>("POST", path, { query, body });
+  writeAll(stdoutFd, json ? `${answer["result.json"]}\n` : (answer["result.txt"] ?? ""));
+  return Number(answer["result.statuscode"] ?? 0);
 }
 
 /** Docker's exit status: 1 when anything was found. */

@@ -18,7 +18,7 @@ export const buildFlags = {
     help: "Where to take steps from (an image, or type=registry,ref=IMAGE)",
   },
   "cache-to": { kind: "list", help: "Where to keep steps (type=registry,ref=IMAGE or type=inline)" },
-  call: { kind: "string", help: "What to do: build or check", default: "build" },
+  call: { kind: "string", help: "What to do: build, check, outline or targets", default: "build" },
   "cgroup-parent": {
     kind: "string",
     help: "Parent cgroup of the steps",

@@ -25,9 +25,9 @@ export async function cloneRepository(
   try {
     await git(root, "init", "--quiet");
     await git(root, "remote", "add", "origin", url);
-    await git(root, "fetch", "--quiet", "--depth", "1", "origin", ref);
+    await fetch(root, ref);
     await git(root, "checkout", "--quiet", "FETCH_HEAD");
-    await git(root, "submodule", "update", "--quiet", "--init", "--recursive", "--depth=1");
+    await submodules(root);
     const place = join(root, directory);
     // A link in the repository must not lead out of it.
     if (!existsSync(place) || !`${realpathSync(place)}/`.startsWith(`${root}/`))
@@ -36,6 +36,28 @@ export async function cloneRepository(
   } catch (error) {
     await remove();
     throw error;
+  }
+}
+
+/** Alone, unless the server hands out whole histories only, as one of plain files by http does. */
+async function fetch(root: string, ref: string): Promise<void> {
+  try {
+    await git(root, "fetch", "--quiet", "--depth", "1", "origin", ref);
+  } catch (error) {
+    try {
+      await git(root, "fetch", "--quiet", "origin", ref);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+async function submodules(root: string): Promise<void> {
+  const update = ["submodule", "update", "--quiet", "--init", "--recursive"];
+  try {
+    await git(root, ...update, "--depth=1");
+  } catch {
+    await git(root, ...update);
   }
 }
 

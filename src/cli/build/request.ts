@@ -50,6 +50,7 @@ export function buildRequest(
     allow: flags.allow.join(",") || undefined,
     squash: flags.squash ? 1 : undefined,
     check: isCheck(flags) ? 1 : undefined,
+    call: questionOf(flags)?.call,
     explain: flags.explain ? 1 : undefined,
     progress: 1,
     version: 1,
@@ -82,16 +83,27 @@ const isTruth = (text: string) => /^(1|0|t|f|true|false)$/i.test(text);
 const truthOf = (text: string) => /^(1|t|true)$/i.test(text);
 
 /** Whether the Dockerfile is checked only: `--check` and `--call check`. */
-export const isCheck = ({ check, call }: BuildValues) => check || call === "check";
+export const isCheck = ({ check, call }: BuildValues) => check || call === "check" || call === "lint";
+
+/** What is asked about the Dockerfile instead of a build or a check, and whether the answer is to be JSON. */
+export function questionOf({ call }: BuildValues): { call: string; json: boolean } | undefined {
+  const [name = "", ...attributes] = splitCsv(call);
+  const json = attributes.includes("format=json");
+  if (questions.includes(name)) return { call: name, json };
+  // For people a check is shown with the lines that it is about; for programs as BuildKit has it.
+  return json && (name === "check" || name === "lint") ? { call: "lint", json } : undefined;
+}
+
+const questions = ["outline", "targets", "subrequests.describe"];
 
 const entitlements = ["network.host", "security.insecure"];
 
 /** @throws InvalidParameter, NotImplemented */
 function refuse(flags: BuildValues): void {
-  if (flags.call === "outline" || flags.call === "targets")
-    throw new NotImplemented(`--call ${flags.call} is not supported: build and check are`);
-  if (flags.call !== "build" && flags.call !== "check")
-    throw new InvalidParameter(`invalid call ${JSON.stringify(flags.call)}: build or check is wanted`);
+  if (flags.call !== "build" && !isCheck(flags) && !questionOf(flags))
+    throw new InvalidParameter(
+      `invalid call ${JSON.stringify(flags.call)}: build, check, ${questions.join(" or ")} is wanted`,
+    );
   for (const right of flags.allow) {
     if (!entitlements.includes(right))
       throw new InvalidParameter(`invalid entitlement: ${right} (there are ${entitlements.join(" and ")})`);

@@ -7,6 +7,7 @@ import { type CliContext, ExitStatus } from "../context.ts";
 import { StreamedError } from "../image/progress.ts";
 import { inputStream } from "../input.ts";
 import { stderrFd, writeAll } from "../terminal.ts";
+import type { LocalCaches } from "./caches.ts";
 import type { Explanation } from "./explain.ts";
 import type { BuildValues } from "./flags.ts";
 import type { Outputs } from "./outputs.ts";
@@ -31,6 +32,7 @@ export interface PreparedBuild {
   /** Called when the request is being made: what goes beside it. */
   start(): void;
   outputs: Outputs;
+  caches: LocalCaches | undefined;
 }
 
 interface BuildMessage {
@@ -70,23 +72,41 @@ export async function prepareBuild(
   const outputs = await outputsOf(flags);
   query.outputs = outputs.query;
   let start = () => {};
+  let layouts = new Map<string, string>();
   if (flags["build-context"].length > 0) {
     const { namedContexts } = await import("./contexts.ts");
     const named = await namedContexts(flags["build-context"], cwd, onDispose);
     query.contexts = named.query;
+    layouts = named.directories;
     const ended = new AbortController();
     cleanup.defer(() => ended.abort());
     start = () => named.send(context.client, ended.signal);
   }
-  if (flags.secret.length > 0 || flags.ssh.length > 0) {
+  const caches = await localCachesOf(context, flags);
+  if (caches) {
+    query.cachefrom = caches.from;
+    query.cacheto = caches.to;
+  }
+  if (flags.secret.length > 0 || flags.ssh.length > 0 || caches || layouts.size > 0) {
     const { sessionOffer } = await import("./secrets.ts");
-    const offer = sessionOffer(flags.secret, flags.ssh, context.env);
+    const offer = {
+      ...sessionOffer(flags.secret, flags.ssh, context.env),
+      directory: (name: string) => layouts.get(name) ?? caches?.directory(name),
+    };
     const { openBuildSession } = await import("../../api/client/build-session.ts");
     query.session = cleanup.use(await openBuildSession(context.client, offer)).id;
   }
   const headers = { "x-registry-config": encodeAuth(await allCredentials(context)) };
   const body = flags.compress ? await compressed(source.tar) : source.tar;
-  return { path, query, headers, body, start, outputs };
+  return { path, query, headers, body, start, outputs, caches };
+}
+
+/** Loaded only where some cache is in a directory. */
+async function localCachesOf(context: CliContext, flags: BuildValues): Promise<LocalCaches | undefined> {
+  const { "cache-from": from, "cache-to": to } = flags;
+  if (![...from, ...to].some((text) => text.includes("type=local"))) return undefined;
+  const { localCaches } = await import("./caches.ts");
+  return localCaches(from, to, (message) => context.err(message));
 }
 
 /** Loaded only where it has something to do. */
@@ -112,7 +132,7 @@ function withDefaults(context: CliContext, values: readonly string[]): Record<st
  */
 export async function runBuild(
   context: CliContext,
-  { path, query, headers, body, start, outputs }: PreparedBuild,
+  { path, query, headers, body, start, outputs, caches }: PreparedBuild,
   display: Display,
   onExplain: (explanation: Explanation) => void = () => {},
 ): Promise<BuildOutcome> {
@@ -144,6 +164,8 @@ export async function runBuild(
   } finally {
     if (ok) display.end(true);
   }
+  const manifest = outcome.metadata["cache.manifest"];
+  if (typeof manifest === "string") caches?.written(manifest);
   return outcome;
 }
 

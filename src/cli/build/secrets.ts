@@ -14,7 +14,7 @@ export function sessionOffer(
   secrets: readonly string[],
   agents: readonly string[],
   env: Environment,
-): SessionOffer {
+): Pick<SessionOffer, "secret" | "agent"> {
   const bySecret = new Map(secrets.map((text) => parseSecret(text, env)));
   const byAgent = new Map(agents.map((text) => parseAgent(text, env)));
   return { secret: (id) => bySecret.get(id)?.(), agent: (id) => byAgent.get(id || "default") };

@@ -5,7 +5,7 @@
 
 import type { Readable } from "node:stream";
 import { toBinary } from "@bufbuild/protobuf";
-import { Cancelled, NotImplemented } from "../../../lib/errors.ts";
+import { Cancelled } from "../../../lib/errors.ts";
 import { newId } from "../../../lib/ids.ts";
 import { buildOptions } from "../build.ts";
 import { readOutputs } from "../build-outputs.ts";
@@ -14,7 +14,7 @@ import type { Job, Jobs } from "./job.ts";
 import { StatusResponseSchema } from "./proto/control_pb.ts";
 import { Rendezvous } from "./rendezvous.ts";
 import type { Sessions } from "./session.ts";
-import { solve } from "./solve.ts";
+import { deliveredBy, solve } from "./solve.ts";
 import { buildMessage } from "./source.ts";
 
 /** Contexts that come as an archive in a request of their own, by the build's id. */
@@ -49,13 +49,12 @@ export async function buildVersion2(
   const { tags, ...options } = buildOptions(x);
   const outputs = readOutputs(x);
   const remote = x.text("remote");
-  if (remote !== "client-session" && remote !== "upload-request")
-    throw new NotImplemented(`remote contexts are not supported yet: ${remote}`);
   const session = await sessions.wait(x.text("session"), x.signal);
   const upload = remote === "upload-request" ? await uploads.wait(id, x.signal) : undefined;
   const build = {
-    dockerfileDirectory: "dockerfile",
-    contextDirectory: "context",
+    ...(remote === "client-session"
+      ? { dockerfileDirectory: "dockerfile", contextDirectory: "context" }
+      : { remote }),
     filename: x.text("dockerfile") || "Dockerfile",
     contexts: {},
     options,
@@ -67,7 +66,8 @@ export async function buildVersion2(
     try {
       const { image } = await solve(
         x.engine,
-        { job, session, build, outputs, tags, archive: upload?.archive },
+        { job, session, build, archive: upload?.archive },
+        { outputs: deliveredBy(session, outputs), tags },
         x.signal,
       );
       if (image) last = { id: "moby.image.id", aux: { ID: image.configDigest } };

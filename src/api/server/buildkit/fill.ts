@@ -1,75 +1,173 @@
-/** A build's files, brought from its client's session: Dockerfile, ignore file, contexts. */
-import { posix } from "node:path";
-import { ignorePatterns, readInside } from "../../../build/index.ts";
-import type { BuildRequest } from "../../../build/types.ts";
-import type { FillContext } from "../../../engine/types.ts";
-import { InvalidParameter } from "../../../lib/errors.ts";
+/** A build's files, brought from where its client says they are: Dockerfile, ignore file, contexts. */
+import { mkdirSync } from "node:fs";
+import { join, posix } from "node:path";
+import { ignorePatterns, readInside, resolveInside } from "../../../build/index.ts";
+import type { BuildEvent, BuildRequest } from "../../../build/types.ts";
+import type { Engine, FillContext } from "../../../engine/types.ts";
+import { InvalidParameter, NotFound } from "../../../lib/errors.ts";
+import { blobDirectory } from "./content.ts";
 import { syncDirectory } from "./file-sync.ts";
-import type { DockerfileBuild } from "./frontend.ts";
+import type { ContextSource, DockerfileBuild } from "./frontend.ts";
+import type { HeldResult } from "./held-result.ts";
+import { sessionSecret } from "./secrets.ts";
 import type { Session } from "./session.ts";
 import { shown } from "./shown.ts";
+import type { Source } from "./source.ts";
 
-/**
- * @param onSource called with the Dockerfile when it is here: errors point into it
- */
-export function fillFrom(
-  session: Session,
-  build: DockerfileBuild,
-  onSource: (source: { filename: string; text: string }) => void,
-): FillContext {
-  return async (open, onEvent, signal) => {
-    const { dockerfileDirectory, contextDirectory } = build;
+export interface FillParts {
+  engine: Engine;
+  session: Session;
+  /** What another build has come to, by its reference. */
+  result(id: string): HeldResult | undefined;
+  /** Called with the Dockerfile when it is here: errors point into it. */
+  onSource(source: Source): void;
+}
+
+type Open = Parameters<FillContext>[0];
+
+export function fillFrom(parts: FillParts, build: DockerfileBuild): FillContext {
+  return (open, onEvent, signal) => new Filling(parts, build, open, onEvent, signal).fill();
+}
+
+class Filling {
+  constructor(
+    private readonly parts: FillParts,
+    private readonly build: DockerfileBuild,
+    private readonly open: Open,
+    private readonly onEvent: (event: BuildEvent) => void,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async fill(): ReturnType<FillContext> {
+    const { build } = this;
     const filename = posix.join(".", build.filename);
-    const sync = (
-      id: string,
-      title: string,
-      name: string,
-      patterns: { include?: string[]; exclude?: string[] },
-    ) =>
-      shown(onEvent, { id, name: title }, (progress) =>
-        syncDirectory(
-          session,
-          // Single files are not worth keeping, and without a key nobody would find them again.
-          open(
-            patterns.include || !session.sharedKey
-              ? undefined
-              : JSON.stringify([session.sharedKey, name, id]),
-          ),
-          { name, ...patterns, onProgress: (...amounts) => progress(`transferring ${name}:`, ...amounts) },
-          signal,
-        ),
-      );
+    const local = build.dockerfileDirectory === undefined ? undefined : await this.#localDockerfile(filename);
+    if (local) this.#told(filename, local.text);
+    let contextDir: string;
+    let dockerfile: BuildRequest["dockerfile"] | undefined;
+    if (build.remote !== undefined) {
+      const fetched = await this.#fetch("context", "[internal] load remote build context", build.remote);
+      contextDir = below(fetched.contextDir, build.subdirectory);
+      if (!local && build.text === undefined) {
+        dockerfile = fetched.dockerfile ?? { path: filename };
+        const text = "text" in dockerfile ? dockerfile.text : readInside(contextDir, filename);
+        if (text !== undefined) this.#told(filename, text);
+      }
+    } else if (build.contextDirectory !== undefined) {
+      const ignore = build.text === undefined ? (local?.ignore ?? (await this.#ignoreFile())) : "";
+      const exclude = ignorePatterns(ignore);
+      const root = await this.#sync("context", "[internal] load build context", build.contextDirectory, {
+        exclude,
+      });
+      contextDir = below(root, build.subdirectory);
+      if (local) dockerfile = { text: local.text, name: filename, ignore };
+    } else contextDir = this.#nothing();
+    if (build.text !== undefined) dockerfile = { text: build.text, name: filename, ignore: "" };
+    else if (local) dockerfile ??= { text: local.text, name: filename, ignore: local.ignore };
+    return { contextDir, contexts: await this.#contexts(), dockerfile };
+  }
 
-    const wanted = [filename, `${filename}.dockerignore`];
-    const files = await sync(
+  #told(filename: string, text: string): void {
+    if (text.trim() === "") throw new InvalidParameter(`the Dockerfile (${filename}) cannot be empty`);
+    this.parts.onSource({ filename, text });
+  }
+
+  async #localDockerfile(filename: string): Promise<{ text: string; ignore?: string }> {
+    const files = await this.#sync(
       "definition",
       `[internal] load build definition from ${filename}`,
-      dockerfileDirectory,
-      { include: wanted },
+      this.build.dockerfileDirectory!,
+      { include: [filename, `${filename}.dockerignore`] },
     );
     const text = readInside(files, filename);
     if (text === undefined)
       throw new InvalidParameter(`failed to read dockerfile: open ${filename}: no such file or directory`);
-    if (text.trim() === "") throw new InvalidParameter(`the Dockerfile (${filename}) cannot be empty`);
-    onSource({ filename, text });
-    const ignore =
-      readInside(files, `${filename}.dockerignore`) ??
-      readInside(
-        await sync("ignore", "[internal] load .dockerignore", contextDirectory, {
-          include: [".dockerignore"],
-        }),
-        ".dockerignore",
-      ) ??
-      "";
-    const patterns = { exclude: ignorePatterns(ignore) };
-    const contextDir = await sync("context", "[internal] load build context", contextDirectory, patterns);
+    return { text, ignore: readInside(files, `${filename}.dockerignore`) };
+  }
+
+  async #ignoreFile(): Promise<string> {
+    const name = posix.join(this.build.subdirectory ?? ".", ".dockerignore");
+    const files = await this.#sync("ignore", "[internal] load .dockerignore", this.build.contextDirectory!, {
+      include: [name],
+    });
+    return readInside(files, name) ?? "";
+  }
+
+  async #contexts(): Promise<NonNullable<BuildRequest["contexts"]>> {
     const contexts: NonNullable<BuildRequest["contexts"]> = {};
-    for (const [name, source] of Object.entries(build.contexts)) {
-      contexts[name] =
-        "image" in source
-          ? source
-          : { directory: await sync(`load-${name}`, `[context ${name}] load from client`, source.local, {}) };
+    for (const [name, source] of Object.entries(this.build.contexts))
+      contexts[name] = await this.#named(name, source);
+    return contexts;
+  }
+
+  async #named(name: string, source: ContextSource): Promise<NonNullable<BuildRequest["contexts"]>[string]> {
+    if ("image" in source) return source;
+    const id = `load-${name}`;
+    if ("local" in source)
+      return { directory: await this.#sync(id, `[context ${name}] load from client`, source.local, {}) };
+    if ("remote" in source) {
+      const { contextDir } = await this.#fetch(id, `[context ${name}] load ${source.remote}`, source.remote);
+      return { directory: contextDir };
     }
-    return { contextDir, contexts, dockerfile: { text, name: filename, ignore } };
-  };
+    if ("store" in source) {
+      const directory = blobDirectory(this.parts.session, `oci:${source.store}`);
+      const { digest } = source;
+      return { image: `oci-layout://${name}@${digest}`, layout: { directory, digest } };
+    }
+    const held = this.parts.result(source.result);
+    if (!held) throw new NotFound(`no result ${source.result} for the build context ${name}`);
+    const { layout } = await held.files();
+    return { image: `target://${name}@${layout.digest}`, layout };
+  }
+
+  #sync(
+    id: string,
+    title: string,
+    name: string,
+    patterns: { include?: string[]; exclude?: string[] },
+  ): Promise<string> {
+    const { session } = this.parts;
+    // Single files are not worth keeping, and without a key nobody would find them again.
+    const key =
+      patterns.include || !session.sharedKey ? undefined : JSON.stringify([session.sharedKey, name, id]);
+    return shown(this.onEvent, { id, name: title }, (progress) =>
+      syncDirectory(
+        session,
+        this.open(key),
+        { name, ...patterns, onProgress: (...amounts) => progress(`transferring ${name}:`, ...amounts) },
+        this.signal,
+      ),
+    );
+  }
+
+  #fetch(id: string, title: string, url: string): ReturnType<FillContext> {
+    const keepGitDir = /^(?:1|t|true)$/i.test(
+      this.build.options.buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "",
+    );
+    const { engine, session } = this.parts;
+    const fill = engine.builds.remote(url, keepGitDir, sessionSecret(session));
+    return shown(this.onEvent, { id, name: title }, (progress) =>
+      fill(
+        this.open,
+        (event) => {
+          if (event.type === "progress") progress(event.name, event.current, event.total);
+        },
+        this.signal,
+      ),
+    );
+  }
+
+  #nothing(): string {
+    const directory = join(this.open(), "nothing");
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+}
+
+/** @throws InvalidParameter when there is no such directory inside */
+function below(root: string, subdirectory: string | undefined): string {
+  if (subdirectory === undefined) return root;
+  const inside = resolveInside(root, subdirectory);
+  if (inside === undefined) throw new InvalidParameter(`no directory ${subdirectory} in the context`);
+  return join(root, inside);
 }

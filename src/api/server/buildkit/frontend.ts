@@ -1,49 +1,81 @@
 /** The attributes by which BuildKit's clients ask for a Dockerfile build (`dockerfile.v0`), as a request. */
 import * as v from "valibot";
-import { cacheSourceOf, parseAttestations, parseCacheSource } from "../../../build/index.ts";
+import {
+  cacheSourceOf,
+  parseAttestations,
+  parseCacheSource,
+  type Subrequest,
+  subrequests,
+} from "../../../build/index.ts";
 import type { BuildRequest, CacheSource } from "../../../build/types.ts";
+import { type Digest, isDigest } from "../../../lib/digest.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
+import { own } from "../../../lib/own.ts";
 import { platformsOf } from "../build.ts";
 import { parseJson, validate } from "../exchange.ts";
 import { field, parsePlatformList, stringMap } from "../fields.ts";
 
-/** Where a context is: a directory of the client's by its name, or an image. */
-export type ContextSource = { local: string } | { image: string };
+/** Where a context is. */
+export type ContextSource =
+  /** A directory of the client's, by its name. */
+  | { local: string }
+  | { image: string }
+  /** A repository, an archive or a file that the engine fetches. */
+  | { remote: string }
+  /** An image in a directory of the client's, by its name. */
+  | { store: string; digest: Digest }
+  /** What another build has come to, by the reference that was given out for it. */
+  | { result: string };
 
 export interface DockerfileBuild {
-  /** The client's names of the directories with Dockerfile and context. */
-  dockerfileDirectory: string;
-  contextDirectory: string;
+  /** The client's name of the directory with the Dockerfile; undefined: it is in the context. */
+  dockerfileDirectory?: string;
+  /** The client's name of the directory, or what the engine fetches; undefined: there are no files. */
+  contextDirectory?: string;
+  remote?: string;
+  /** Below the context's root. */
+  subdirectory?: string;
   /** Instead of these directories: the path of an archive that the client offers, Dockerfile and all. */
   upload?: string;
   /** Below the Dockerfile's directory. */
   filename: string;
+  /** Instead of any file: the Dockerfile itself. */
+  text?: string;
+  /** What is asked about the Dockerfile, instead of a build. */
+  request?: Subrequest;
   contexts: Record<string, ContextSource>;
+  /** As the client said them. */
+  attributes?: Record<string, string>;
   options: Omit<BuildRequest, "contextDir" | "dockerfile" | "contexts" | "tags" | "secret" | "ssh">;
 }
 
 /** Attributes that ask for something that isn't there; `true` when the value does. */
 const refused: Record<string, (value: string) => boolean> = {
   "cgroup-parent": (value) => value !== "",
-  contextsubdir: (value) => value !== "",
-  requestid: (value) => value !== "",
 };
 
-/** @throws InvalidParameter, NotImplemented */
-export function parseFrontend(attributes: Record<string, string>): DockerfileBuild {
+/**
+ * @param inputs sources that the client says by low-level definitions, by the names that attributes have for them
+ * @throws InvalidParameter, NotImplemented
+ */
+export function parseFrontend(
+  attributes: Record<string, string>,
+  inputs: Record<string, ContextSource> = {},
+): DockerfileBuild {
   for (const [name, asks] of Object.entries(refused)) {
     if (name in attributes && asks(attributes[name]!))
       throw new NotImplemented(`${name}=${attributes[name]} is not supported for builds yet`);
   }
   const noCache = attributes["no-cache"];
   return {
-    dockerfileDirectory: attributes.dockerfilekey || "dockerfile",
-    ...mainContext(attributes),
+    ...mainContext(attributes, inputs),
     filename: attributes.filename || "Dockerfile",
+    request: requestOf(attributes.requestid),
+    attributes,
     contexts: Object.fromEntries(
       Object.entries(withPrefix(attributes, "context:")).map(([name, value]) => [
         name,
-        contextSource(name, value),
+        contextSource(name, value, inputs),
       ]),
     ),
     options: {
@@ -68,24 +100,71 @@ export function parseFrontend(attributes: Record<string, string>): DockerfileBui
   };
 }
 
+/** A front end by its name. @throws InvalidParameter, NotImplemented */
+export function dockerfileBuild(
+  frontend: string,
+  attributes: Record<string, string>,
+  inputs: Record<string, ContextSource> = {},
+): DockerfileBuild {
+  if (frontend !== "dockerfile.v0")
+    throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 is there`);
+  return parseFrontend(attributes, inputs);
+}
+
 /** Where clients say an archive of theirs is to be had. */
 const uploadPrefix = "http://buildkit-session";
 
-function mainContext(attributes: Record<string, string>): { contextDirectory: string; upload?: string } {
-  const { context, contextkey } = attributes;
-  const contextDirectory = contextkey || "context";
-  if (!context) return { contextDirectory };
-  if (context.startsWith("local:")) return { contextDirectory: context.slice("local:".length) };
+type MainContext = Pick<
+  DockerfileBuild,
+  "dockerfileDirectory" | "contextDirectory" | "upload" | "remote" | "subdirectory"
+>;
+
+function mainContext(
+  { context, contextkey, dockerfilekey, contextsubdir }: Record<string, string>,
+  inputs: Record<string, ContextSource>,
+): MainContext {
+  const subdirectory = contextsubdir || undefined;
+  if (inputs.context) {
+    if (!("remote" in inputs.context))
+      throw new NotImplemented("a context that is the result of a low-level definition is not supported");
+    // A local Dockerfile is told beside; an input of that name is the context again.
+    const dockerfileDirectory = inputs.dockerfile ? undefined : dockerfilekey || "dockerfile";
+    return { dockerfileDirectory, remote: inputs.context.remote, subdirectory };
+  }
+  const local = { dockerfileDirectory: dockerfilekey || "dockerfile", subdirectory };
+  if (!context) return { ...local, contextDirectory: contextkey || "context" };
+  if (context.startsWith("local:")) return { ...local, contextDirectory: context.slice("local:".length) };
   if (context.startsWith(`${uploadPrefix}/`))
-    return { contextDirectory, upload: context.slice(uploadPrefix.length) };
-  throw new NotImplemented(`the context ${context} is not supported for builds yet: give a directory`);
+    return { upload: context.slice(uploadPrefix.length), subdirectory };
+  // Without a directory of the client's that is named for it, the Dockerfile comes with the context.
+  return { dockerfileDirectory: dockerfilekey || undefined, remote: context, subdirectory };
 }
 
-function contextSource(name: string, value: string): ContextSource {
+/** @throws InvalidParameter one that is not there, in BuildKit's words */
+function requestOf(id: string | undefined): Subrequest | undefined {
+  if (!id) return undefined;
+  const found = subrequests.find((name) => id === `frontend.${name}`);
+  if (!found) throw new NotImplemented(`unsupported request ${id}`);
+  return found;
+}
+
+function contextSource(name: string, value: string, inputs: Record<string, ContextSource>): ContextSource {
   const [, scheme, rest] = /^([a-z-]+):(?:\/\/)?(.*)$/.exec(value) ?? [];
   if (scheme === "local" && rest) return { local: rest };
   if (scheme === "docker-image" && rest) return { image: rest };
-  throw new NotImplemented(`the build context ${name}=${value} is not supported yet`);
+  if (scheme === "oci-layout" && rest) {
+    const [, store, digest = ""] = /^([^:@]+)(?::[^@]*)?@(.*)$/.exec(rest) ?? [];
+    if (store && isDigest(digest)) return { store, digest };
+    throw new InvalidParameter(`invalid build context ${name}=${value}: oci-layout://STORE@DIGEST is wanted`);
+  }
+  if (scheme === "input" && rest) {
+    const input = own(inputs, rest);
+    if (input) return input;
+    throw new InvalidParameter(`no input ${rest} for the build context ${name}`);
+  }
+  if (scheme === "target")
+    throw new InvalidParameter(`the build context ${name}=${value} names a target of bake's`);
+  return { remote: value };
 }
 
 function withPrefix(attributes: Record<string, string>, prefix: string): Record<string, string> {

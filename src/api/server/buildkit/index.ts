@@ -7,7 +7,7 @@ import { GantryError } from "../../../lib/errors.ts";
 import type { Exchange } from "../exchange.ts";
 import { buildVersion2, Uploads } from "./build-v2.ts";
 import { partsOf } from "./client-parts.ts";
-import { controlService, dockerfileBuild } from "./control.ts";
+import { controlService } from "./control.ts";
 import { Gateway } from "./gateway.ts";
 import { Jobs } from "./job.ts";
 import { Control } from "./proto/control_pb.ts";
@@ -23,10 +23,11 @@ class BuildKit {
   readonly sessions = new Sessions();
   readonly jobs = new Jobs();
   readonly uploads = new Uploads();
-  readonly #gateway = new Gateway(dockerfileBuild);
+  readonly #gateway: Gateway;
   readonly #server;
 
   constructor(engine: Engine) {
+    this.#gateway = new Gateway(engine);
     const control = controlService({
       engine,
       sessions: this.sessions,

@@ -24,12 +24,18 @@ export class VertexStream {
   #first = "";
   source: Source | undefined;
 
-  /** @param ref the build's own name: vertices of two builds are told apart by it */
-  constructor(private readonly ref: string) {}
+  /**
+   * @param ref the build's own name: vertices of two builds are told apart by it
+   * @param clock milliseconds since the epoch, for events that don't say when they were
+   */
+  constructor(
+    private readonly ref: string,
+    private readonly clock: () => number = Date.now,
+  ) {}
 
   /** The message of one event; undefined: clients know it already. */
   message(event: BuildEvent): StatusResponse | undefined {
-    const now = timestampFromMs(Date.now());
+    const now = timestampFromMs(this.clock());
     switch (event.type) {
       case "vertex": {
         const vertex = this.#digest(event.id);
@@ -44,6 +50,8 @@ export class VertexStream {
           vertexes: [
             create(VertexSchema, {
               digest: vertex,
+              // What was never told of is not there for clients.
+              inputs: event.inputs?.filter((id) => this.#started.has(id)).map((id) => this.#digest(id)),
               name: event.name,
               cached: event.state === "cached",
               started: timestampFromMs(began),
@@ -67,7 +75,7 @@ export class VertexStream {
         });
       case "progress": {
         const key = `${event.id} ${event.name}`;
-        const began = this.#statuses.get(key) ?? Date.now();
+        const began = this.#statuses.get(key) ?? this.clock();
         this.#statuses.set(key, began);
         return create(StatusResponseSchema, {
           statuses: [

@@ -10,10 +10,11 @@ import { type Packet, PacketSchema, Packet_PacketType as Type } from "./proto/fs
 /** Bytes of a file in one packet. */
 const pieceSize = 32 * 1024;
 
-/** A directory's files, told as those of `path` (`""`: as those of the top). */
+/** Files of one directory or two, told as those of `path` (`""`: as those of the top). */
 export interface SentTree {
   path: string;
   root: string;
+  beside?: string;
 }
 
 /** What the client asks for, from its packets. */
@@ -24,7 +25,7 @@ export class TreeSender {
   #wake = () => {};
   #failure: Error | undefined;
 
-  /** @param trees their paths are names of directories, or there is one tree at the top */
+  /** @param trees their paths are names of directories, or `""`; those of one path are told as one */
   constructor(private readonly trees: readonly SentTree[]) {}
 
   /** All packets for the client, until it has what it wants. @throws InvalidParameter what the client complains of */
@@ -85,23 +86,39 @@ interface Entry {
   stat: Stats;
 }
 
+const inBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
 function* entriesOf(trees: readonly SentTree[]): Generator<Entry> {
-  const inOrder = [...trees].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
-  for (const { path, root } of inOrder) {
-    if (path !== "") yield { path, file: root, stat: lstatSync(root) };
-    yield* walk(root, path);
+  const byPath = Map.groupBy(trees, ({ path }) => path);
+  for (const path of [...byPath.keys()].sort(inBytes)) {
+    const roots = byPath
+      .get(path)!
+      .flatMap(({ root, beside }) => (beside === undefined ? [root] : [root, beside]));
+    if (path !== "") yield { path, file: roots[0]!, stat: lstatSync(roots[0]!) };
+    yield* walk(roots, path);
   }
 }
 
-/** Entries below a directory, parents first, names in the order of their bytes, as the protocol wants it. */
-function* walk(directory: string, prefix: string): Generator<Entry> {
-  const names = readdirSync(directory).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  for (const name of names) {
+/**
+ * Entries below directories that are told as one, parents first, names in the order of their bytes, as the protocol
+ * wants it. Of files of one name the last directory's counts.
+ */
+function* walk(directories: readonly string[], prefix: string): Generator<Entry> {
+  const names = new Set(directories.flatMap((directory) => readdirSync(directory)));
+  for (const name of [...names].sort(inBytes)) {
     const path = prefix === "" ? name : `${prefix}/${name}`;
-    const file = join(directory, name);
-    const stat = lstatSync(file);
-    yield { path, file, stat };
-    if (stat.isDirectory()) yield* walk(file, path);
+    const found = directories.flatMap((directory) => {
+      const file = join(directory, name);
+      const stat = lstatSync(file, { throwIfNoEntry: false });
+      return stat ? [{ path, file, stat }] : [];
+    });
+    const last = found.at(-1)!;
+    yield last;
+    if (last.stat.isDirectory())
+      yield* walk(
+        found.filter(({ stat }) => stat.isDirectory()).map(({ file }) => file),
+        path,
+      );
   }
 }
 

@@ -1,62 +1,99 @@
 /** A build that BuildKit's clients ask for, given to the engine. */
 import type { Readable } from "node:stream";
-import type { BuildEvent, BuildResult, Output, OutputFiles } from "../../../build/types.ts";
-import type { Engine } from "../../../engine/types.ts";
-import { NotImplemented } from "../../../lib/errors.ts";
+import type { SubrequestAnswer } from "../../../build/index.ts";
+import type { BuildEvent, BuildResult, Output, OutputFiles, OutputRequest } from "../../../build/types.ts";
+import type { Engine, FillContext } from "../../../engine/types.ts";
+import { blobDirectory, sendLayout } from "./content.ts";
 import { sessionCredentials } from "./credentials.ts";
 import { sendBytes, sendTrees } from "./file-send.ts";
 import { fillFrom } from "./fill.ts";
 import type { DockerfileBuild } from "./frontend.ts";
+import type { HeldResult } from "./held-result.ts";
 import type { Job } from "./job.ts";
 import { sessionSecret, sessionSsh } from "./secrets.ts";
 import type { Session } from "./session.ts";
 import { pullUpload } from "./upload.ts";
 
+export interface SolveParts {
+  job: Job;
+  session: Session;
+  build: DockerfileBuild;
+  /** What another build has come to, by its reference. */
+  result?: (id: string) => HeldResult | undefined;
+  /** The context, when it doesn't come from the session. */
+  archive?: Readable;
+}
+
 /**
+ * @param tags names of the images among the outputs
  * @throws what the build throws; Cancelled when the job, the session or `signal` ended it
  */
 export async function solve(
   engine: Engine,
-  { job, session, build, outputs, tags = [], archive }: SolveParts,
+  parts: SolveParts,
+  { outputs, tags = [], internal }: { outputs: OutputRequest[]; tags?: string[]; internal?: boolean },
   signal: AbortSignal,
 ): Promise<BuildResult> {
-  const fill = fillFrom(session, build, (source) => {
-    job.source = source;
-  });
-  const options = {
-    ...build.options,
-    dockerfile: { path: build.filename },
-    credentials: sessionCredentials(session) ?? build.options.credentials,
-    secret: sessionSecret(session),
-    ssh: sessionSsh(session, engine.builds.runDirectory),
-  };
+  const { job, session } = parts;
   const stop = AbortSignal.any([signal, job.signal, session.closed]);
-  const upload = build.upload === undefined ? undefined : pullUpload(session, build.upload, stop);
-  const files = archive ?? upload ?? fill;
-  if (outputs.some((output) => "directory" in output && output.directory))
-    throw new NotImplemented("tar=false is not supported over a session: write an archive and unpack it");
-  const requests = outputs.map((output, index) => ({
-    output,
-    deliver: (files: OutputFiles, signal: AbortSignal) =>
-      output.type === "local" && files.trees
-        ? sendTrees(session, index, files.trees, signal)
-        : sendBytes(session, index, files.archive(), signal),
-  }));
   return engine.builds.build(
-    files,
-    { ...options, tags, outputs: requests },
+    filesOf(engine, parts, stop),
+    { ...optionsOf(engine, parts), tags, outputs, internal, id: job.ref },
     (event: BuildEvent) => job.show(event),
     stop,
   );
 }
 
-export interface SolveParts {
-  job: Job;
-  session: Session;
-  build: DockerfileBuild;
-  outputs: Output[];
-  /** Names of the images among the outputs. */
-  tags?: string[];
-  /** The context, when it doesn't come from the session. */
-  archive?: Readable;
+/** Answers what is asked about a Dockerfile; nothing is built. @throws as `solve` */
+export async function answer(
+  engine: Engine,
+  parts: SolveParts,
+  request: NonNullable<DockerfileBuild["request"]>,
+  signal: AbortSignal,
+): Promise<SubrequestAnswer> {
+  const stop = AbortSignal.any([signal, parts.job.signal, parts.session.closed]);
+  return engine.builds.ask(
+    request,
+    filesOf(engine, parts, stop),
+    { ...optionsOf(engine, parts), tags: [] },
+    stop,
+  );
+}
+
+function filesOf(
+  engine: Engine,
+  { job, session, build, archive, result = () => undefined }: SolveParts,
+  stop: AbortSignal,
+): Readable | FillContext {
+  if (archive) return archive;
+  if (build.upload !== undefined) return pullUpload(session, build.upload, stop);
+  const onSource = (source: { filename: string; text: string }) => {
+    job.source = source;
+  };
+  return fillFrom({ engine, session, result, onSource }, build);
+}
+
+function optionsOf(engine: Engine, { session, build }: SolveParts) {
+  return {
+    ...build.options,
+    dockerfile: { path: build.filename },
+    attributes: build.attributes,
+    credentials: sessionCredentials(session) ?? build.options.credentials,
+    secret: sessionSecret(session),
+    ssh: sessionSsh(session, engine.builds.runDirectory),
+    blobDirectory: (name: string) => blobDirectory(session, name),
+  };
+}
+
+/** Outputs that go to the client over its session. */
+export function deliveredBy(session: Session, outputs: readonly Output[]): OutputRequest[] {
+  return outputs.map((output, index) => ({
+    output,
+    deliver: (files: OutputFiles, signal: AbortSignal) => {
+      if (output.type === "local" && files.trees) return sendTrees(session, index, files.trees, signal);
+      if ("directory" in output && output.directory && files.layout)
+        return sendLayout(session, files.layout, signal);
+      return sendBytes(session, index, files.archive(), signal);
+    },
+  }));
 }
