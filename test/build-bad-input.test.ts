@@ -1,0 +1,154 @@
+/** Builds that can't be: refused with the line, the reason and what to do, and nothing of them stays. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { endOfArchive, formatHeader } from "../src/lib/tar/index.ts";
+import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
+
+const maxEntries = 2000;
+
+let daemon: TestDaemon;
+let mounts: number;
+const directory = mkdtempSync(join(tmpdir(), "gt-bad-build-"));
+beforeAll(async () => {
+  daemon = await TestDaemon.start({
+    config: { "gantry-layer-max-size": "64m", "gantry-layer-max-entries": maxEntries },
+  });
+  mounts = leftMounts(daemon.root).length;
+});
+afterEach(async () => {
+  // A build's answer may be there a moment before its directories have gone.
+  await until(
+    () => Bun.deepEquals(leftovers(), nothing),
+    () => `nothing left: ${JSON.stringify(leftovers())}`,
+  );
+  expect(await daemon.ok(["images", "-q"])).toBe(await daemon.ok(["images", "-q", "busybox"]));
+  expect(await daemon.ok(["ps", "-aq"])).toBe("");
+});
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const list = (path: string) => (existsSync(path) ? readdirSync(path) : []);
+const nothing = { mounts: 0, steps: [], temporary: [], ingest: [] };
+
+function leftovers() {
+  return {
+    mounts: leftMounts(daemon.root).length - mounts,
+    steps: list(join(daemon.execRoot, "b")),
+    temporary: list(join(daemon.dataRoot, "tmp")).filter((name) => name.startsWith("build-")),
+    ingest: list(join(daemon.dataRoot, "content/ingest")),
+  };
+}
+
+function contextOf(files: Record<string, string | Uint8Array>): string {
+  const context = mkdtempSync(join(directory, "context-"));
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(context, name)), { recursive: true });
+    writeFileSync(join(context, name), content);
+  }
+  return context;
+}
+
+const header = (path: string, size: number) =>
+  formatHeader({
+    path,
+    type: "file",
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size,
+    mtime: 0n,
+    linkPath: "",
+    device: { major: 0, minor: 0 },
+    xattrs: new Map(),
+  });
+
+const dockerfile = "FROM busybox\nCOPY . /c\n";
+const dockerfileEntry = Buffer.concat([
+  header("Dockerfile", dockerfile.length),
+  Buffer.from(dockerfile.padEnd(512, "\0")),
+]);
+
+/** Both formats may follow on themselves: each piece is compressed alone, so that gigabytes of zeros take milliseconds. */
+type Compress = (bytes: Uint8Array) => Buffer;
+const compressions: [string, Compress][] = [
+  ["gzip", (bytes) => gzipSync(bytes)],
+  ["zstd", (bytes) => zstdCompressSync(bytes)],
+];
+
+/** Ten gigabytes of zeros. */
+function zeros(compress: Compress): Buffer {
+  const step = 8 << 20;
+  const size = 10 * 2 ** 30;
+  const piece = compress(Buffer.alloc(step));
+  const pieces = Array.from({ length: size / step }, () => piece);
+  return Buffer.concat([
+    compress(Buffer.concat([dockerfileEntry, header("zeros", size)])),
+    ...pieces,
+    compress(endOfArchive),
+  ]);
+}
+
+/** A million files with nothing in them. */
+function million(compress: Compress): Buffer {
+  const some = compress(
+    Buffer.concat(Array.from({ length: 10_000 }, (_, n) => header(`d${n % 100}/${n}`, 0))),
+  );
+  return Buffer.concat([
+    compress(dockerfileEntry),
+    ...Array.from({ length: 100 }, () => some),
+    compress(endOfArchive),
+  ]);
+}
+
+describe("an archive that is small and unpacks to more than the disk", () => {
+  const tooLarge = "the archive unpacks to more than 67108864 bytes (daemon.json: gantry-layer-max-size)";
+  const tooMany = `the archive has more than ${maxEntries} entries (daemon.json: gantry-layer-max-entries)`;
+
+  test.each(compressions)("as context: %s", async (name, compress) => {
+    for (const [bomb, message] of [
+      [zeros(compress), tooLarge],
+      [million(compress), tooMany],
+    ] as const) {
+      const api = await daemon.request("/build?t=bomb", { method: "POST", body: new Blob([bomb]) });
+      expect([api.status, await api.json()]).toEqual([413, { message }]);
+      const file = join(directory, `bomb-${name}`);
+      writeFileSync(file, bomb);
+      for (const client of ["gantry", "docker"] as const) {
+        const refused = await daemon[client](["build", "-t", "bomb", "-"], { stdin: Bun.file(file) });
+        expect(refused.code).toBe(1);
+        expect(refused.stderr).toContain(message);
+      }
+    }
+  });
+
+  test("as context that the engine fetches", async () => {
+    const bomb = zeros(gzipSync);
+    using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(bomb) });
+    const { code, stderr } = await daemon.gantry(["build", `http://127.0.0.1:${server.port}/bomb.tar.gz`]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(tooLarge);
+  });
+
+  test("below ADD", async () => {
+    const context = contextOf({
+      "zeros.tar.gz": zeros(gzipSync),
+      "million.tar.zst": million(zstdCompressSync),
+      Dockerfile: "FROM busybox\nADD zeros.tar.gz /\n",
+      Second: "FROM busybox\nADD million.tar.zst /\n",
+    });
+    for (const [file, message] of [
+      ["Dockerfile", `ADD failed: cannot unpack zeros.tar.gz: ${tooLarge}`],
+      ["Second", `ADD failed: cannot unpack million.tar.zst: ${tooMany}`],
+    ] as const) {
+      const { code, stderr } = await daemon.gantry(["build", "-f", join(context, file), context]);
+      expect(code).toBe(1);
+      expect(stderr).toContain(message);
+      expect(stderr).toContain(`${file}:2`);
+    }
+  });
+});
