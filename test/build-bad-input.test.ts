@@ -243,3 +243,15 @@ test("each mistake has its line and its reason, and leaves no image", async () =
   }
   expect(await daemon.ok(["images", "-aq"])).toBe(images);
 });
+
+test.each([
+  [["-f", "Dockerfil"], /lstat .*\/Dockerfil: no such file or directory \(did you mean Dockerfile\?\)/],
+  [["-o", "typ=local,dest=x"], /type is required for output: typ=local,dest=x \(type=local,dest=DIRECTORY\)/],
+  [["-o", "type=locl,dest=x"], /unknown output type "locl" \(did you mean local\?\)/],
+  [["-o", "type=image,dest=x"], /dest is not supported for output type=image/],
+])("%p", async (flags, message) => {
+  const context = contextOf({ Dockerfile: "FROM busybox" });
+  const { code, stderr } = await daemon.gantry(["build", ...flags, "."], { cwd: context });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(message);
+});
