@@ -56,6 +56,12 @@ test("an unknown image", async () => {
   expect(pull.stderr).toContain(`${registry.address}/no/such:1`);
 });
 
+test("a name that no image can have", async () => {
+  const { code, stderr } = await daemon.gantry(["run", "--rm", "UpperCase"]);
+  expect(code).toBe(125);
+  expect(stderr).toContain("invalid reference format: repository name (library/UpperCase) must be lowercase");
+});
+
 test("a taken name", async () => {
   const id = await daemon.ok(["create", "--name", "taken", "busybox"]);
   const again = await post("/containers/create?name=taken", { Image: "busybox" });

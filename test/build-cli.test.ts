@@ -56,7 +56,7 @@ describe("progress", () => {
     const { stdout, stderr } = await ok(["-t", "plain", context]);
     expect(stdout).toBe("");
     expect(stderr).toMatch(
-      /^#1 \[internal\] load build context\n#1 transferring context: \d+(\.\d+)?kB done\n#1 DONE \d+\.\ds\n\n/,
+      /^#1 \[internal\] load build context\n#1 transferring context: \d+(\.\d+)?kB( \d+\.\ds)? done\n#1 DONE \d+\.\ds\n\n/,
     );
     expect(stderr).toMatch(
       /#(\d+) \[2\/2\] RUN echo .*\n#\1 \d+\.\d{3} .*\n#\1 \d+\.\d{3} said\n#\1 DONE \d+\.\ds\n\n/,
@@ -91,7 +91,7 @@ describe("progress", () => {
     expect(code).toBe(0);
     expect(stdout).toContain(" => => # working");
     expect(stdout).toContain("\x1b[34m");
-    const last = Bun.stripANSI(stdout.split("\x1b[J").at(-1)!);
+    const last = pictures(stdout).at(-1)!;
     expect(last).toMatch(
       /^\[\+\] Building \d+\.\ds \((\d+)\/\1\) FINISHED\r\n => \[internal\] load build context/,
     );
@@ -100,6 +100,40 @@ describe("progress", () => {
     const plain = await terminal([], ["build", context], { NO_COLOR: "1" });
     expect(plain.stdout).not.toContain("\x1b[34m");
     expect(plain.stdout).toContain(" => CACHED [2/2] RUN echo working");
+  });
+
+  /** What each time was drawn, as text. */
+  const pictures = (shown: string) =>
+    Bun.stripANSI(shown)
+      .split(/^(?=\[\+\] Building)/m)
+      .slice(1);
+
+  /** Progress over carriage returns, colours, a cursor that goes up and clears, a title, a bell, wide characters. */
+  const wild = String.raw`RUN printf '\033[31mred\033[0m \033[2A\033[2J\033]0;title\007up\n' && \
+    printf '  1%%\r 50%%\r100%%\n' && printf '${"漢字"}%.0s' $(seq 1 100) && echo && sleep 0.4`;
+
+  test.each([
+    ["0x0", 80, 24],
+    ["12x20", 20, 12],
+    ["50x200", 200, 50],
+  ])("on a terminal of %s a step's output keeps to its place", async (size, columns, rows) => {
+    const context = contextOf({ Dockerfile: `FROM busybox\n${wild}` });
+    const { code, stdout } = await terminal([], ["build", "--no-cache", context], { TERMINAL_SIZE: size });
+    expect(code).toBe(0);
+    for (const wrong of ["\x07", "\x1b[2A\x1b[2J", "\x1b]0;", "# 50%"]) expect(stdout).not.toContain(wrong);
+    const drawn = pictures(stdout).map((picture) => picture.trimEnd().split("\r\n"));
+    expect(drawn.length).toBeGreaterThan(0);
+    for (const line of drawn.flat()) expect(Bun.stringWidth(line)).toBeLessThan(columns);
+    for (const picture of drawn.slice(0, -1)) expect(picture.length).toBeLessThan(rows);
+    // A whole screen is never erased from its top: terminals keep that in their history.
+    expect(stdout).not.toMatch(/A\r\x1b\[J/);
+  });
+
+  test("in a file a step's lines are text", async () => {
+    const { stderr } = await ok(["--no-cache", contextOf({ Dockerfile: `FROM busybox\n${wild}` })]);
+    expect(stderr).toMatch(/^#\d+ \d\.\d{3} red up$/m);
+    expect(stderr).toMatch(/^#\d+ \d\.\d{3} 100%$/m);
+    expect(stderr).not.toMatch(/(?!\n)\p{Cc}/u);
   });
 });
 

@@ -1,6 +1,15 @@
 /** Flags of `gantry build` that need a registry, a repository or a server beside the engine. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
@@ -94,6 +103,97 @@ test("--platform a,b makes an index of both", async () => {
     ({ platform }: { platform: { architecture: string } }) => platform.architecture,
   );
   expect(platforms.filter((name: string) => name !== "unknown").sort()).toEqual(["amd64", "arm64"]);
+});
+
+describe("what steps are given is what they see", () => {
+  /** Of cgroup v1, or of v2 where the names are others; one that this kernel doesn't have is shown as none. */
+  const limit = (v1: string, v2: string) =>
+    `for f in /sys/fs/cgroup/${v1} /sys/fs/cgroup/${v2}; do test -e $f && echo ${v2}=$(cat $f); done; :`;
+  /** Not each kernel counts swap. */
+  const countsSwap = existsSync("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
+  const dockerfile = `FROM busybox
+RUN cat /proc/self/cgroup /etc/hosts
+RUN ${limit("memory/memory.limit_in_bytes", "memory.max")}
+RUN ${limit("memory/memory.memsw.limit_in_bytes", "memory.swap.max")}
+RUN ${limit("cpu/cpu.cfs_quota_us", "cpu.max")}
+RUN ${limit("cpu/cpu.cfs_period_us", "cpu.max")}
+RUN ${limit("cpu/cpu.shares", "cpu.weight")}
+RUN ${limit("cpuset/cpuset.cpus", "cpuset.cpus")}
+RUN echo shm=$(df -k /dev/shm | tail -n 1) nofile=$(ulimit -Sn):$(ulimit -Hn) links=$(ls /sys/class/net)
+`;
+  const parent = `/gantry-flags-${process.pid}`;
+  const flags = [
+    ["--memory", "64m"],
+    ...(countsSwap ? [["--memory-swap", "96m"]] : []),
+    ["--cpu-quota", "50000"],
+    ["--cpu-period", "100000"],
+    ["--cpu-shares", "321"],
+    ["--cpuset-cpus", "0"],
+    ["--shm-size", "12m"],
+    ["--ulimit", "nofile=123:456"],
+    ["--add-host", "db:10.1.2.3"],
+    ["--add-host", "gw:host-gateway"],
+    ["--network", "none"],
+    ["--cgroup-parent", parent],
+  ].flat();
+  afterAll(() => {
+    for (const controller of ["", ...readdirSync("/sys/fs/cgroup")]) {
+      const made = join("/sys/fs/cgroup", controller, parent);
+      if (existsSync(made)) rmdirSync(made);
+    }
+  });
+
+  test.each(["gantry", "docker"] as const)("%s", async (client) => {
+    const { code, stdout, stderr } = await daemon[client]([
+      "build",
+      "--no-cache",
+      ...flags,
+      contextOf({ Dockerfile: dockerfile }),
+    ]);
+    const said = stdout + stderr;
+    expect({ code, said }).toMatchObject({ code: 0 });
+    expect(said).toContain(`:${parent}/`);
+    expect(said).toMatch(/10\.1\.2\.3\s+db$/m);
+    expect(said).toMatch(/ ?10\.\d+\.0\.1\s+gw$/m);
+    expect(said).toMatch(/memory\.max=67108864$/m);
+    if (countsSwap) expect(said).toMatch(/memory\.swap\.max=100663296$/m);
+    // A period is in the same line on v2.
+    expect(said).toMatch(/cpu\.max=50000( 100000)?$/m);
+    expect(said).toMatch(/cpu\.max=(50000 )?100000$/m);
+    // Of 321 shares the runtimes make different weights, and none makes the default, which is 100.
+    expect(said).toMatch(/cpu\.weight=(321|1[0-9]|[2-6][0-9])$/m);
+    expect(said).toMatch(/cpuset\.cpus=0$/m);
+    expect(said).toMatch(/shm=shm 12288 .* nofile=123:456 links=lo$/m);
+  });
+});
+
+test.each([
+  [["--memory", "1m"], "Minimum memory limit allowed is 6MB"],
+  [["--memory-swap", "96m"], "You should always set the Memory limit when using Memoryswap limit"],
+  [
+    ["--memory", "96m", "--memory-swap", "64m"],
+    "Minimum memoryswap limit should be larger than memory limit",
+  ],
+  [["--cpu-quota", "10"], "CPU cfs quota can not be less than 1ms"],
+  [["--cpu-period", "10"], "CPU cfs period can not be less than 1ms"],
+  [["--cpuset-cpus", "x"], "Invalid value x for cpuset cpus"],
+  [["--cpuset-cpus", "7777"], "Requested CPUs are not available - requested 7777"],
+  [["--ulimit", "nofle=3"], "invalid ulimit type: nofle"],
+  [["--ulimit", "nofile=3:2"], "ulimit soft limit must be less than or equal to hard limit: 3 > 2"],
+  [["--add-host", "db:x"], 'invalid IP address in add-host: "x"'],
+  [
+    ["--network", "hots"],
+    'network mode "hots" is not supported by Gantry\'s builder: use default, none or host',
+  ],
+  [["--security-opt", "seccomp=unconfined"], "security"],
+])("%p is refused, whether the step is cached or not", async (flags, message) => {
+  const context = contextOf({ Dockerfile: "FROM busybox\nRUN true" });
+  await ok([context]);
+  for (const client of ["gantry", "docker"] as const) {
+    const { code, stderr } = await daemon[client](["build", ...flags, context]);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+  }
 });
 
 test("--cpuset-mems is what a step sees", async () => {

@@ -178,6 +178,7 @@ describe.each(clients)("%s", (name, client) => {
       "--mount type=tmpfs,src=x,dst=/x busybox",
       'invalid mount config for type "tmpfs": field Source must not be specified',
     ],
+    ["-v /tmp:/x:rx busybox", "invalid volume specification: '/tmp:/x:rx': invalid mode: rx"],
     [
       "-v /tmp:/ busybox",
       `invalid volume specification: '/tmp:/': invalid mount config for type "bind": invalid specification: destination can't be '/'`,

@@ -1,5 +1,5 @@
 /** The builder's own errors: each knows where in the Dockerfile it comes from. */
-import { GantryError, InvalidParameter } from "../lib/errors.ts";
+import { type ErrorKind, GantryError, InvalidParameter } from "../lib/errors.ts";
 import type { SourceRange } from "./dockerfile/instructions.ts";
 import type { DockerfileProblem, Excerpt } from "./types.ts";
 
@@ -68,4 +68,13 @@ export function parseError(range: SourceRange, text: string, hint?: string): Doc
 export function stepError(range: SourceRange, text: string, hint?: string): DockerfileError {
   const where = `${range.file}:${range.line}: ${range.source}`;
   return new DockerfileError(`${text}${hint ? ` (${hint})` : ""}\n${where}`, { ...range, hint });
+}
+
+/** Nothing that a line of the Dockerfile is the cause of; a refused right names its line itself. */
+const placeless = new Set<ErrorKind>(["cancelled", "no-space", "forbidden"]);
+
+/** What went wrong in a step, with its place when it doesn't know it yet. */
+export function placed(error: unknown, range: SourceRange, hint?: string): unknown {
+  const leave = !(error instanceof GantryError) || isLocated(error) || placeless.has(error.kind);
+  return leave ? error : stepError(range, error.message, hint);
 }

@@ -48,8 +48,15 @@ export function writeAll(fd: number, data: string | Uint8Array): void {
   }
 }
 
-/** Columns and rows of the terminal behind stdout, or of a classic one. */
-export function terminalSize(): { columns: number; rows: number } {
-  const { columns = 80, rows = 24 } = process.stdout;
-  return { columns, rows };
+export interface TerminalSize {
+  columns: number;
+  rows: number;
 }
+
+/** Of the terminal behind a stream; of a classic one where there is none, or one that says it has no size. */
+export function sizeOf({ columns, rows }: Partial<TerminalSize>): TerminalSize {
+  return { columns: columns || 80, rows: rows || 24 };
+}
+
+/** Of the terminal behind stdout. */
+export const terminalSize = (): TerminalSize => sizeOf(process.stdout);

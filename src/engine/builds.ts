@@ -21,15 +21,14 @@ import type {
   Output,
 } from "../build/types.ts";
 import { isDigest } from "../lib/digest.ts";
-import { InvalidParameter } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
 import { familiar, parseReference } from "../lib/reference.ts";
 import { macFromIpv4 } from "../net/index.ts";
 import { BuildContexts } from "./build-contexts.ts";
 import { BuildRecords } from "./build-history.ts";
+import { checkStepNetwork, checkStepSettings } from "./build-limits.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
-import { sharedWith } from "./containers/networking.ts";
 import { type Context, cgroupPath, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
 import { findImage, fullName, knownImage } from "./images/names.ts";
@@ -90,6 +89,7 @@ export class BuildService implements Builds, AsyncDisposable {
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
   ): Promise<BuildResult> {
+    checkStepSettings(options);
     const tags = options.tags.map(fullName);
     const outputs = options.outputs?.map((request) => ({
       ...request,
@@ -272,11 +272,7 @@ export class BuildService implements Builds, AsyncDisposable {
         resolvConf,
         [Symbol.asyncDispose]: async () => {},
       };
-    if (sharedWith(mode) !== undefined || !["", "default", "bridge", "none"].includes(mode)) {
-      throw new InvalidParameter(
-        `network mode ${JSON.stringify(mode)} is not supported by Gantry's builder: use default, none or host`,
-      );
-    }
+    checkStepNetwork(mode);
     const sandboxId = `build${newId().slice(0, 20)}`;
     const sandbox = network.createSandbox(sandboxId);
     const release = async () => {

@@ -12,6 +12,7 @@ import { OverlaySnapshots } from "./snapshots.ts";
 import type { OpenStore } from "./types.ts";
 
 export { chainIds } from "./chain.ts";
+export { decompress } from "./layers/decompress.ts";
 export { followInRoot, resolveInRoot } from "./resolve.ts";
 export { attestedBy, isAttestation, isImageConfig, isIndex, isManifest, maxIndexDepth } from "./targets.ts";
 

@@ -1,4 +1,4 @@
-"""Runs a command on a terminal of 101 columns and 33 rows.
+"""Runs a command on a terminal of 101 columns and 33 rows, or of TERMINAL_SIZE=ROWSxCOLUMNS.
 
 terminal.py STEPS COMMAND...: STEPS is JSON, [[when this is seen, type this], ...]. Prints what the terminal showed, and
 exits with the command's status.
@@ -6,10 +6,12 @@ exits with the command's status.
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
 steps = [(seen.encode(), typed.encode()) for seen, typed in json.loads(sys.argv[1])]
+rows, columns = map(int, os.environ.get("TERMINAL_SIZE", "33x101").split("x"))
 pid, terminal = pty.fork()
 if pid == 0:
+    # Before the command can ask for it.
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     os.execvp(sys.argv[2], sys.argv[2:])
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
 shown = b""
 fresh = b""
 end = time.time() + 60

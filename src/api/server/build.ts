@@ -86,6 +86,10 @@ export function buildOptions(x: Exchange): BuildOptions {
   const cgroupParent = x.text("cgroupparent") || undefined;
   if (cgroupParent?.split("/").includes("..") || /[^\w.@:/-]/.test(cgroupParent ?? ""))
     throw new InvalidParameter(`invalid cgroupparent: ${cgroupParent}`);
+  if (!["", "null", "[]"].includes(x.text("securityopt")))
+    throw new InvalidParameter(
+      "The daemon on this platform does not support setting security options on build",
+    );
   if (x.flag("squash")) throw new InvalidParameter("squash is not supported: use a multi-stage build");
   const parameter = <S extends v.GenericSchema>(name: string, schema: S) => {
     const text = x.text(name);

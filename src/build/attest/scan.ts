@@ -1,11 +1,15 @@
 /** What packages are in an image's files, as package managers have noted them. */
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { resolveInside } from "../files/inside.ts";
+import { binaryPackages } from "./binaries.ts";
+import { purl } from "./purl.ts";
+import { rpmPackages } from "./rpm.ts";
 import type { FoundPackage } from "./types.ts";
 
 /** Larger lists are no lists of packages. */
-const maxFile = 64 << 20;
+const maxFile = 128 << 20;
+const rpmDatabases = ["usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite"];
 /** Directories that are looked into, and how deep; an image that has more is listed as far as that. */
 const maxDirectories = 200_000;
 const maxDepth = 40;
@@ -13,7 +17,8 @@ const maxDepth = 40;
 const turn = 200;
 
 /**
- * dpkg, apk, Python's dist-info and Node's package.json. Links are followed inside the root only.
+ * dpkg, apk, rpm, Python's dist-info, Node's package.json, and what Go's and Rust's programs say of themselves. Links
+ * are followed inside the root only.
  * @param root the image's files, mounted and left alone meanwhile
  */
 export async function scanPackages(root: string, signal: AbortSignal): Promise<FoundPackage[]> {
@@ -24,8 +29,13 @@ export async function scanPackages(root: string, signal: AbortSignal): Promise<F
       dpkgPackages(read(root, `var/lib/dpkg/status.d/${name}`) ?? "", distribution),
     ),
     ...apkPackages(read(root, "lib/apk/db/installed") ?? "", distribution),
+    ...rpmDatabases.flatMap((path) => rpmPackages(readBytes(root, path) ?? new Uint8Array(0), distribution)),
   ];
-  for await (const path of manifests(root, signal)) {
+  for await (const path of files(root, signal)) {
+    if (!isManifest(path)) {
+      found.push(...programPackages(root, path));
+      continue;
+    }
     const text = read(root, path);
     const one = text && (path.endsWith("package.json") ? nodePackage(text) : pythonPackage(text));
     if (one) found.push(one);
@@ -34,8 +44,8 @@ export async function scanPackages(root: string, signal: AbortSignal): Promise<F
   return [...unique.values()].sort((a, b) => (a.purl < b.purl ? -1 : 1));
 }
 
-/** Paths of files that speak of one package each. */
-async function* manifests(root: string, signal: AbortSignal): AsyncGenerator<string> {
+/** Paths of all regular files. */
+async function* files(root: string, signal: AbortSignal): AsyncGenerator<string> {
   const waiting: { path: string; depth: number }[] = [{ path: "", depth: 0 }];
   let seen = 0;
   for (let at = waiting.pop(); at && seen < maxDirectories; at = waiting.pop()) {
@@ -46,7 +56,7 @@ async function* manifests(root: string, signal: AbortSignal): AsyncGenerator<str
     for (const entry of readdirSync(join(root, path), { withFileTypes: true })) {
       const inside = path === "" ? entry.name : `${path}/${entry.name}`;
       if (entry.isDirectory()) waiting.push({ path: inside, depth: depth + 1 });
-      else if (entry.isFile() && isManifest(inside)) yield inside;
+      else if (entry.isFile()) yield inside;
     }
   }
 }
@@ -65,8 +75,21 @@ function names(root: string, path: string): string[] {
   }
 }
 
+/** Those of a file that may be run. */
+function programPackages(root: string, path: string): FoundPackage[] {
+  return withFile(root, path, (fd, stat) => (stat.mode & 0o111 ? binaryPackages(fd) : [])) ?? [];
+}
+
 /** A regular file's text; undefined for anything else, and for what is too long. */
 function read(root: string, path: string): string | undefined {
+  return withFile(root, path, (fd, stat) => (stat.size <= maxFile ? readFileSync(fd, "utf8") : undefined));
+}
+
+function readBytes(root: string, path: string): Uint8Array | undefined {
+  return withFile(root, path, (fd, stat) => (stat.size <= maxFile ? readFileSync(fd) : undefined));
+}
+
+function withFile<T>(root: string, path: string, use: (fd: number, stat: Stats) => T): T | undefined {
   const real = resolveInside(root, path);
   if (real === undefined) return undefined;
   let fd: number;
@@ -77,7 +100,7 @@ function read(root: string, path: string): string | undefined {
   }
   try {
     const stat = fstatSync(fd);
-    return stat.isFile() && stat.size <= maxFile ? readFileSync(fd, "utf8") : undefined;
+    return stat.isFile() ? use(fd, stat) : undefined;
   } finally {
     closeSync(fd);
   }
@@ -93,7 +116,9 @@ export function dpkgPackages(text: string, distribution = "debian"): FoundPackag
     const field = (name: string) => new RegExp(`^${name}: *(.+)$`, "m").exec(paragraph)?.[1];
     const [name, version, status] = [field("Package"), field("Version"), field("Status")];
     if (!name || !version || (status !== undefined && !status.endsWith(" installed"))) return [];
-    return [{ name, version, purl: purl("deb", name, version, distribution, field("Architecture")) }];
+    return [
+      { name, version, purl: purl("deb", name, version, distribution, { arch: field("Architecture") }) },
+    ];
   });
 }
 
@@ -104,7 +129,12 @@ export function apkPackages(text: string, distribution = "alpine"): FoundPackage
     const [name, version] = [field("P"), field("V")];
     if (!name || !version) return [];
     return [
-      { name, version, license: field("L"), purl: purl("apk", name, version, distribution, field("A")) },
+      {
+        name,
+        version,
+        license: field("L"),
+        purl: purl("apk", name, version, distribution, { arch: field("A") }),
+      },
     ];
   });
 }
@@ -134,16 +164,4 @@ function nodePackage(text: string): FoundPackage | undefined {
     license: typeof license === "string" ? license : undefined,
     purl: purl("npm", bare ?? name, version, bare === undefined ? undefined : scope),
   };
-}
-
-function purl(
-  type: string,
-  name: string,
-  version: string,
-  namespace?: string,
-  architecture?: string,
-): string {
-  const path = [namespace, name].filter((part) => part !== undefined).map(encodeURIComponent);
-  const qualifier = architecture ? `?arch=${encodeURIComponent(architecture)}` : "";
-  return `pkg:${type}/${path.join("/")}@${encodeURIComponent(version)}${qualifier}`;
 }

@@ -1,50 +1,42 @@
 /** Local tar archives of ADD: told by their content, unpacked where they would have been copied. */
-import { spawn } from "node:child_process";
-import { closeSync, createReadStream, openSync, readSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline, type Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
-import { Unavailable } from "../../lib/errors.ts";
+import { GantryError, Unavailable } from "../../lib/errors.ts";
+import { decompress } from "../../store/index.ts";
 import type { Layers } from "../../store/types.ts";
 import { CopyError } from "./copy.ts";
 import { makeDirectory, type Owner } from "./inside.ts";
 
-type Compression = "none" | "gzip" | "zstd" | "bzip2" | "xz";
-
-const magics: [Compression, number[]][] = [
-  ["gzip", [0x1f, 0x8b]],
-  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
-  ["bzip2", [0x42, 0x5a, 0x68]],
-  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
-];
 const blockSize = 512;
 
-/** Whether the file is a tar archive, compressed or not. */
+/** Whether the file is a tar archive, compressed or not. @throws Unavailable when its compression needs a program that is missing */
 export async function isArchive(root: string, path: string): Promise<boolean> {
-  const file = join(root, path);
-  if (compressionOf(file) === "none") return isTarHeader(head(file, blockSize));
-  const stream = decompressed(file);
+  const source = createReadStream(join(root, path));
   try {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of stream) {
-      chunks.push(chunk as Buffer);
-      length += (chunk as Buffer).length;
-      if (length >= blockSize) break;
-    }
-    return isTarHeader(Buffer.concat(chunks));
+    return isTarHeader(await firstBytes(decompress(source), blockSize));
   } catch (error) {
     if (error instanceof Unavailable) throw error;
     // Compressed and broken, or not compressed at all: copied as it is, as Docker does.
     return false;
   } finally {
-    stream.destroy();
+    source.destroy();
   }
+}
+
+async function firstBytes(chunks: AsyncIterable<Uint8Array>, wanted: number): Promise<Uint8Array> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for await (const chunk of chunks) {
+    bytes = Buffer.concat([bytes, chunk.subarray(0, wanted)]);
+    if (bytes.length >= wanted) break;
+  }
+  return bytes;
 }
 
 /**
  * Unpacks an archive into the destination directory, which is made when missing. `--chown` is that directory's; what
  * comes out of the archive keeps the owners that it has there, as in Docker.
+ * @throws CopyError for an archive that is broken or unpacks to more than the store's limits, and for a destination
+ *   that is no directory
  */
 export async function addArchive(
   layers: Layers,
@@ -54,11 +46,16 @@ export async function addArchive(
 ): Promise<void> {
   const made = makeDirectory(root, options.destination, options.owner ?? { uid: 0, gid: 0 });
   if (!made) throw new CopyError(`cannot copy to non-directory: ${options.destination}`);
-  const tar = decompressed(join(from.root, from.path));
+  // As it is stored: only so can what it unpacks to be held against its size.
+  const source = createReadStream(join(from.root, from.path), { highWaterMark: 1 << 20 });
   try {
-    await layers.extract(tar, join(root, made.path), {}, options.signal);
+    await layers.extract(source, join(root, made.path), {}, options.signal);
+  } catch (error) {
+    if (error instanceof GantryError && (error.kind === "invalid" || error.kind === "too-large"))
+      throw new CopyError(`cannot unpack ${from.path}: ${error.message}`);
+    throw error;
   } finally {
-    tar.destroy();
+    source.destroy();
   }
 }
 
@@ -70,41 +67,4 @@ export function isTarHeader(block: Uint8Array): boolean {
   let sum = 0;
   for (let i = 0; i < blockSize; i++) sum += i >= 148 && i < 156 ? 0x20 : block[i]!;
   return block[0] !== 0 && stored === sum;
-}
-
-function head(file: string, length: number): Buffer {
-  const fd = openSync(file, "r");
-  try {
-    const bytes = Buffer.alloc(length);
-    return bytes.subarray(0, readSync(fd, bytes, 0, length, 0));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function compressionOf(file: string): Compression {
-  const start = head(file, 6);
-  return magics.find(([, magic]) => magic.every((byte, i) => start[i] === byte))?.[0] ?? "none";
-}
-
-function decompressed(file: string): Readable {
-  const source = createReadStream(file);
-  const compression = compressionOf(file);
-  switch (compression) {
-    case "none":
-      return source;
-    case "gzip":
-      return pipeline(source, createGunzip(), () => {});
-    case "zstd":
-      return pipeline(source, createZstdDecompress(), () => {});
-    case "bzip2":
-    case "xz": {
-      source.destroy();
-      if (!Bun.which(compression))
-        throw new Unavailable(`${compression} is needed to unpack ${file} and not installed`);
-      const child = spawn(compression, ["-dc", file], { stdio: ["ignore", "pipe", "ignore"] });
-      child.stdout.once("close", () => child.kill());
-      return child.stdout;
-    }
-  }
 }

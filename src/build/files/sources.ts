@@ -34,6 +34,7 @@ export async function selectSources(
       throw stepError(
         request.range,
         `${request.keyword} failed: forbidden path outside the build context: ${source} ()`,
+        "files come from below the context, the directory that the build is given",
       );
     }
     const inside = path.replace(/^(\.\.(\/|$))+/, "") || ".";

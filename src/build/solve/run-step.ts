@@ -1,5 +1,5 @@
 /** RUN as a step: what it depends on, and how it is done. */
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
 import { Forbidden } from "../../lib/errors.ts";
 import type { MountSpec } from "../../runtime/types.ts";
@@ -97,7 +97,10 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
         onOutput: log,
       };
       const exitCode = await runInWorkspace(session.backend, session.request, workspace, step, signal);
-      if (exitCode !== 0) throw new BuildStepFailed(args.join(" "), exitCode, run.range);
+      if (exitCode === 0) return;
+      for (const id of prepared.absentSecrets)
+        log(2, Buffer.from(`the build was given no secret ${id} (give it with --secret id=${id})\n`));
+      throw new BuildStepFailed(args.join(" "), exitCode, run.range);
     },
   };
 }
@@ -179,6 +182,8 @@ async function mountInput(
 interface PreparedMounts extends AsyncDisposable {
   specs: MountSpec[];
   env: string[];
+  /** Ids of those that the step can do without and the build was not given. */
+  absentSecrets: string[];
 }
 
 async function prepareMounts(
@@ -192,6 +197,7 @@ async function prepareMounts(
   const { session } = builder;
   const specs: MountSpec[] = [];
   const env: string[] = [];
+  const absentSecrets: string[] = [];
   let sockets = 0;
   for (const [i, mount] of mounts.entries()) {
     switch (mount.type) {
@@ -212,7 +218,7 @@ async function prepareMounts(
       case "bind": {
         const root = await bindRoot(builder, run, mount, stack, signal);
         const inside = resolveInside(root, mount.source);
-        if (inside === undefined) {
+        if (inside === undefined || !lstatSync(join(root, inside), { throwIfNoEntry: false })) {
           throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
         }
         specs.push(bindMount(join(root, inside), mount.target, !mount.writable));
@@ -245,6 +251,7 @@ async function prepareMounts(
               `give it with --secret id=${mount.id}`,
             );
           }
+          absentSecrets.push(mount.id);
           break;
         }
         if (mount.env !== undefined) env.push(`${mount.env}=${new TextDecoder().decode(bytes)}`);
@@ -259,7 +266,7 @@ async function prepareMounts(
     }
   }
   const owned = stack.move();
-  return { specs, env, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { specs, env, absentSecrets, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Where a bind mount's source is found; a writable one gets a layer of its own that is thrown away. */

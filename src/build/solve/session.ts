@@ -12,7 +12,9 @@ import type { ImportedCache } from "../cache/import.ts";
 import { namedContext } from "../definition.ts";
 import { Budget } from "../dockerfile/budget.ts";
 import type { Instruction, SourceRange } from "../dockerfile/instructions.ts";
+import { nearest } from "../dockerfile/nearest.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
+import { placed } from "../errors.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
 import { parseRunMounts } from "../exec/run-mounts.ts";
 import { Views } from "../exec/workspace.ts";
@@ -219,11 +221,22 @@ export class Session implements AsyncDisposable {
       );
       this.#images.set(key, found);
     }
-    const image = await found;
+    const image = await found.catch((error: unknown) => {
+      throw placed(error, options.range, this.#meantStage(reference));
+    });
     for (const { descriptor } of image.layers) this.lease.addBlob(descriptor.digest);
     const top = image.layers.at(-1);
     if (top) this.lease.addSnapshot(top.chainId);
     return image;
+  }
+
+  /** A name that is no image's may be a stage's, with a typing error. */
+  #meantStage(reference: string): string | undefined {
+    const stage = nearest(
+      reference,
+      this.graph.stages.flatMap(({ name }) => name ?? []),
+    );
+    return stage === undefined ? undefined : `did you mean the stage ${stage}?`;
   }
 
   treeOf(image: BaseImage): Tree {

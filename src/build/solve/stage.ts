@@ -3,7 +3,7 @@ import type { ImageRunConfig, Platform } from "../../lib/oci.ts";
 import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
-import { BuildStepFailed, stepError } from "../errors.ts";
+import { BuildStepFailed, placed, stepError } from "../errors.ts";
 import { Workspace } from "../exec/workspace.ts";
 import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
@@ -142,7 +142,9 @@ export class StageBuilder {
     this.session.signal.throwIfAborted();
     await this.session.progress.vertex(name, (vertex) => {
       this.#current = { instruction, position, vertex, reads: new Map() };
-      return this.#apply(instruction, vertex);
+      return this.#apply(instruction, vertex).catch((error: unknown) => {
+        throw placed(error, instruction.range);
+      });
     });
   }
 

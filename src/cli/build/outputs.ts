@@ -67,7 +67,7 @@ function parseOutput(text: string): { output: Output; place: Place } {
       return [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
     }),
   );
-  if (!type) throw new InvalidParameter("type is required for output");
+  if (!type) throw new InvalidParameter(`type is required for output: ${text} (type=local,dest=DIRECTORY)`);
   // Without a place of its own the archive is the engine's to load.
   if (type === "docker" && dest === undefined) return { output: { Type: "image", Attrs }, place: undefined };
   if (type === "local" || Attrs.tar === "false") {
@@ -77,7 +77,8 @@ function parseOutput(text: string): { output: Output; place: Place } {
     return { output: { Type: type, Attrs: rest }, place: { directory: resolve(dest) } };
   }
   const isFile = ["tar", "oci", "docker"].includes(type);
-  if (!isFile && dest !== undefined)
+  // Of a type that there isn't the engine tells.
+  if (["image", "registry", "cacheonly"].includes(type) && dest !== undefined)
     throw new InvalidParameter(`dest is not supported for output type=${type}`);
   return { output: { Type: type, Attrs }, place: isFile ? fileAt(dest ?? "-") : undefined };
 }

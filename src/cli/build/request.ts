@@ -112,7 +112,9 @@ function refuse(flags: BuildValues): void {
   if (flags.resource.length > 0)
     throw new NotImplemented("--resource is not supported: --memory and --cpu-quota limit each step");
   if (flags["security-opt"].length > 0)
-    throw new NotImplemented("--security-opt is not supported for builds");
+    throw new NotImplemented(
+      "--security-opt is not supported for builds, as in Docker on Linux: RUN --security=insecure with --allow security.insecure lifts a step's limits",
+    );
   if (flags.isolation && flags.isolation !== "default")
     throw new InvalidParameter(`invalid isolation ${JSON.stringify(flags.isolation)}: default is there`);
   if (flags["no-cache"] && flags["no-cache-filter"].length > 0)

@@ -1,11 +1,12 @@
 /** Where a build's files come from: a directory, stdin, a URL or a Git repository. */
 import { randomBytes } from "node:crypto";
-import { existsSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { packContext } from "../../api/client/build-context.ts";
 import { InvalidParameter, Unavailable } from "../../lib/errors.ts";
 import { textIfAny } from "../../lib/lazy-fs.ts";
+import { nearest } from "../args/nearest.ts";
 import { isArchive, peek, singleFileArchive } from "./archive.ts";
 
 export interface BuildSource {
@@ -97,7 +98,7 @@ async function directorySource(
   const path = file === undefined && !existsSync(named) && existsSync(lower) ? lower : named;
   if (!existsSync(path))
     throw notPrepared(
-      `unable to evaluate symlinks in Dockerfile path: lstat ${path}: no such file or directory`,
+      `unable to evaluate symlinks in Dockerfile path: lstat ${path}: no such file or directory${meantFile(path)}`,
     );
   // Links are followed: the engine is told where the file itself is.
   const inside = relative(realpathSync(directory), realpathSync(path));
@@ -120,4 +121,11 @@ async function textOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
+}
+
+/** A file beside the one that isn't there whose name is nearly the same. */
+function meantFile(path: string): string {
+  const beside = existsSync(dirname(path)) ? readdirSync(dirname(path)) : [];
+  const meant = nearest(basename(path), beside);
+  return meant === undefined ? "" : ` (did you mean ${meant}?)`;
 }

@@ -1,12 +1,16 @@
 /** What the values of some flags must be, in Docker's words: each is checked while it is read. */
 import { InvalidParameter } from "../../lib/errors.ts";
 
-/** @throws InvalidParameter for what is no address, v4 or v6 */
-export function checkAddress(text: string): void {
+/** Whether the text is an address, v4 or v6. */
+export function isAddress(text: string): boolean {
   const v4 = /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && text.split(".").every((part) => Number(part) <= 255);
   // Not by node:net, which takes longer to load than the command itself.
-  if (!v4 && !(text.includes(":") && URL.canParse(`http://[${text}]`)))
-    throw new InvalidParameter(`IP address is not correctly formatted: ${text}`);
+  return v4 || (text.includes(":") && URL.canParse(`http://[${text}]`));
+}
+
+/** @throws InvalidParameter for what is no address, v4 or v6 */
+export function checkAddress(text: string): void {
+  if (!isAddress(text)) throw new InvalidParameter(`IP address is not correctly formatted: ${text}`);
 }
 
 /** @throws InvalidParameter for a label without a name */

@@ -1,10 +1,13 @@
 /** From flags to the body of `POST /containers/create`. */
 import { InvalidParameter } from "../../lib/errors.ts";
 import { fs } from "../../lib/lazy-fs.ts";
+import { ulimitNames } from "../../lib/ulimits.ts";
+import { nearest } from "../args/nearest.ts";
 import { UsageError } from "../args/parse.ts";
 import { parseBytes } from "../args/values.ts";
 import type { Parsed } from "../command.ts";
 import { keyValues } from "../filters.ts";
+import { isAddress } from "./checks.ts";
 import type { createFlags } from "./create-flags.ts";
 import { parseDevices, parseGpus } from "./devices.ts";
 import { readEnvironment, readLabelFiles } from "./environment.ts";
@@ -211,13 +214,17 @@ export function restartPolicy(text: string): { Name: string; MaximumRetryCount: 
 /** `nofile=1024:2048`. @throws InvalidParameter */
 export function parseUlimit(text: string): { Name: string; Soft: number; Hard: number } {
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
-  if (!match) throw new InvalidParameter(`invalid ulimit argument: ${text}`);
+  const wrong = (why: string) =>
+    new InvalidParameter(`invalid argument ${JSON.stringify(text)} for "--ulimit" flag: ${why}`);
+  if (!match) throw wrong("a name and one or two numbers are wanted (nofile=1024:2048)");
+  if (!ulimitNames.includes(match[1]!)) {
+    const meant = nearest(match[1]!, ulimitNames);
+    throw wrong(`invalid ulimit type: ${match[1]}${meant ? ` (did you mean ${meant}?)` : ""}`);
+  }
   const soft = Number(match[2]);
   const hard = Number(match[3] ?? match[2]);
   if (hard !== -1 && (soft === -1 || soft > hard)) {
-    throw new InvalidParameter(
-      `ulimit soft limit must be less than or equal to hard limit: ${soft} > ${hard}`,
-    );
+    throw wrong(`ulimit soft limit must be less than or equal to hard limit: ${soft} > ${hard}`);
   }
   return { Name: match[1]!, Soft: soft, Hard: hard };
 }
@@ -240,6 +247,10 @@ export function extraHost(text: string): string {
       `invalid argument "${text}" for "--add-host" flag: bad format for add-host: "${text}"`,
     );
   const address = text.slice(cut + 1).replace(/^\[(.*)\]$/, "$1");
+  if (address !== "host-gateway" && !isAddress(address))
+    throw new InvalidParameter(
+      `invalid argument "${text}" for "--add-host" flag: invalid IP address in add-host: "${address}"`,
+    );
   return `${text.slice(0, cut)}:${address}`;
 }
 

@@ -34,7 +34,9 @@ export async function createContainer(
   try {
     created = await create();
   } catch (error) {
-    if (!(error instanceof NotFound) || flags.pull !== "missing" || !isPullable(body.Image)) throw error;
+    if (!(error instanceof NotFound) || flags.pull !== "missing") throw error;
+    const wrong = whyNotAReference(body.Image);
+    if (wrong) throw wrong;
     context.err(`Unable to find image '${familiarImage(body.Image)}' locally\n`);
     await pull();
     created = await create();
@@ -72,12 +74,12 @@ function openIdFile(path: string): { write(id: string): void } & Disposable {
   };
 }
 
-function isPullable(image: string): boolean {
+function whyNotAReference(image: string): GantryError | undefined {
   try {
     normalize(parseReference(image));
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof GantryError) return false;
+    if (error instanceof GantryError) return error;
     throw error;
   }
 }

@@ -80,9 +80,12 @@ class LiveLines {
       writeAll(this.fd, "\n");
     }
     const up = this.#height - row;
+    const { columns, rows } = terminalSize();
+    // Scrolled out at the top, where nothing can be written any more.
+    if (up >= rows) return;
     const pace = this.#pace.of(id, status ?? "", progressDetail, performance.now());
     const text = `${id}: ${status ?? ""} ${progressDetail ? bar(progressDetail) : ""}${pace}`.trimEnd();
-    writeAll(this.fd, `\x1b[${up}A\r\x1b[2K${text.slice(0, terminalSize().columns - 1)}\r\x1b[${up}B`);
+    writeAll(this.fd, `\x1b[${up}A\r\x1b[2K${text.slice(0, columns - 1)}\r\x1b[${up}B`);
   }
 }
 

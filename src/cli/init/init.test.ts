@@ -90,6 +90,11 @@ const cases: [string, Record<string, string>, string[]][] = [
     { "composer.json": json({ require: { php: "^8.2" } }), "public/index.php": "" },
     ["php:8.2-apache", "composer install --no-dev", "/var/www/html/public", "USER www-data"],
   ],
+  [
+    "php alone",
+    { "index.php": "" },
+    ["sed -i -e 's/:80>/:8080>/' /etc/apache2/sites-available/000-default.conf", "COPY . ./"],
+  ],
   ["pages", { "public/index.html": "<p>" }, ["FROM nginx:1.27-alpine", "COPY public /usr/share/nginx/html"]],
 ];
 

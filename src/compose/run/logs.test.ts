@@ -9,6 +9,7 @@ function recorder(): Output & { text: string } {
     text: "",
     isTerminal: false,
     columns: 0,
+    rows: 0,
     write(part) {
       this.text += typeof part === "string" ? part : Buffer.from(part).toString();
     },

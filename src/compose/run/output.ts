@@ -7,11 +7,14 @@ export interface Output {
   readonly isTerminal: boolean;
   /** Columns; 0 when it is no terminal. */
   readonly columns: number;
+  /** Rows; 0 when it is no terminal. */
+  readonly rows: number;
 }
 
 /** A file descriptor of this process, written at once. */
 export function descriptorOutput(descriptor: 1 | 2): Output {
   let terminal: boolean | undefined;
+  const stream = () => (descriptor === 1 ? process.stdout : process.stderr);
   return {
     write(text) {
       let bytes = typeof text === "string" ? Buffer.from(text) : text;
@@ -33,7 +36,11 @@ export function descriptorOutput(descriptor: 1 | 2): Output {
     },
     get columns() {
       if (!this.isTerminal) return 0;
-      return (descriptor === 1 ? process.stdout.columns : process.stderr.columns) ?? 80;
+      // A terminal may say that it has no size.
+      return stream().columns || 80;
+    },
+    get rows() {
+      return this.isTerminal ? stream().rows || 24 : 0;
     },
   };
 }

@@ -1,6 +1,8 @@
 /** Limits of a container: what Docker allows, and what the runtime gets of them. */
 import { readFileSync, statSync } from "node:fs";
+import { isIP } from "node:net";
 import { InvalidParameter } from "../../lib/errors.ts";
+import { ulimitNames } from "../../lib/ulimits.ts";
 import type { ResourceSpec } from "../../runtime/types.ts";
 import type { DeviceRate, HostConfig } from "../config.ts";
 
@@ -9,11 +11,35 @@ const mebibyte = 1024 * 1024;
 const mostPids = 4_194_304;
 const leastMemory = 6 * mebibyte;
 
+function refuse(wrong: boolean, message: string): void {
+  if (wrong) throw new InvalidParameter(message);
+}
+
 /** For a create, and for what an update would come to. @throws InvalidParameter in Docker's words */
 export function checkLimits(host: HostConfig): void {
-  const refuse = (wrong: boolean, message: string) => {
-    if (wrong) throw new InvalidParameter(message);
-  };
+  checkMemory(host);
+  checkCpu(host);
+  const weight = (value: number) => value !== 0 && (value < 10 || value > 1000);
+  refuse(weight(host.BlkioWeight), "Range of blkio weight is from 10 to 1000");
+  for (const { Path, Weight } of host.BlkioWeightDevice ?? [])
+    refuse(weight(Weight), `Range of blkio weight is from 10 to 1000: ${Path}`);
+  refuse(
+    host.PidsLimit !== null && host.PidsLimit > mostPids,
+    `Invalid value: ${host.PidsLimit}, a pids limit ends at ${mostPids}`,
+  );
+  refuse(host.ShmSize < 0, "SHM size can not be less than 0");
+  refuse(
+    host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000,
+    `Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`,
+  );
+  checkUlimits(host.Ulimits ?? []);
+  for (const entry of host.ExtraHosts ?? []) checkExtraHost(entry);
+}
+
+/** @throws InvalidParameter in Docker's words */
+export function checkMemory(
+  host: Pick<HostConfig, "Memory" | "MemorySwap" | "MemoryReservation" | "MemorySwappiness">,
+): void {
   const { Memory, MemorySwap, MemoryReservation, MemorySwappiness } = host;
   refuse(Memory !== 0 && Memory < leastMemory, "Minimum memory limit allowed is 6MB");
   refuse(
@@ -40,23 +66,44 @@ export function checkLimits(host: HostConfig): void {
     Memory > 0 && MemoryReservation > Memory,
     "Minimum memory limit can not be less than memory reservation limit, see usage",
   );
-  checkCpu(host, refuse);
-  const weight = (value: number) => value !== 0 && (value < 10 || value > 1000);
-  refuse(weight(host.BlkioWeight), "Range of blkio weight is from 10 to 1000");
-  for (const { Path, Weight } of host.BlkioWeightDevice ?? [])
-    refuse(weight(Weight), `Range of blkio weight is from 10 to 1000: ${Path}`);
+}
+
+/** @throws InvalidParameter in Docker's words */
+export function checkUlimits(limits: NonNullable<HostConfig["Ulimits"]>): void {
+  for (const { Name, Soft, Hard } of limits) {
+    refuse(!ulimitNames.includes(Name), `invalid ulimit type: ${Name}`);
+    refuse(
+      Hard !== -1 && Soft > Hard,
+      `ulimit soft limit must be less than or equal to hard limit: ${Soft} > ${Hard}`,
+    );
+  }
+}
+
+/** `name:address` or `name=address`; the address may be `host-gateway`. @throws InvalidParameter in Docker's words */
+export function checkExtraHost(entry: string): void {
+  const match = /^[^:=\s]+[:=](\S+)$/.exec(entry);
+  if (!match) throw new InvalidParameter(`bad format for add-host: ${JSON.stringify(entry)}`);
+  const address = match[1]!.replace(/^\[(.*)\]$/, "$1");
   refuse(
-    host.PidsLimit !== null && host.PidsLimit > mostPids,
-    `Invalid value: ${host.PidsLimit}, a pids limit ends at ${mostPids}`,
-  );
-  refuse(host.ShmSize < 0, "SHM size can not be less than 0");
-  refuse(
-    host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000,
-    `Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`,
+    address !== "host-gateway" && isIP(address) === 0,
+    `invalid IP address in add-host: ${JSON.stringify(address)}`,
   );
 }
 
-function checkCpu(host: HostConfig, refuse: (wrong: boolean, message: string) => void): void {
+/** @throws InvalidParameter in Docker's words */
+export function checkCpu(
+  host: Pick<
+    HostConfig,
+    | "NanoCpus"
+    | "CpuPeriod"
+    | "CpuQuota"
+    | "CpuShares"
+    | "CpuRealtimeRuntime"
+    | "CpuRealtimePeriod"
+    | "CpusetCpus"
+    | "CpusetMems"
+  >,
+): void {
   const { NanoCpus, CpuPeriod, CpuQuota } = host;
   const cpus = navigator.hardwareConcurrency;
   refuse(NanoCpus !== 0 && CpuPeriod > 0, "Conflicting options: Nano CPUs and CPU Period cannot both be set");

@@ -110,7 +110,9 @@ async function fromBind(spec: string, { volumes, root }: Sources): Promise<Plann
   if (parts.length === 1) return anonymousVolume(checkDestination("volume", parts[0]!), volumes);
   const [source, target, mode = ""] = parts as [string, string, string?];
   const words = mode === "" ? [] : mode.split(",");
-  for (const word of words) if (!modeWords.has(word)) throw new InvalidParameter(`invalid mode: ${mode}`);
+  for (const word of words)
+    if (!modeWords.has(word))
+      throw new InvalidParameter(`invalid volume specification: '${spec}': invalid mode: ${mode}`);
   const destination = checkDestination(isAbsolute(source) ? "bind" : "volume", target);
   const rw = !words.includes("ro");
   if (!isAbsolute(source)) {
@@ -143,7 +145,7 @@ async function fromBind(spec: string, { volumes, root }: Sources): Promise<Plann
 
 async function fromMount(mount: MountConfig, { volumes, root, findImage }: Sources): Promise<PlannedMount> {
   if (!["bind", "volume", "tmpfs", "image"].includes(mount.Type))
-    throw new BadMount(mount.Type, "mount type unknown");
+    throw new BadMount(mount.Type, "mount type unknown: bind, volume, tmpfs and image are there");
   const destination = checkDestination(mount.Type, mount.Target);
   const rw = !mount.ReadOnly;
   if (mount.Type === "tmpfs") {

@@ -7,7 +7,7 @@ import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../..
 import type { HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord, MountPoint } from "../types.ts";
-import { resourceSpec } from "./limits.ts";
+import { checkUlimits, resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
 import type { MountSources } from "./mount-sources.ts";
 import type { Container, ContainerTable } from "./table.ts";
@@ -144,15 +144,13 @@ export function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimit
   const defaults = context.options.defaultUlimits.filter(
     (limit) => !asked.some((other) => other.Name === limit.Name),
   );
-  const spec = (explicit: boolean) => (limit: { Name: string; Soft: number; Hard: number }) => {
-    if (!/^[a-z]+$/.test(limit.Name)) throw new InvalidParameter(`invalid ulimit type: ${limit.Name}`);
-    if (limit.Hard !== -1 && limit.Soft > limit.Hard) {
-      throw new InvalidParameter(
-        `ulimit soft limit must be less than or equal to hard limit: ${limit.Soft} > ${limit.Hard}`,
-      );
-    }
-    return { type: `RLIMIT_${limit.Name.toUpperCase()}`, soft: limit.Soft, hard: limit.Hard, explicit };
-  };
+  checkUlimits(asked);
+  const spec = (explicit: boolean) => (limit: { Name: string; Soft: number; Hard: number }) => ({
+    type: `RLIMIT_${limit.Name.toUpperCase()}`,
+    soft: limit.Soft,
+    hard: limit.Hard,
+    explicit,
+  });
   return [...defaults.map(spec(false)), ...asked.map(spec(true))];
 }
 

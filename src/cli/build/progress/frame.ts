@@ -1,4 +1,5 @@
 /** One picture of a running build, as lines for a terminal: a pure function of what is known. */
+import { lastState, visibleLine } from "../../../lib/picture.ts";
 import { humanSize } from "../../format/units.ts";
 import { amount, type BuildView, type VertexView } from "./view.ts";
 
@@ -60,15 +61,15 @@ function renderVertex(vertex: VertexView, options: FrameOptions): string[] {
   const took = completed === undefined ? now - seen : completed - started;
   const mark = error !== undefined ? "ERROR " : cached ? "CACHED " : "";
   const style = error !== undefined ? red : completed === undefined ? "" : blue;
-  const lines = [paint(row(` => ${mark}${oneLine(name)}`, seconds(took), columns), style, colour)];
+  const lines = [paint(row(` => ${mark}${shown(name)}`, seconds(took), columns), style, colour)];
   for (const status of statuses.values()) {
     if (completed !== undefined && !status.completed) continue;
     const size = amount(status, (bytes) => humanSize(bytes, 3));
     const time = seconds((status.completed ? status.at : Math.max(status.at, now)) - status.started);
-    lines.push(paint(row(` => => ${status.name} ${size}`.trimEnd(), time, columns), style, colour));
+    lines.push(paint(row(` => => ${shown(status.name)} ${size}`.trimEnd(), time, columns), style, colour));
   }
   if (completed === undefined && !ended) {
-    const said = tail.map(oneLine).filter(Boolean).slice(-outputLines);
+    const said = tail.map(shown).filter(Boolean).slice(-outputLines);
     for (const text of said) lines.push(paint(cut(` => => # ${text}`, columns), dim, colour));
   }
   return lines;
@@ -95,13 +96,10 @@ function cut(text: string, columns: number): string {
   return shown;
 }
 
-/** Escape sequences and control characters of a step's output would move the cursor. */
-function oneLine(text: string): string {
-  const last = text.replace(/\r+$/, "").split("\r").at(-1)!;
-  return Bun.stripANSI(last)
-    .replaceAll("\t", "    ")
-    .replace(/\p{Cc}/gu, "");
-}
+/** No terminal is as wide as this: what is longer is not looked at. */
+const widest = 4096;
+
+const shown = (text: string) => visibleLine(lastState(text).slice(0, widest)).replaceAll("\t", "    ");
 
 const paint = (text: string, style: string, colour: boolean) =>
   colour && style !== "" ? `\x1b[${style}m${text}\x1b[0m` : text;

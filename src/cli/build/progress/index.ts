@@ -1,7 +1,7 @@
 /** The ways to show a build: drawn on a terminal, as lines, as BuildKit's JSON, or not at all. */
 import type { SolveStatus } from "../../../api/types.ts";
 import { InvalidParameter } from "../../../lib/errors.ts";
-import { isTerminal, stderrFd, writeAll } from "../../terminal.ts";
+import { isTerminal, sizeOf, stderrFd, writeAll } from "../../terminal.ts";
 
 export interface Display {
   show(status: SolveStatus): void;
@@ -30,9 +30,9 @@ export async function openDisplay(
   if (chosen === "rawjson") return { show: (status) => write(`${JSON.stringify(status)}\n`), end: () => {} };
   if (chosen === "plain") return new (await import("./plain.ts")).PlainProgress(write);
   const { LiveProgress } = await import("./live.ts");
-  const size = () => {
-    const { columns = 80, rows = 24 } = process.stderr;
-    return { columns, rows };
-  };
-  return new LiveProgress({ write, size, colour: isTerminal(stderrFd) && !env.NO_COLOR });
+  return new LiveProgress({
+    write,
+    size: () => sizeOf(process.stderr),
+    colour: isTerminal(stderrFd) && !env.NO_COLOR,
+  });
 }

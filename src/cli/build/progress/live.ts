@@ -1,5 +1,6 @@
 /** Progress on a terminal: one picture of the build, drawn again in its place as the build goes on. */
 import type { SolveStatus } from "../../../api/types.ts";
+import { Picture } from "../../../lib/picture.ts";
 import { renderFrame } from "./frame.ts";
 import { BuildView, warningList } from "./view.ts";
 
@@ -8,9 +9,6 @@ const pace = 100;
 
 const hideCursor = "\x1b[?25l";
 const showCursor = "\x1b[?25h";
-/** The lines of a picture must not break where a terminal's width has just changed. */
-const noWrap = "\x1b[?7l";
-const wrap = "\x1b[?7h";
 
 export interface Screen {
   write(text: string): void;
@@ -22,9 +20,10 @@ export class LiveProgress {
   readonly #view = new BuildView();
   readonly #began = Date.now();
   readonly #timer: Timer;
-  #height = 0;
+  readonly #picture: Picture;
 
   constructor(private readonly screen: Screen) {
+    this.#picture = new Picture((text) => screen.write(text));
     screen.write(hideCursor);
     this.#timer = setInterval(() => this.#draw(), pace);
     process.on("SIGINT", this.#interrupted);
@@ -49,15 +48,8 @@ export class LiveProgress {
 
   #draw(ended?: "finished" | "failed"): void {
     const { colour } = this.screen;
-    const lines = renderFrame(this.#view, {
-      ...this.screen.size(),
-      now: Date.now(),
-      began: this.#began,
-      colour,
-      ended,
-    });
-    const back = this.#height > 0 ? `\x1b[${this.#height}A` : "";
-    this.#height = lines.length;
-    this.screen.write(`${noWrap}${back}\r\x1b[J${lines.map((line) => `${line}\n`).join("")}${wrap}`);
+    const size = this.screen.size();
+    const times = { now: Date.now(), began: this.#began };
+    this.#picture.draw(renderFrame(this.#view, { ...size, ...times, colour, ended }), size.columns);
   }
 }

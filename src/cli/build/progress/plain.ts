@@ -1,5 +1,6 @@
 /** Progress for files and pipes, as BuildKit's clients write it: `#5 [2/4] RUN make`, `#5 0.321 text`, `#5 DONE 0.4s`. */
 import type { SolveStatus } from "../../../api/types.ts";
+import { visibleLine } from "../../../lib/picture.ts";
 import { humanSize } from "../../format/units.ts";
 import { amount, BuildView, type StatusView, type VertexView, warningList } from "./view.ts";
 
@@ -31,7 +32,8 @@ export class PlainProgress {
     this.#view = new BuildView(
       {
         began: (vertex) => this.#pending.set(vertex, { vertex, lines: [], announced: false }),
-        line: (vertex, text, seconds) => say(vertex, `${seconds.toFixed(3).slice(0, 5)} ${text}`),
+        line: (vertex, text, seconds) =>
+          say(vertex, `${seconds.toFixed(3).slice(0, 5)} ${visibleLine(text)}`),
         status: (vertex, status) => {
           if (this.#worthTelling(vertex, status)) say(vertex, statusText(status));
         },

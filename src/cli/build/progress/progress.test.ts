@@ -55,6 +55,20 @@ describe("plain", () => {
     );
   });
 
+  test("escape sequences are left out, and what was written over with carriage returns", () => {
+    const statuses = [
+      began("a", "RUN curl"),
+      said("a", "\x1b[31mred\x1b[0m\tand \x1b[2A\x1b[Kup\n", 1),
+      said("a", "  1%\r  2%", 1),
+      said("a", "\r100%\r", 2),
+      said("a", "\ndone\r\n", 3),
+      ended("a", 3),
+    ];
+    expect(shown(statuses)).toBe(
+      "#1 RUN curl\n#1 1.000 red\tand up\n#1 3.000 100%\n#1 3.000 done\n#1 DONE 3.0s\n\n",
+    );
+  });
+
   test("steps side by side take turns", () => {
     let now = 0;
     const statuses = [

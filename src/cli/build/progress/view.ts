@@ -1,5 +1,6 @@
 /** What is known of a build while it runs: its steps, what each said last, and how long each took. */
 import type { SolveStatus, SolveVertex, VertexLog, VertexStatus } from "../../../api/types.ts";
+import { lastState } from "../../../lib/picture.ts";
 
 export interface StatusView {
   name: string;
@@ -118,7 +119,8 @@ export class BuildView {
       this.#line(vertex, unfinished, Date.parse(timestamp));
       unfinished = next;
     }
-    vertex.tail.push(unfinished);
+    // Progress may go on without ever ending the line.
+    vertex.tail.push(lastState(unfinished));
     if (vertex.tail.length > keptLines) vertex.tail.splice(0, vertex.tail.length - keptLines);
   }
 

@@ -18,7 +18,7 @@ RUN composer dump-autoload --optimize --no-dev
 
 `
       : "";
-    const documentRoot = `/var/www/html${root ? `/${root}` : ""}`;
+    const edits = [`s/:80>/:${port}>/`, ...(root ? [`s#/var/www/html#/var/www/html/${root}#`] : [])];
     return {
       kind: "php",
       because: [
@@ -28,7 +28,7 @@ RUN composer dump-autoload --optimize --no-dev
       dockerfile: `# syntax=docker/dockerfile:1
 ${vendor}FROM php:${version}-apache
 # An ordinary user can't open port 80.
-RUN sed -i 's/Listen 80/Listen ${port}/' /etc/apache2/ports.conf && sed -i -e 's/:80>/:${port}>/' -e 's#/var/www/html#${documentRoot}#' /etc/apache2/sites-available/000-default.conf && a2enmod rewrite
+RUN sed -i 's/Listen 80/Listen ${port}/' /etc/apache2/ports.conf && sed -i ${edits.map((edit) => `-e '${edit}'`).join(" ")} /etc/apache2/sites-available/000-default.conf && a2enmod rewrite
 WORKDIR /var/www/html
 COPY ${composer ? "--from=vendor /app" : "."} ./
 USER www-data
