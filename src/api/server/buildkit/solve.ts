@@ -39,7 +39,10 @@ export async function solve(
   return engine.builds.build(
     filesOf(engine, parts, stop),
     { ...optionsOf(engine, parts), tags, outputs, internal, id: job.ref },
-    (event: BuildEvent) => job.show(event),
+    (event: BuildEvent) => {
+      // That a result is kept for others is no step for people.
+      if (!(internal && "id" in event && event.id.startsWith("export"))) job.show(event);
+    },
     stop,
   );
 }
