@@ -116,7 +116,8 @@ size_t output_room(bool last) {
 }
 
 bool output_read(int stream, int fd, bool last) {
-    size_t room = output_room(last), header = options->tty ? 0 : HEADER;
+    size_t room = output_room(last), log_room = queue_room(), header = options->tty ? 0 : HEADER;
+    if (log_room < room) room = log_room;
     if (room == 0) return true;
     uint8_t *frame = output + output_length, *data = frame + header;
     ssize_t got = read(fd, data, room);

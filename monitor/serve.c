@@ -176,7 +176,7 @@ static int timeout(void) {
 }
 
 int serve(const struct options *given) {
-    enum { SIGNALS, LISTENER, CONSOLE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
+    enum { SIGNALS, LISTENER, CONSOLE, QUEUE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
     struct pollfd entries[CLIENTS + MAX_CLIENTS];
     sigset_t child;
     options = given;
@@ -194,10 +194,12 @@ int serve(const struct options *given) {
     close(null);
     deadline = monotonic_ms() + UNATTENDED_MS;
     for (;;) {
-        bool last = phase == DRAINING, reading = (last || phase == RUNNING) && !terminal_ended && output_room(last) > 0;
+        bool last = phase == DRAINING, reading = (last || phase == RUNNING) && !terminal_ended;
+        reading = reading && output_room(last) > 0 && queue_room() > 0;
         entries[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
         entries[LISTENER] = (struct pollfd){.fd = clients_full() ? -1 : listener, .events = POLLIN};
         entries[CONSOLE] = (struct pollfd){.fd = stdio_fds.console_listener, .events = POLLIN};
+        entries[QUEUE] = (struct pollfd){.fd = queue_event(), .events = POLLIN};
         entries[STDIN] = (struct pollfd){.fd = input_pending() ? stdio_fds.in : -1, .events = POLLOUT};
         for (int stream = 0; stream < STREAMS; stream++)
             entries[STREAM + stream] = (struct pollfd){.fd = reading ? stdio_fds.out[stream] : -1, .events = POLLIN};
@@ -205,6 +207,7 @@ int serve(const struct options *given) {
         if (poll(entries, CLIENTS + count, timeout()) < 0 && errno != EINTR) return 1;
 
         if (entries[CONSOLE].revents) receive_console(options, &stdio_fds);
+        if (entries[QUEUE].revents) queue_heed();
         if (entries[SIGNALS].revents) {
             struct signalfd_siginfo info;
             while (read(signals, &info, sizeof info) > 0) {
@@ -221,7 +224,10 @@ int serve(const struct options *given) {
         if (phase == DRAINING && (late || streams_ended())) finish();
         if (phase == DONE) {
             bool all_have_all = clients_finish(&stdio_fds);
-            if (clients_none() || (all_have_all && monotonic_ms() >= deadline)) return 0;
+            if (!clients_none() && !(all_have_all && monotonic_ms() >= deadline)) continue;
+            /* What the receiver of the log has not taken yet. */
+            queue_wait(deadline - monotonic_ms());
+            return 0;
         }
     }
 }

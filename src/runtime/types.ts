@@ -148,12 +148,14 @@ export interface LogSpec {
   attributes?: Record<string, string>;
   /** Who gets the lines besides. */
   remote?: RemoteLog;
+  /** Bytes that wait for a log that is slow, before the oldest lines go; undefined: it slows the process. */
+  buffer?: number;
 }
 
 /** A receiver of lines: the journal by its own protocol, or a syslog. */
 export interface RemoteLog {
-  /** `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`. */
-  address: string;
+  /** `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`, or a program that takes them at its stdin. */
+  address: string | string[];
   format: "journal" | "unix" | "rfc3164" | "rfc5424" | "rfc5424micro";
   /** Of syslog: the facility's number, and the names of program and machine. */
   facility?: number;
@@ -161,8 +163,8 @@ export interface RemoteLog {
   host?: string;
   /** Of the journal: what goes with each line. */
   fields?: Record<string, string>;
-  /** A slow receiver loses lines, instead of slowing the process. */
-  drop: boolean;
+  /** The length stands before each message (RFC 5425, 4.3), as syslog over TLS wants it. */
+  octets?: boolean;
 }
 
 export interface ExitRecord {
