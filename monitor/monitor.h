@@ -132,6 +132,9 @@ size_t output_room(bool last);
 /* Reads a chunk for the log and the attachers. False at the stream's end. */
 bool output_read(int stream, int fd, bool last);
 bool output_pending(void);
+/* Output without a terminal that was read elsewhere, before any other: EARLY_OUTPUT at most. */
+enum { EARLY_OUTPUT = 256 * 1024 };
+void output_put(int stream, const uint8_t *data, size_t length);
 
 /* Stdin of attachers that the process has not taken yet. */
 bool input_pending(void);

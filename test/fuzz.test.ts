@@ -1,6 +1,6 @@
 /**
  * Bodies that no client would send: each is answered in words, nothing is made by half, and the daemon goes on.
- * All chance comes from one seed, which a failure tells; FUZZ_SEED=... plays it again.
+ * All chance comes from one seed, which is told; FUZZ_SEED=... plays it again.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -11,6 +11,7 @@ const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31)
 let daemon: TestDaemon;
 let box: string;
 beforeAll(async () => {
+  console.log(`FUZZ_SEED=${seed}`);
   daemon = await TestDaemon.start();
   box = await daemon.ok(["run", "-d", "--name", "box", "busybox", "sleep", "100000"]);
 });

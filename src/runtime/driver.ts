@@ -14,7 +14,7 @@ import {
 } from "../linux/cgroup.ts";
 import { readCgroupFigures } from "../linux/cgroup-stats.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
-import { startFailure } from "./failures.ts";
+import { checkLengths, startFailure } from "./failures.ts";
 import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
 import type { OneRuntime } from "./runtimes.ts";
 import { SealedBinary } from "./sealed-binary.ts";
@@ -84,6 +84,7 @@ export class OciRuntime implements OneRuntime {
   }
 
   async start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess> {
+    checkLengths("start", spec.process);
     const { cgroup, monitor } = this.options;
     const oomFile = cgroup.version === 2 ? "memory.events" : "memory.oom_control";
     const memory = cgroupDirectory(cgroup, "memory", spec.cgroupPath);
@@ -119,6 +120,7 @@ export class OciRuntime implements OneRuntime {
     process: ProcessSpec,
     options: StartOptions & { execId: string },
   ): Promise<MonitoredProcess> {
+    checkLengths("exec", process);
     const cgroupPath = this.#known.get(containerId)?.cgroupPath ?? "";
     writeFileSync(`${options.stateDir}/process.json`, ociJson(ociProcess(process)), { mode: 0o600 });
     const args = ["exec", "--detach", "--process", "process.json", ...processFlags(process), containerId];

@@ -325,6 +325,32 @@ test("what the runtime says when it fails is handed on", async () => {
   await Promise.allSettled([failed]);
 });
 
+test("a runtime that says more than a pipe holds is heard, and fails", async () => {
+  const failed = start(
+    "",
+    {},
+    { runtime: ["sh", "-c", "head -c 200000 /dev/zero | tr '\\0' e >&2; exit 1"] },
+  );
+  const { message } = (await failed.catch((error: Error) => error)) as Error;
+  expect(message).toMatch(/^e{4000,}$/);
+});
+
+test("what a process says while its runtime is slow is not lost", async () => {
+  const path = join(newDirectory(), "log");
+  const say = "seq -f 'line %0100.0f' 1 2000 >&2";
+  const process = await start(
+    "",
+    { log: { driver: "json-file", path } },
+    { runtime: ["sh", "-c", `(${say}; exit 4) & echo $! > pid; exec sleep 0.5`] },
+  );
+  expect((await process.exited).exitCode).toBe(4);
+  const lines = parseLog(path);
+  expect(lines.map(({ log }) => Number(log.slice(5)))).toEqual(
+    Array.from({ length: 2000 }, (_, at) => at + 1),
+  );
+  expect(new Set(lines.map(({ stream }) => stream))).toEqual(new Set(["stderr"]));
+});
+
 test("the output of a process that exits before its runtime does is not lost", async () => {
   let output: Promise<{ stdout: string }> | undefined;
   const runtime = ["sh", "-c", "(sleep 0.1; echo quick; exit 4) & echo $! > pid; exec sleep 0.3"];
