@@ -31,6 +31,7 @@ import { checkStepNetwork, checkStepSettings } from "./build-limits.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { type Context, cgroupPath, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
+import { imageEvent } from "./images/events.ts";
 import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
@@ -100,9 +101,10 @@ export class BuildService implements Builds, AsyncDisposable {
       const { image } = result;
       if (image) {
         const name = image.names[0];
-        this.context.events.publish("image", "build", image.configDigest, {
-          name: name === undefined ? image.configDigest : familiar(parseReference(name)),
-        });
+        const shown = name === undefined ? image.configDigest : familiar(parseReference(name));
+        imageEvent(this.context, "build", image.configDigest, shown);
+        for (const name of image.names)
+          imageEvent(this.context, "tag", image.configDigest, familiar(parseReference(name)));
       }
       return result;
     });

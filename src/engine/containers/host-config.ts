@@ -60,6 +60,11 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   // Docker's default: the host's on cgroup v1, one of its own on v2.
   const cgroupns = options.cgroupnsMode ?? (runtime.cgroupVersion === 1 ? "host" : "private");
   host.CgroupnsMode ||= host.Privileged ? "host" : cgroupns;
+  if (runtime.cgroupVersion === 1) host.OomKillDisable ??= false;
+  // What sees the host's processes is not told apart by labels; clients of Docker read that here.
+  const labelled = host.SecurityOpt?.some((option) => /^label\b/.test(option));
+  if (!labelled && (host.Privileged || host.PidMode === "host" || host.IpcMode === "host"))
+    host.SecurityOpt = [...(host.SecurityOpt ?? []), "label=disable"];
   if (Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host")
     warnings.push("Published ports are discarded when using host network mode");
   return host;

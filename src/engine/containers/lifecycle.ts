@@ -119,7 +119,6 @@ export class Lifecycle {
     this.table.save(container);
     const exited = container.exitHandled;
     await this.#signal(container, signal);
-    this.#event(container, "kill", { signal: String(signal) });
     if (signal !== constants.signals.SIGKILL) return;
     // A frozen process dies only once thawed.
     if (record.state.status === "paused") await this.context.runtime.resume(record.id);
@@ -241,6 +240,7 @@ export class Lifecycle {
       this.#follow(container, process);
       this.table.note(container);
       refreshLinkHosts(record, this.table);
+      this.#volumeEvents(record, "mount");
       this.#event(container, "start");
     } catch (error) {
       for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
@@ -300,6 +300,7 @@ export class Lifecycle {
       });
       container.tellExit();
       await this.release(record);
+      this.#volumeEvents(record, "unmount");
       this.table.note(container);
       if (again) this.#scheduleRestart(container, ran);
       else if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
@@ -354,6 +355,16 @@ export class Lifecycle {
 
   async #signal(container: Container, signal: number): Promise<void> {
     await this.context.runtime.kill(container.record.id, signal);
+    this.#event(container, "kill", { signal: String(signal) });
+  }
+
+  #volumeEvents({ id, mounts }: ContainerRecord, action: "mount" | "unmount"): void {
+    for (const { name, driver = "", destination, propagation, rw } of mounts) {
+      if (name === undefined) continue;
+      const place = { destination, propagation, "read/write": String(rw) };
+      const attributes = { container: id, driver, ...(action === "mount" && place) };
+      this.context.events.publish("volume", action, name, attributes);
+    }
   }
 
   #event(container: Container, action: string, attributes: Record<string, string> = {}): void {
