@@ -216,6 +216,8 @@ export interface StartOptions {
   /** Attachers to be connected before the process runs, so that they miss nothing. */
   onAttachable?: (process: Pick<MonitoredProcess, "attach">) => Promise<void>;
   signal?: AbortSignal;
+  /** Of a container: directory of a checkpoint that it goes on from, instead of starting anew. */
+  checkpoint?: string;
 }
 
 /** Why a start failed, told apart without matching text by callers. Kind "invalid", as Docker's 400. */
@@ -247,6 +249,12 @@ export interface ContainerRuntime {
     stateDir: string,
     onContainer?: (containerId: string) => void,
   ): Promise<MonitoredProcess | undefined>;
+  /**
+   * Saves a running container's processes to an empty directory.
+   * @param exit ends them with that
+   * @throws NotImplemented without CRIU or a runtime that works with it, Internal in CRIU's words
+   */
+  checkpoint(containerId: string, directory: string, options: { exit: boolean }): Promise<void>;
   /** Signal to the init process (all: every process). A process that is gone is no error. */
   kill(containerId: string, signal: number, options?: { all?: boolean }): Promise<void>;
   pause(containerId: string): Promise<void>;

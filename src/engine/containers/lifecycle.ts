@@ -50,8 +50,11 @@ export class Lifecycle {
     private readonly volumes: Volumes,
   ) {}
 
-  /** @throws NotModified when it runs already, Conflict, StartFailure */
-  async start(container: Container): Promise<void> {
+  /**
+   * @param checkpoint directory of one to go on from
+   * @throws NotModified when it runs already, Conflict, StartFailure
+   */
+  async start(container: Container, checkpoint?: string): Promise<void> {
     const failure = await container.mutex.run(async () => {
       const { status } = container.record.state;
       if (status === "paused") throw new Conflict("cannot start a paused container, try unpause instead");
@@ -62,7 +65,7 @@ export class Lifecycle {
       container.record.hasBeenManuallyStopped = false;
       container.record.restartCount = 0;
       container.restartDelay = 100;
-      return this.#launch(container).then(
+      return this.#launch(container, checkpoint).then(
         () => undefined,
         (error: unknown) => ({ error }),
       );
@@ -125,6 +128,30 @@ export class Lifecycle {
     await exited;
   }
 
+  /**
+   * Saves what its processes are to an empty directory.
+   * @param exit ends it with that, for good
+   * @throws Conflict when it does not run, NotImplemented
+   */
+  async checkpoint(container: Container, directory: string, exit: boolean): Promise<void> {
+    const { record } = container;
+    const manually = record.hasBeenManuallyStopped;
+    let exited: Promise<void> | undefined;
+    await container.mutex.run(async () => {
+      if (record.state.status !== "running") throw new Conflict(`Container ${record.id} is not running`);
+      record.hasBeenManuallyStopped ||= exit;
+      exited = container.exitHandled;
+      try {
+        await this.context.runtime.checkpoint(record.id, directory, { exit });
+      } catch (error) {
+        record.hasBeenManuallyStopped = manually;
+        throw error;
+      }
+      this.#event(container, "checkpoint");
+    });
+    if (exit) await exited;
+  }
+
   pause(container: Container): Promise<void> {
     return container.mutex.run(async () => {
       const { record } = container;
@@ -180,7 +207,7 @@ export class Lifecycle {
     rmSync(paths.stateDir(options, record.id), { recursive: true, force: true });
   }
 
-  async #launch(container: Container): Promise<void> {
+  async #launch(container: Container, checkpoint?: string): Promise<void> {
     const { record } = container;
     const { options, runtime, store, signatures } = this.context;
     try {
@@ -217,6 +244,7 @@ export class Lifecycle {
         mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize, root);
       const process = await runtime.start(spec, {
         stateDir,
+        checkpoint,
         log: await logSpec(record),
         stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce, owner: root },
         onAttachable: async (attachable) => {
