@@ -1,11 +1,12 @@
 /** The syslog driver over TLS, with a receiver that checks who speaks. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { processesNaming, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const certificates = mkdtempSync(join(tmpdir(), "gt-syslog-"));
 const file = (name: string) => join(certificates, name);
@@ -68,12 +69,14 @@ beforeAll(async () => {
   await listening.promise;
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  for (const connection of connections) connection.destroy();
-  server?.close();
-  rmSync(certificates, { recursive: true, force: true });
-});
+afterAll(() =>
+  disposeAll(
+    daemon,
+    ...connections.map((connection) => () => connection.destroy()),
+    () => server?.close(),
+    certificates,
+  ),
+);
 
 const syslog = (...more: string[]) => {
   const address = `syslog-address=tcp+tls://localhost:${port()}`;
