@@ -115,14 +115,10 @@ size_t output_room(bool last) {
     return output_length + HEADER + CHUNK <= limit ? CHUNK : 0;
 }
 
-bool output_read(int stream, int fd, bool last) {
-    size_t room = output_room(last), header = options->tty ? 0 : HEADER;
-    if (room == 0) return true;
-    uint8_t *frame = output + output_length, *data = frame + header;
-    ssize_t got = read(fd, data, room);
-    if (got <= 0) return got < 0 && (errno == EAGAIN || errno == EINTR);
-    log_write(stream, data, (size_t)got);
-    uint32_t length = (uint32_t)got;
+/* What is `length` bytes behind the place of a header at the output's end becomes a frame there. */
+static void add_frame(int stream, size_t length, size_t header) {
+    uint8_t *frame = output + output_length;
+    log_write(stream, frame + header, length);
     if (header > 0) {
         const uint8_t head[HEADER] = {(uint8_t)(stream + 1), 0, 0, 0, (uint8_t)(length >> 24), (uint8_t)(length >> 16),
                                       (uint8_t)(length >> 8), (uint8_t)length};
@@ -131,6 +127,23 @@ bool output_read(int stream, int fd, bool last) {
     output_length += header + length;
     for (size_t i = 0; i < client_count; i++) send_output(&clients[i]);
     output_pending(); /* empties the buffer when everyone has it all, or nobody listens */
+}
+
+void output_put(int stream, const uint8_t *data, size_t length) {
+    for (size_t take; length > 0; data += take, length -= take) {
+        take = length < CHUNK ? length : CHUNK;
+        memcpy(output + output_length + HEADER, data, take);
+        add_frame(stream, take, HEADER);
+    }
+}
+
+bool output_read(int stream, int fd, bool last) {
+    size_t room = output_room(last), log_room = queue_room(), header = options->tty ? 0 : HEADER;
+    if (log_room < room) room = log_room;
+    if (room == 0) return true;
+    ssize_t got = read(fd, output + output_length + header, room);
+    if (got <= 0) return got < 0 && (errno == EAGAIN || errno == EINTR);
+    add_frame(stream, (size_t)got, header);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Output cut into lines for the log: a file, a receiver on a socket, or both. A line longer than 16 KiB becomes
- * several records, all but the last without its end, all with the first's time.
+ * several records, all but the last without its end, all with the first's time. A receiver always has a queue, a file
+ * only when it must never slow the process.
  */
 #include "monitor.h"
 
@@ -8,7 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-static bool to_json, to_remote;
+enum { REMOTE_QUEUE = 256 * 1024, FILE_PATIENCE_MS = 2000 };
+
+static bool to_json, to_queue;
+static bool queued_json; /* the queue leads to the file */
 
 static struct {
     uint8_t bytes[LOG_LINE];
@@ -19,12 +23,18 @@ static struct {
 
 void log_open(const struct options *options) {
     to_json = json_open(options);
-    to_remote = remote_open(options);
+    if (remote_open(options))
+        to_queue = queue_open(options->log_buffer > 0 ? options->log_buffer : REMOTE_QUEUE, options->log_buffer > 0,
+                              remote_record, NULL);
+    else if (to_json && options->log_buffer > 0) {
+        queued_json = to_queue = queue_open(options->log_buffer, true, json_record, json_flush);
+        to_json = !queued_json;
+    }
 }
 
 static void record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when) {
     if (to_json) json_record(stream, text, length, whole, when);
-    if (to_remote) remote_record(stream, text, length, whole, when);
+    if (to_queue) queue_put(stream, text, length, whole, when);
 }
 
 /* RFC 3339 in UTC with nine digits. gmtime_r would read time zone files into memory; days are easy. */
@@ -42,7 +52,7 @@ size_t format_time(char *into, size_t room, const struct timespec *when) {
 }
 
 void log_write(int stream, const uint8_t *data, size_t length) {
-    if (!to_json && !to_remote) return;
+    if (!to_json && !to_queue) return;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     while (length > 0) {
@@ -77,6 +87,7 @@ void log_close(void) {
         if (lines[stream].length > 0)
             record(stream, lines[stream].bytes, lines[stream].length, false,
                    lines[stream].continued ? &lines[stream].since : &now);
-    if (to_json) json_close();
-    to_json = to_remote = false;
+    if (to_queue) queue_close();
+    if (queued_json ? queue_wait(FILE_PATIENCE_MS) : to_json) json_close();
+    to_json = to_queue = false;
 }

@@ -12,8 +12,8 @@
 
 static int usage(void) {
     dprintf(1, "usage: gantry-monitor monitor [--log PATH [--log-max-size BYTES] [--log-max-files N] [--log-compress]]\n"
-               "         [--log-remote ADDRESS --log-format FORMAT [--log-facility N] [--log-tag TAG] [--log-host NAME] [--log-drop]]\n"
-               "         [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]]\n"
+               "         [--log-remote ADDRESS --log-format FORMAT [--log-facility N] [--log-tag TAG] [--log-host NAME] [--log-octets]]\n"
+               "         [--log-buffer BYTES] [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]]\n"
                "         [--uid N --gid N] -- RUNTIME [ARGUMENT...]\n"
                "       gantry-monitor init [--] COMMAND [ARGUMENT...]\n");
     return 2;
@@ -21,7 +21,8 @@ static int usage(void) {
 
 static bool parse(int argc, char **argv, struct options *options) {
     enum {
-        LOG, LOG_MAX_SIZE, LOG_MAX_FILES, LOG_COMPRESS, LOG_REMOTE, LOG_FORMAT, LOG_FACILITY, LOG_TAG, LOG_HOST, LOG_DROP,
+        LOG, LOG_MAX_SIZE, LOG_MAX_FILES, LOG_COMPRESS, LOG_REMOTE, LOG_FORMAT, LOG_FACILITY, LOG_TAG, LOG_HOST, LOG_OCTETS,
+        LOG_BUFFER,
         OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE, UID, GID,
     };
     static const struct option known[] = {
@@ -34,7 +35,8 @@ static bool parse(int argc, char **argv, struct options *options) {
         {"log-facility", required_argument, NULL, LOG_FACILITY},
         {"log-tag", required_argument, NULL, LOG_TAG},
         {"log-host", required_argument, NULL, LOG_HOST},
-        {"log-drop", no_argument, NULL, LOG_DROP},
+        {"log-octets", no_argument, NULL, LOG_OCTETS},
+        {"log-buffer", required_argument, NULL, LOG_BUFFER},
         {"oom", required_argument, NULL, OOM},
         {"tty", no_argument, NULL, TTY},
         {"width", required_argument, NULL, WIDTH},
@@ -56,7 +58,8 @@ static bool parse(int argc, char **argv, struct options *options) {
         case LOG_FACILITY: options->log_facility = (int)strtol(optarg, NULL, 10); break;
         case LOG_TAG: options->log_tag = optarg; break;
         case LOG_HOST: options->log_host = optarg; break;
-        case LOG_DROP: options->log_drop = true; break;
+        case LOG_OCTETS: options->log_octets = true; break;
+        case LOG_BUFFER: options->log_buffer = strtoull(optarg, NULL, 10); break;
         case OOM: options->oom_path = optarg; break;
         case TTY: options->tty = true; break;
         case WIDTH: options->width = (unsigned short)strtoul(optarg, NULL, 10); break;

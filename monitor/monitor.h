@@ -24,11 +24,13 @@ struct options {
     uint64_t log_max_size; /* 0: never rotate */
     unsigned log_max_files;
     bool log_compress;
-    const char *log_remote; /* `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`; NULL: nobody is told */
+    /* `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`, `program:` (see remote.c); NULL: nobody is told */
+    const char *log_remote;
     const char *log_format; /* journal, unix, rfc3164, rfc5424, rfc5424micro */
     int log_facility;
     const char *log_tag, *log_host;
-    bool log_drop; /* a slow receiver loses lines, instead of slowing the process */
+    bool log_octets; /* the length before each message (RFC 5425, 4.3) */
+    size_t log_buffer; /* bytes that wait for a slow log before the oldest lines go; 0: it slows the process */
     const char *oom_path; /* memory.events (v2) or memory.oom_control (v1); NULL: don't look */
     bool tty, open_stdin, stdin_once;
     uid_t uid; /* owner of the pipes, so that the process can open them anew by /proc/self/fd */
@@ -57,21 +59,40 @@ enum { LOG_LINE = 16 * 1024 };
 struct timespec;
 void log_open(const struct options *options);
 void log_write(int stream, const uint8_t *data, size_t length);
-/* Writes what is left of unfinished lines and closes. */
+/* Writes what is left of unfinished lines and closes. A receiver may still be owed lines: see queue_wait. */
 void log_close(void);
 
 /* RFC 3339 in UTC with nine digits. */
 size_t format_time(char *into, size_t room, const struct timespec *when);
 
-/* The two kinds of log. `open` says whether it is wanted; `whole`: the text ends its line. */
+/* `whole`: the text ends its line. */
+typedef void record_sink(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when);
+
+/* queue.c */
+/* Records go `to` a thread's sink from now on, which calls `when_idle` when it has them all. At most `size` bytes wait;
+ * `dropping`: then the oldest go, else queue_room says how much more output may come. */
+bool queue_open(size_t size, bool dropping, record_sink *to, void (*when_idle)(void));
+record_sink queue_put;
+/* Bytes of output whose records are sure to find room. */
+size_t queue_room(void);
+/* Readable when there is room again after queue_room said 0; queue_heed clears it. -1: there is no queue. */
+int queue_event(void);
+void queue_heed(void);
+/* Nothing more comes. */
+void queue_close(void);
+bool queue_closed(void);
+/* Waits until all is handed over; false when it isn't by then. */
+bool queue_wait(int64_t ms);
+
+/* The two kinds of log. `open` says whether it is wanted. */
 /* jsonlog.c */
 bool json_open(const struct options *options);
-void json_record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when);
+record_sink json_record;
 void json_flush(void);
 void json_close(void);
 /* remote.c */
 bool remote_open(const struct options *options);
-void remote_record(int stream, const uint8_t *text, size_t length, bool whole, const struct timespec *when);
+record_sink remote_record;
 
 /* start.c */
 struct stdio {
@@ -111,6 +132,9 @@ size_t output_room(bool last);
 /* Reads a chunk for the log and the attachers. False at the stream's end. */
 bool output_read(int stream, int fd, bool last);
 bool output_pending(void);
+/* Output without a terminal that was read elsewhere, before any other: EARLY_OUTPUT at most. */
+enum { EARLY_OUTPUT = 256 * 1024 };
+void output_put(int stream, const uint8_t *data, size_t length);
 
 /* Stdin of attachers that the process has not taken yet. */
 bool input_pending(void);

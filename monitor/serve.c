@@ -19,6 +19,7 @@ enum {
     UNATTENDED_MS = 30000, /* nobody came to say "go" */
     DRAIN_MS = 2000, /* a process left behind may hold the output open; Docker waits as long */
     FAREWELL_MS = 10000, /* for clients that have everything to close */
+    START_TICK_MS = 50, /* a runtime that takes longer may be waiting for somebody to hear it */
 };
 
 static const struct options *options;
@@ -29,6 +30,10 @@ static int exit_code;
 static int64_t started_at, exited_at, deadline;
 static int listener = -1, signals = -1;
 static bool aborted, terminal_ended;
+
+/* Read of stderr before the runtime was through: its own words, or the process's already. */
+static uint8_t early[EARLY_OUTPUT];
+static size_t early_length;
 
 static int64_t monotonic_ms(void) {
     struct timespec now;
@@ -62,13 +67,22 @@ static void close_streams(void) {
     }
 }
 
+/* A runtime that says more than a pipe holds would wait for a reader, as we wait for its end. */
+static void hear_runtime(void) {
+    int fd = options->tty ? stdio_fds.runtime_errors : stdio_fds.out[STDERR];
+    size_t room = sizeof early - early_length;
+    ssize_t got = fd < 0 || room == 0 ? 0 : read(fd, early + early_length, room);
+    if (got > 0) early_length += (size_t)got;
+}
+
 /* The start failed: `failed <bytes>\n` and then what the runtime said. */
 static void fail(const char *otherwise) {
     char text[4096], message[4200];
-    int fd = options->tty ? stdio_fds.runtime_errors : stdio_fds.out[STDERR];
-    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    text[got > 0 ? got : 0] = 0;
-    if (got <= 0) snprintf(text, sizeof text, "%s", otherwise);
+    hear_runtime();
+    size_t length = early_length < sizeof text ? early_length : sizeof text - 1;
+    memcpy(text, early, length);
+    text[length] = 0;
+    if (length == 0) snprintf(text, sizeof text, "%s", otherwise);
     snprintf(message, sizeof message, "failed %zu\n%s", strlen(text), text);
     close_streams();
     enter_done();
@@ -90,6 +104,7 @@ static void started(void) {
     if (stdio_fds.runtime_errors >= 0) close(stdio_fds.runtime_errors), stdio_fds.runtime_errors = -1;
     snprintf(text, sizeof text, "started %d %lld %llu\n", (int)process, (long long)started_at, start_ticks(process));
     write_file("started", text);
+    if (!options->tty) output_put(STDERR, early, early_length);
     input_start(&stdio_fds);
     clients_tell(text);
 }
@@ -169,14 +184,15 @@ static bool streams_ended(void) {
 }
 
 static int timeout(void) {
-    if (phase == STARTING || phase == RUNNING || (phase == DONE && output_pending())) return -1;
+    if (phase == STARTING) return START_TICK_MS;
+    if (phase == RUNNING || (phase == DONE && output_pending())) return -1;
     if (phase == WAITING && clients_attended()) return -1;
     int64_t left = deadline - monotonic_ms();
     return left < 0 ? 0 : (int)left;
 }
 
 int serve(const struct options *given) {
-    enum { SIGNALS, LISTENER, CONSOLE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
+    enum { SIGNALS, LISTENER, CONSOLE, QUEUE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
     struct pollfd entries[CLIENTS + MAX_CLIENTS];
     sigset_t child;
     options = given;
@@ -194,17 +210,22 @@ int serve(const struct options *given) {
     close(null);
     deadline = monotonic_ms() + UNATTENDED_MS;
     for (;;) {
-        bool last = phase == DRAINING, reading = (last || phase == RUNNING) && !terminal_ended && output_room(last) > 0;
+        bool last = phase == DRAINING, reading = (last || phase == RUNNING) && !terminal_ended;
+        reading = reading && output_room(last) > 0 && queue_room() > 0;
         entries[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
         entries[LISTENER] = (struct pollfd){.fd = clients_full() ? -1 : listener, .events = POLLIN};
         entries[CONSOLE] = (struct pollfd){.fd = stdio_fds.console_listener, .events = POLLIN};
+        entries[QUEUE] = (struct pollfd){.fd = queue_event(), .events = POLLIN};
         entries[STDIN] = (struct pollfd){.fd = input_pending() ? stdio_fds.in : -1, .events = POLLOUT};
         for (int stream = 0; stream < STREAMS; stream++)
             entries[STREAM + stream] = (struct pollfd){.fd = reading ? stdio_fds.out[stream] : -1, .events = POLLIN};
         size_t count = clients_poll(entries + CLIENTS);
-        if (poll(entries, CLIENTS + count, timeout()) < 0 && errno != EINTR) return 1;
+        int ready = poll(entries, CLIENTS + count, timeout());
+        if (ready < 0 && errno != EINTR) return 1;
 
+        if (ready == 0 && phase == STARTING) hear_runtime();
         if (entries[CONSOLE].revents) receive_console(options, &stdio_fds);
+        if (entries[QUEUE].revents) queue_heed();
         if (entries[SIGNALS].revents) {
             struct signalfd_siginfo info;
             while (read(signals, &info, sizeof info) > 0) {
@@ -221,7 +242,10 @@ int serve(const struct options *given) {
         if (phase == DRAINING && (late || streams_ended())) finish();
         if (phase == DONE) {
             bool all_have_all = clients_finish(&stdio_fds);
-            if (clients_none() || (all_have_all && monotonic_ms() >= deadline)) return 0;
+            if (!clients_none() && !(all_have_all && monotonic_ms() >= deadline)) continue;
+            /* What the receiver of the log has not taken yet. */
+            queue_wait(deadline - monotonic_ms());
+            return 0;
         }
     }
 }

@@ -12,6 +12,7 @@ const runners: Record<string, ProgramRunner> = {
       registryAuth: async (image) => (await import("./cli/auth/credentials.ts")).imageAuth(context, image),
     });
   },
+  "log-relay": async (args) => (await import("./runtime/index.ts")).relay(args),
   daemon: async (args) => {
     compileSoon();
     return (await import("./cli/daemon/index.ts")).daemonCommand(args);

@@ -1,15 +1,17 @@
 /** Every list and inspection has each field of the Engine API's reference, with its type; and each version its own. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { Reference } from "./support/reference.ts";
 
 /** Left out of a container that didn't ask for them: what the container `box` of these tests has all of. */
 const notAsked = [
   ...["ContainerState.Health", "ContainerConfig.Healthcheck", "ContainerConfig.StopSignal"],
-  ...["ContainerConfig.StopTimeout", "HostConfig.Mounts", "HostConfig.Tmpfs", "HostConfig.Sysctls"],
+  ...["ContainerConfig.StopTimeout", "ContainerConfig.ExposedPorts"],
+  ...["HostConfig.Mounts", "HostConfig.Tmpfs", "HostConfig.Sysctls"],
 ];
 
 /** Go's pointers to numbers. */
@@ -125,10 +127,7 @@ beforeAll(async () => {
   ]);
   await daemon.ok(["create", "--name", "plain", "busybox"]);
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  if (context) rmSync(context, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, context));
 
 async function get(path: string) {
   const response = await daemon.request(path);

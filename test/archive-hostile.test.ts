@@ -6,13 +6,13 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const secret = "the host's own";
 
@@ -26,10 +26,7 @@ beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), "gt-scratch-"));
   writeFileSync(join(canary, "secret"), secret);
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  for (const directory of [canary, scratch]) rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, canary, scratch));
 
 function expectCanaryWhole(): void {
   expect(readdirSync(canary)).toEqual(["secret"]);

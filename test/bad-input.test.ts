@@ -1,17 +1,10 @@
 /** What is wrong is told: what, where, and with Docker's status; and nothing of it stays. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -29,11 +22,7 @@ afterEach(async () => {
   await until(() => leftMounts(daemon.root).length === mounts, "the end of its mounts");
   expect((await daemon.request("/_ping")).status).toBe(200);
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 async function post(path: string, body: unknown, headers: Record<string, string> = {}) {
   const response = await daemon.request(path, {

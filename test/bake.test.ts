@@ -1,9 +1,10 @@
 /** `bake` against a real daemon: targets that need one another, a matrix, Compose files, and what fails. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { executable, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -11,10 +12,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-bake-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 function project(files: Record<string, string>): string {
   const root = mkdtempSync(join(directory, "project-"));

@@ -1,10 +1,11 @@
 /** What a build states about its images: provenance and a list of packages, beside them wherever they go. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildOutputs } from "./support/build-output.ts";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
@@ -27,11 +28,7 @@ beforeAll(async () => {
   );
   writeFileSync(join(directory, "key"), "very-secret-value");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 interface Attestation {
   PredicateType: string;

@@ -1,11 +1,12 @@
 /** Builds that can't be: refused with the line, the reason and what to do, and nothing of them stays. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { endOfArchive, formatHeader } from "../src/lib/tar/index.ts";
 import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const maxEntries = 2000;
 
@@ -27,10 +28,7 @@ afterEach(async () => {
   expect(await daemon.ok(["images", "-q"])).toBe(await daemon.ok(["images", "-q", "busybox"]));
   expect(await daemon.ok(["ps", "-aq"])).toBe("");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 const list = (path: string) => (existsSync(path) ? readdirSync(path) : []);
 const nothing = { mounts: 0, steps: [], temporary: [], ingest: [] };

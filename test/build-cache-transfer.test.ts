@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildOutputs } from "./support/build-output.ts";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
@@ -19,11 +20,7 @@ beforeAll(async () => {
   first = await TestDaemon.start();
   second = await TestDaemon.start();
 });
-afterAll(async () => {
-  await Promise.all([first?.[Symbol.asyncDispose](), second?.[Symbol.asyncDispose]()]);
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(first, second, registry, directory));
 
 /** @param word what makes this build another one than those before */
 function contextOf(word: string): string {

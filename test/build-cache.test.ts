@@ -1,9 +1,10 @@
 /** The build cache as people meet it: shown, pruned by size, and held to the rules of daemon.json. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 const directory = mkdtempSync(join(tmpdir(), "gt-cache-"));
@@ -12,10 +13,7 @@ beforeAll(async () => {
   const policy = [{ all: true, filter: ["type=exec.cachemount"], maxUsedSpace: "1MB" }];
   daemon = await TestDaemon.start({ config: { builder: { gc: { policy } } } });
 });
-afterAll(async () => {
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(directory, daemon));
 
 async function build(run: string): Promise<void> {
   writeFileSync(join(directory, "Dockerfile"), `FROM busybox\nRUN ${run}\n`);

@@ -1,9 +1,10 @@
 /** What can be asked about a Dockerfile without building it: `build --call outline|targets|check`. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
 
@@ -31,10 +32,7 @@ beforeAll(async () => {
   );
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  rmSync(context, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(context, daemon));
 
 const clients: [string, (args: string[]) => Promise<Result>][] = [
   ["gantry", (args) => daemon.gantry(["build", ...args, context])],

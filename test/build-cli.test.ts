@@ -1,10 +1,11 @@
 /** What `gantry build` alone has: progress on terminals and in files, secrets, agents, named contexts, metadata. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { executable, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -12,10 +13,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-build-cli-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 function contextOf(files: Record<string, string>): string {
   const context = mkdtempSync(join(directory, "context-"));

@@ -1,19 +1,17 @@
 /** `POST /build?explain=1`: why each step was done, in messages of our own. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 const directory = mkdtempSync(join(tmpdir(), "gt-explain-"));
 beforeAll(async () => {
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(directory, daemon));
 
 interface Message {
   stream?: string;

@@ -7,12 +7,12 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -25,10 +25,7 @@ beforeAll(async () => {
   daemon = await TestDaemon.start();
   other = await TestDaemon.start();
 });
-afterAll(async () => {
-  await Promise.all([daemon, other, registry].map((each) => each?.[Symbol.asyncDispose]()));
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, other, registry, directory));
 
 function contextOf(files: Record<string, string>): string {
   const context = mkdtempSync(join(directory, "context-"));

@@ -1,10 +1,11 @@
 /** What a build gives: images in the store, in registries and in archives, files, for one platform or several. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { buildOutputs, inArchive } from "./support/build-output.ts";
 import { leftMounts, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
@@ -17,11 +18,7 @@ beforeAll(async () => {
   registry = await TestRegistry.start();
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 function contextOf(files: Record<string, string>): string {
   const context = mkdtempSync(join(directory, "context-"));

@@ -1,9 +1,10 @@
 /** `POST /build?remote=`: contexts that the engine fetches; and settings of steps that come by the query. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, removeGroups, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let server: ReturnType<typeof Bun.serve>;
@@ -41,11 +42,7 @@ beforeAll(async () => {
   });
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  server?.stop(true);
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(() => server?.stop(true), directory, daemon));
 
 async function build(query: Record<string, string>, body?: Uint8Array<ArrayBuffer>): Promise<string> {
   const text = new URLSearchParams({ nocache: "1", ...query });

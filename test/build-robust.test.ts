@@ -1,9 +1,10 @@
 /** Builds whose client goes away, whose daemon is killed, and which run beside each other. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { leftMounts, processesNaming, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -11,10 +12,7 @@ const directory = mkdtempSync(join(tmpdir(), "gt-robust-"));
 beforeAll(async () => {
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(directory, daemon));
 
 function archive(files: Record<string, string>): Uint8Array<ArrayBuffer> {
   const root = mkdtempSync(join(directory, "context-"));

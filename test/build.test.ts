@@ -1,9 +1,10 @@
 /** `build`, by our CLI and by the real docker CLI's classic builder. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Result, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -11,10 +12,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-build-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 function contextOf(files: Record<string, string>): string {
   const context = mkdtempSync(join(directory, "context-"));

@@ -1,9 +1,10 @@
 /** The commands about builders and their builds: `gantry buildx …`. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { type MultiPlatform, publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -17,11 +18,7 @@ beforeAll(async () => {
   daemon = await TestDaemon.start();
   fixture = await publishMultiPlatform(`${registry.address}/multi`, "1", "builder");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 const buildx = (...args: string[]) =>
   daemon.gantry(["buildx", ...args], { env: { DOCKER_CONFIG: join(directory, "config") } });

@@ -1,9 +1,10 @@
 /** Contexts that docker buildx names: an image in a directory, another target of a bake file. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leftMounts, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
 
@@ -13,10 +14,7 @@ describe.skipIf(!withBuildx)("docker buildx", () => {
   beforeAll(async () => {
     daemon = await TestDaemon.start();
   });
-  afterAll(async () => {
-    await daemon?.[Symbol.asyncDispose]();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterAll(() => disposeAll(daemon, directory));
 
   const buildx = (args: string[], cwd = directory) =>
     run(["docker", "buildx", ...args], { cwd, env: { DOCKER_HOST: daemon.host } });

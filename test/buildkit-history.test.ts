@@ -1,9 +1,10 @@
 /** Past builds and the build cache, as docker buildx shows them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
 
@@ -19,10 +20,7 @@ describe.skipIf(!withBuildx)("docker buildx", () => {
   beforeAll(async () => {
     daemon = await TestDaemon.start();
   });
-  afterAll(async () => {
-    await daemon?.[Symbol.asyncDispose]();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterAll(() => disposeAll(daemon, directory));
 
   const buildx = (...args: string[]) =>
     run(["docker", "buildx", ...args], { cwd: directory, env: { DOCKER_HOST: daemon.host } });

@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { leftMounts, type Result, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 /** The docker CLI that has BuildKit's client in itself. */
@@ -17,10 +18,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-buildkit-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 function contextOf(files: Record<string, string>): string {
   const context = mkdtempSync(join(directory, "context-"));

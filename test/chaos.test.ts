@@ -188,6 +188,7 @@ async function live(crew: readonly Worker[], life: number): Promise<void> {
 
 test(`${kills} kills at instants of chance`, async () => {
   daemon = await TestDaemon.start();
+  const rules = daemon.rules();
   const crew = Array.from({ length: workers }, (_, index) => new Worker(`w${index}`));
   for (let kill = 0; kill < kills; kill++) {
     await live(crew, Math.random() * longestLife);
@@ -202,6 +203,7 @@ test(`${kills} kills at instants of chance`, async () => {
   await daemon.shutDown();
   await daemon.boot();
   await nothingLeft();
+  expect(daemon.rules()).toEqual(rules);
 }, 600_000);
 
 async function nothingLeft(): Promise<void> {

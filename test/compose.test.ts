@@ -1,9 +1,10 @@
 /** `gantry compose`, on an application as people write them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -11,10 +12,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-compose-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 test("up, ps, logs, exec, down", async () => {
   writeFileSync(

@@ -1,6 +1,6 @@
 /** The daemon dies at its worst moment, and nobody else notices. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -12,14 +12,11 @@ import {
   TestDaemon,
   until,
 } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 const context = mkdtempSync(join(tmpdir(), "gt-context-"));
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  removeGroups(parent);
-  rmSync(context, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, () => removeGroups(parent), context));
 
 /** Cgroup of this daemon's alone: others may run beside it. */
 const parent = `gantry-crash-${process.pid}`;

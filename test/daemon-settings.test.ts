@@ -190,7 +190,10 @@ test("what containers get that say nothing", async () => {
 test.each([
   [{ "selinux-enabled": true }, "selinux-enabled true is not supported: SELinux labels are not set"],
   [{ iptables: false }, "iptables false is not supported"],
-  [{ "exec-opts": ["native.cgroupdriver=systemd"] }, "is not supported: cgroups are managed directly"],
+  [
+    { "exec-opts": ["native.cgroupdriver=systemd"] },
+    "is not supported: cgroups are managed directly, without systemd",
+  ],
   [{ "authorization-plugins": ["x"] }, "there are no plugins"],
   [{ "storage-driver": "btrfs" }, "images and containers are kept by overlayfs"],
   [{ "default-ipc-mode": "host" }, "invalid --default-ipc-mode host: private or shareable is wanted"],

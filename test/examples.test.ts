@@ -1,9 +1,10 @@
 /** The examples of this repository, by both command lines, with a registry that has the base images. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const top = join(import.meta.dir, "..");
@@ -21,11 +22,7 @@ beforeAll(async () => {
     flags: ["--registry-mirror", `http://${registry.address}`],
   });
 }, 300_000);
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 const page = (port: string | undefined) =>
   fetch(`http://127.0.0.1:${port}/`).then(

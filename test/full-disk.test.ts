@@ -1,9 +1,10 @@
 /** A full disk: work fails with a clear message, the store stays consistent, and goes on when there is room. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 const mib = 1 << 20;
@@ -35,12 +36,7 @@ beforeAll(async () => {
   await tight.boot();
   await tight.ok(["load", "-q", "-i", join(tmpdir(), "gantry-test-busybox-2.tar")]);
 });
-afterAll(async () => {
-  await tight?.[Symbol.asyncDispose]();
-  await roomy?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(scratch, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(tight, roomy, registry, scratch));
 
 /** The store agrees with itself, holds busybox alone, and works. */
 async function expectSound(): Promise<void> {

@@ -1,9 +1,10 @@
 /** Images for several platforms: kept, shown, run, pushed, saved and removed. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { recentDocker } from "./support/docker-cli.ts";
 import { type MultiPlatform, publishMultiPlatform, Repository, statement } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -16,11 +17,7 @@ beforeAll(async () => {
   registry = await TestRegistry.start();
   daemon = await TestDaemon.start({ images: false });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 type Client = (args: string[]) => Promise<Result>;
 const clients: [string, Client][] = [["gantry", (args) => daemon.gantry(args)]];

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { CuttingProxy } from "./support/cutting-proxy.ts";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { digestOf, Repository } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -28,11 +29,7 @@ beforeAll(async () => {
   });
   await repository.manifest("1", { config, layers });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  proxy?.[Symbol.dispose]();
-  await registry?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(daemon, proxy, registry));
 
 const docker = Bun.which("docker") ?? "docker";
 test.each([

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import {
   type Descriptor,
   digestOf,
@@ -23,10 +24,7 @@ beforeAll(async () => {
   daemon = await TestDaemon.start({ images: false });
   archive = join(daemon.root, "archive.tar");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(daemon, registry));
 
 /** An image of one small layer in Docker's media types. */
 async function publishSchema2(

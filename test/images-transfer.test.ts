@@ -5,6 +5,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CuttingProxy } from "./support/cutting-proxy.ts";
 import { executable, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { digestOf, Repository } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -19,11 +20,7 @@ beforeAll(async () => {
   proxy = new CuttingProxy(registry.address);
   daemon = await TestDaemon.start({ images: false });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  proxy?.[Symbol.dispose]();
-  await registry?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(daemon, proxy, registry));
 beforeEach(() => {
   Object.assign(proxy, {
     sent: 0,

@@ -1,9 +1,10 @@
 /** Images on their way: registries, archives, names. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let daemon: TestDaemon;
@@ -14,11 +15,7 @@ beforeAll(async () => {
   registry = await TestRegistry.start();
   daemon = await TestDaemon.start({ flags: ["--registry-mirror", `http://${registry.address}`] });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, directory));
 
 type Client = (args: string[], options?: { stdin?: string | Blob }) => Promise<Result>;
 const clients: [string, Client][] = [

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { debianRegistry } from "../src/registry/fixture.ts";
 import type { RegistryServer } from "../src/registry/types.ts";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { type MultiPlatform, publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -36,12 +37,7 @@ beforeAll(async () => {
   saved = join(scratch, "saved.tar");
   await daemon.ok(["save", "-o", saved, image]);
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await debian?.[Symbol.asyncDispose]();
-  await own?.[Symbol.asyncDispose]();
-  rmSync(scratch, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, debian, own, scratch));
 
 async function must(...command: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(command);

@@ -1,9 +1,10 @@
 /** `lint` against a real daemon, as people and scripts call it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let directory: string;
@@ -11,10 +12,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "gt-lint-"));
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, directory));
 
 function project(dockerfile: string, ignore?: string): string {
   const root = mkdtempSync(join(directory, "project-"));

@@ -1,6 +1,8 @@
 /** Log drivers and their options, as receivers and readers see them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { TestDaemon, until } from "./support/daemon.ts";
@@ -144,6 +146,23 @@ test("a syslog that goes away does not stop the container, and one that comes ba
   await until(() => again.got.length > 0, "messages after the return");
   await daemon.ok(["exec", "away", "touch", "/end"]);
   expect(await daemon.ok(["wait", "away"])).toBe("0");
+});
+
+test("a syslog that reads nothing does not stop a container that has a buffer for its lines", async () => {
+  const path = join(daemon.root, "stalled.sock");
+  const come = Promise.withResolvers<Socket>();
+  const server = createServer({ pauseOnConnect: true }, come.resolve).listen(path);
+  try {
+    await once(server, "listening");
+    const options = syslog(`unix://${path}`, "mode=non-blocking", "max-buffer-size=64k");
+    await run(options, "seq 1 100000");
+    let text = "";
+    for await (const chunk of await come.promise) text += String(chunk);
+    expect(text).toEndWith("]: 100000\n");
+    expect(text.split("\n").length).toBeLessThan(50_000);
+  } finally {
+    server.close();
+  }
 });
 
 test("the journal's own protocol, or a word that there is none", async () => {

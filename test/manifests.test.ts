@@ -1,9 +1,10 @@
 /** `manifest`: lists put together by our client and the docker CLI come out the same, and either reads the other's. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { recentDocker } from "./support/docker-cli.ts";
 import { type MultiPlatform, publishMultiPlatform, Repository } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -20,11 +21,7 @@ beforeAll(async () => {
   image = `${registry.address}/multi`;
   fixture = await publishMultiPlatform(image, "1", "manifests");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(config, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, config));
 
 const clients = {
   gantry: (...args: string[]) => daemon.gantry(["manifest", ...args], { env: { DOCKER_CONFIG: config } }),

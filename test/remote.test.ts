@@ -1,10 +1,11 @@
 /** The engine over TCP with TLS, and API versions. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../src/registry/fixture.ts";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let certificates: string;
@@ -89,10 +90,7 @@ beforeAll(async () => {
     ],
   });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(certificates, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, certificates));
 
 test.each([["gantry"], ["docker"]])(
   "%s works over TLS with a certificate, and not without or with a foreign one",

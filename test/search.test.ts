@@ -1,6 +1,7 @@
 /** `search` in a registry's catalog, by our client and the docker CLI. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { recentDocker } from "./support/docker-cli.ts";
 import { publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -13,10 +14,7 @@ beforeAll(async () => {
   for (const name of ["team/web", "team/web-admin", "other"])
     await publishMultiPlatform(`${registry.address}/${name}`, "1", "search");
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(daemon, registry));
 
 test.skipIf(!recentDocker)("both clients show what fits, in one table", async () => {
   const args = ["search", "--no-trunc", `${registry.address}/web`];

@@ -1,9 +1,10 @@
 /** Completion in the shells themselves, and the docker command that `gantry install docker-alias` makes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 const directory = mkdtempSync(join(tmpdir(), "gt-shells-"));
@@ -12,10 +13,7 @@ beforeAll(async () => {
   await daemon.ok(["run", "-d", "--name", "unusual-name", "busybox", "top"]);
   await daemon.ok(["volume", "create", "unusual-volume"]);
 });
-afterAll(async () => {
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(directory, daemon));
 
 const env = () => ({
   GANTRY_HOST: daemon.host,

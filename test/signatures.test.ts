@@ -1,10 +1,11 @@
 /** A policy that asks for signatures: made here by openssl, in the form that cosign gives them. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
 let registry: TestRegistry;
@@ -43,12 +44,7 @@ beforeAll(async () => {
     },
   });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await author?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(scratch, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, author, registry, scratch));
 
 const key = (name: string) => join(scratch, `${name}.pem`);
 const sha256 = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest("hex");

@@ -1,9 +1,10 @@
 /** What `system df` says is so; prune and the automatic collection take what they should, and nothing in use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -18,11 +19,7 @@ beforeAll(async () => {
     config: { "gantry-gc": { maxUsedSpace: "60m", keepRecent: "0s" } },
   });
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-  rmSync(scratch, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, registry, scratch));
 
 /** An image on busybox with a layer of `size` random bytes. */
 async function build(tag: string, size: number, more = ""): Promise<void> {

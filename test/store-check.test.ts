@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 import { publishMultiPlatform } from "./support/multi-platform.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -21,10 +22,7 @@ beforeAll(async () => {
   await daemon.ok(["rmi", "busybox", pulled]);
   await daemon.ok(["pull", pulled]);
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  await registry?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(daemon, registry));
 
 const largest = () =>
   readdirSync(blobs).sort((a, b) => statSync(join(blobs, b)).size - statSync(join(blobs, a)).size);

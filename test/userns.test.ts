@@ -1,9 +1,18 @@
 /** `--userns-remap`: containers whose root is an unprivileged id on the host, on both OCI runtimes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { executable, type Result, TestDaemon, until } from "./support/daemon.ts";
+import { executable, leftMounts, type Result, TestDaemon, until } from "./support/daemon.ts";
 import { onInterrupt } from "./support/interrupt.ts";
 
 const first = 1_200_000;
@@ -238,6 +247,73 @@ describe.each(["crun", "runc"])("%s", (runtime) => {
       /^\s+0\s+0\s/,
     );
     expect(await ok("info", "-f", "{{json .SecurityOptions}}")).toContain('"name=userns"');
+  });
+
+  test("the steps of a build have those ids, and what they make and mount belongs to whom they see", async () => {
+    const build = (lines: string[], ...flags: string[]) => {
+      const context = mkdtempSync(join(daemon.root, "context-"));
+      writeFileSync(join(context, "file"), "from the context\n", { mode: 0o600 });
+      writeFileSync(join(context, "Dockerfile"), ["FROM busybox", ...lines].join("\n"));
+      return daemon.gantry(["build", "--progress", "plain", "-t", "made", ...flags, context]);
+    };
+    const secret = join(daemon.root, "secret");
+    writeFileSync(secret, "hidden\n");
+    const made = await build(
+      [
+        "RUN cat /proc/self/uid_map && mkdir /mine && echo x > /mine/x && chown -R 7:8 /mine && cat /etc/hosts",
+        "FROM busybox",
+        "COPY --from=0 /mine /copied",
+        "RUN --mount=type=cache,target=/cache --mount=type=bind,target=/context --mount=type=bind,from=0,target=/first \\",
+        "  --mount=type=bind,from=0,target=/scratch,rw --mount=type=secret,id=s,uid=5 <<END",
+        "set -e",
+        "echo kept > /cache/kept; echo over > /scratch/mine/x",
+        "stat -c '%n %u:%g' /cache /cache/kept /context/file /first/mine/x /scratch/mine/x /run/secrets/s /etc/hosts /copied/x > /told",
+        "cat /context/file /run/secrets/s >> /told",
+        "END",
+        "RUN --mount=type=cache,target=/cache cat /cache/kept >> /told",
+        "RUN --network=none ip -o link | wc -l >> /told",
+      ],
+      "--secret",
+      `id=s,src=${secret}`,
+    );
+    expect({ code: made.code, log: made.code === 0 ? "" : made.stderr }).toEqual({ code: 0, log: "" });
+    expect(made.stderr).toMatch(new RegExp(`^#.* 0 +${first} +${size}$`, "m"));
+    expect(await ok("run", "--rm", "--userns", "host", "made", "cat", "/told")).toBe(
+      [
+        ...["/cache 0:0", "/cache/kept 0:0", "/context/file 0:0", "/first/mine/x 7:8", "/scratch/mine/x 7:8"],
+        ...["/run/secrets/s 5:0", "/etc/hosts 0:0", "/copied/x 7:8"],
+        ...["from the context", "hidden", "kept", "1"],
+      ].join("\n"),
+    );
+    const files = await ok(
+      "run",
+      "--rm",
+      "--userns",
+      "host",
+      "made",
+      "sh",
+      "-c",
+      "stat -c %u:%g /told; ls -A /run / | wc -l",
+    );
+    expect(files.split("\n")[0]).toBe("0:0");
+    expect((await build(["RUN --network=host true"])).stderr).toContain(
+      "--network=host is not there for steps of an engine with --userns-remap",
+    );
+    // What is mounted for a step outlives a crash, and what it leads to does too.
+    const cut = build(["RUN --mount=type=cache,target=/cache echo more > /cache/more && sleep 1000"]);
+    const caches = join(daemon.dataRoot, "build-cache");
+    const more = () =>
+      readdirSync(caches).some(
+        (name) => existsSync(join(caches, name, "more")) && existsSync(join(caches, name, "kept")),
+      );
+    await until(more, "the step's work");
+    await daemon.crash();
+    expect((await cut).code).not.toBe(0);
+    await daemon.boot();
+    expect(more()).toBeTrue();
+    expect(leftMounts(daemon.root).filter(({ target }) => target.includes("/x/b/"))).toEqual([]);
+    await ok("rmi", "-f", "made");
+    await ok("builder", "prune", "-af");
   });
 
   test("a container goes on through a crash of the daemon, with its ids", async () => {

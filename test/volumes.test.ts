@@ -1,9 +1,10 @@
 /** Volumes that are mounts of their own, by both clients. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leftMounts, type Result, TestDaemon, until } from "./support/daemon.ts";
+import { disposeAll } from "./support/dispose.ts";
 
 let daemon: TestDaemon;
 let host: string;
@@ -11,10 +12,7 @@ beforeAll(async () => {
   daemon = await TestDaemon.start();
   host = mkdtempSync(join(tmpdir(), "gt-host-"));
 });
-afterAll(async () => {
-  await daemon?.[Symbol.asyncDispose]();
-  rmSync(host, { recursive: true, force: true });
-});
+afterAll(() => disposeAll(daemon, host));
 
 const clients: [string, (args: string[]) => Promise<Result>][] = [
   ["gantry", (args) => daemon.gantry(args)],

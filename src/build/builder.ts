@@ -1,8 +1,9 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
-import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
 import { formatReference, normalize, parseReference } from "../lib/reference.ts";
+import { MNT_DETACH, mountsBelow, umountIfMounted } from "../linux/mount.ts";
 import { ImportedCache } from "./cache/import.ts";
 import { placeOf } from "./cache/options.ts";
 import { type CacheEntry, type CachePolicy, selectForRemoval } from "./cache/policy.ts";
@@ -467,9 +468,9 @@ async function recover({ store, runtime, execDir }: BuildBackend): Promise<void>
     .list()
     .filter(({ key, kind }) => kind === "active" && key.startsWith(activePrefix));
   for (const { key } of left) await runtime.delete(key.slice(activePrefix.length), { force: true });
+  // All of it, before anything is removed: caches and contexts are mounted there too.
+  for (const target of mountsBelow(execDir)) umountIfMounted(target, MNT_DETACH);
   for (const name of readdirSync(execDir)) {
-    const root = join(execDir, name, "rootfs");
-    if (existsSync(root)) store.snapshots.unmount(root);
     rmSync(join(execDir, name), { recursive: true, force: true });
   }
   for (const { key } of left) store.snapshots.remove(key);

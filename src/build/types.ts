@@ -3,7 +3,9 @@
  * cache keys; they run on the OCI runtime straight, on snapshots. What it needs from the engine comes in as
  * `BuildBackend`.
  */
+
 import type { Digest } from "../lib/digest.ts";
+import type { IdMap } from "../lib/id-map.ts";
 import type { Descriptor, ImageConfig, Platform } from "../lib/oci.ts";
 import type { TextEdit } from "../lib/text-edit.ts";
 import type { Credentials, RegistryClient } from "../registry/types.ts";
@@ -199,6 +201,18 @@ export interface BaseImage {
 }
 
 /** The engine's side. */
+/** Whose ids a RUN step's processes have instead of the host's. Held while it runs. */
+export interface StepUser extends AsyncDisposable {
+  /** The user namespace, and a network namespace that belongs to it. */
+  path: string;
+  networkPath: string;
+  idMap: IdMap;
+  /** The directory of all snapshots, with owners mapped. */
+  view: string;
+  /** Mounts a directory at an empty one with owners mapped, until it's unmounted. @throws Errno where the file system can't */
+  mountMapped(source: string, target: string): void;
+}
+
 export interface BuildBackend {
   store: Store;
   registry: RegistryClient;
@@ -217,13 +231,17 @@ export interface BuildBackend {
       onProgress?: (name: string, current: number, total?: number) => void;
     },
   ): Promise<BaseImage>;
+  /** Missing: the host's ids. */
+  stepUser?: () => Promise<StepUser>;
   /**
    * Network of a RUN step: namespace path plus /etc/hosts and resolv.conf contents; undefined path: the host's.
+   * @param namespace one to be used instead of a new one
    */
   stepNetwork(
     id: string,
     mode: string,
     extraHosts: string[],
+    namespace?: string,
   ): Promise<{ namespacePath?: string; hosts: string; resolvConf: string } & AsyncDisposable>;
 }
 

@@ -47,6 +47,11 @@ const modules: readonly Module[] = [
     diff: "container diff, diff",
   }),
   from(() => import("./container/stats.ts"), { command: "container stats, stats" }),
+  from(() => import("./container/checkpoint.ts"), {
+    create: "checkpoint create",
+    ls: "checkpoint ls, checkpoint list",
+    rm: "checkpoint rm, checkpoint remove",
+  }),
   from(() => import("./container/update.ts"), { command: "container update, update" }),
   from(() => import("./container/commit.ts"), { command: "container commit, commit" }),
   from(() => import("./container/why.ts"), { command: "container why, why" }),
@@ -171,6 +176,7 @@ export const commands: readonly Entry[] = all;
 export const groups: Readonly<Record<string, string>> = {
   builder: "Manage builds",
   buildx: "Build with more, and manage builders",
+  checkpoint: "Manage checkpoints",
   container: "Manage containers",
   context: "Manage contexts",
   image: "Manage images",

@@ -16,19 +16,10 @@ const rows = (file: string) =>
 const words = (name: string) => name.replace(/^docker ?/, "");
 
 /** What Gantry has not, with the reason. */
-const absentCommands: Record<string, string> = {
-  checkpoint: "the engine answers 501: no CRIU",
-  "checkpoint create": "the engine answers 501: no CRIU",
-  "checkpoint ls": "the engine answers 501: no CRIU",
-  "checkpoint list": "the engine answers 501: no CRIU",
-  "checkpoint rm": "the engine answers 501: no CRIU",
-  "checkpoint remove": "the engine answers 501: no CRIU",
-};
+const absentCommands: Record<string, string> = {};
 const windows = "Docker refuses it too where the engine is not on Windows";
 const swarm = "of cluster volumes, which only a swarm has";
 const absentFlags: Record<string, string> = {
-  checkpoint: absentCommands.checkpoint!,
-  "checkpoint-dir": absentCommands.checkpoint!,
   "cpu-count": windows,
   "cpu-percent": windows,
   "io-maxbandwidth": windows,

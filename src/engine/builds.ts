@@ -19,11 +19,13 @@ import type {
   BuildResult,
   LintReport,
   Output,
+  StepUser,
 } from "../build/types.ts";
 import { isDigest } from "../lib/digest.ts";
 import { newId } from "../lib/ids.ts";
 import { Later } from "../lib/later.ts";
 import { familiar, parseReference } from "../lib/reference.ts";
+import { holdUserNamespace, mountIdMapped } from "../linux/user-namespaces.ts";
 import { macFromIpv4 } from "../net/index.ts";
 import { BuildContexts } from "./build-contexts.ts";
 import { BuildRecords } from "./build-history.ts";
@@ -31,9 +33,11 @@ import { checkStepNetwork, checkStepSettings } from "./build-limits.ts";
 import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-files.ts";
 import { type Context, cgroupPath, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
+import { imageEvent } from "./images/events.ts";
 import { findImage, fullName, knownImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
+import type { Remap } from "./remap.ts";
 import type { BuildOptions, Builds, FillContext } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
@@ -100,9 +104,10 @@ export class BuildService implements Builds, AsyncDisposable {
       const { image } = result;
       if (image) {
         const name = image.names[0];
-        this.context.events.publish("image", "build", image.configDigest, {
-          name: name === undefined ? image.configDigest : familiar(parseReference(name)),
-        });
+        const shown = name === undefined ? image.configDigest : familiar(parseReference(name));
+        imageEvent(this.context, "build", image.configDigest, shown);
+        for (const name of image.names)
+          imageEvent(this.context, "tag", image.configDigest, familiar(parseReference(name)));
       }
       return result;
     });
@@ -255,11 +260,16 @@ export class BuildService implements Builds, AsyncDisposable {
           },
         );
       },
-      stepNetwork: (_id, mode, extraHosts) => this.#stepNetwork(mode, extraHosts),
+      stepUser: context.remap && (() => holdStepUser(context.remap!)),
+      stepNetwork: (_id, mode, extraHosts, namespace) => this.#stepNetwork(mode, extraHosts, namespace),
     };
   }
 
-  async #stepNetwork(mode: string, extraHosts: string[]): ReturnType<BuildBackend["stepNetwork"]> {
+  async #stepNetwork(
+    mode: string,
+    extraHosts: string[],
+    namespace?: string,
+  ): ReturnType<BuildBackend["stepNetwork"]> {
     const { network, options } = this.context;
     const bridge = this.networks.find("bridge");
     const gateway = this.networks.gatewayOf(bridge);
@@ -274,7 +284,7 @@ export class BuildService implements Builds, AsyncDisposable {
       };
     checkStepNetwork(mode);
     const sandboxId = `build${newId().slice(0, 20)}`;
-    const sandbox = network.createSandbox(sandboxId);
+    const sandbox = network.createSandbox(sandboxId, namespace);
     const release = async () => {
       this.#steps.delete(sandboxId);
       network.removeSandbox(sandboxId);
@@ -309,6 +319,18 @@ export class BuildService implements Builds, AsyncDisposable {
       throw error;
     }
   }
+}
+
+async function holdStepUser({ map, view }: Remap): Promise<StepUser> {
+  const held = await holdUserNamespace({ map }, { network: true });
+  return {
+    path: held.path,
+    networkPath: held.networkPath,
+    idMap: map,
+    view,
+    mountMapped: (source, target) => mountIdMapped(source, target, held),
+    [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+  };
 }
 
 function withFullNames(output: Output): Output {

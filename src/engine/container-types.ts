@@ -176,14 +176,28 @@ export interface StopOptions {
   by?: string;
 }
 
+export interface CheckpointPlace {
+  name: string;
+  /** Directory that it is in; empty: the container's own. */
+  parent: string;
+}
+
 export interface Containers {
   create(request: CreateContainer): Promise<{ id: string; warnings: string[] }>;
   /** @throws NotFound "No such container: x" */
   get(target: string): ContainerRecord;
   /** Newest first; `all` or only running. Filters: id, name, label, status, exited, ancestor, before, since, volume, network, publish, expose, health, is-task. */
   list(options: { all: boolean; limit?: number; filters: Filters }): ContainerRecord[];
-  /** @throws NotModified when it runs */
-  start(target: string): Promise<void>;
+  /** @throws NotModified when it runs, NotFound for a checkpoint */
+  start(target: string, checkpoint?: CheckpointPlace): Promise<void>;
+  readonly checkpoints: {
+    /** @param exit ends the container with it @throws NotImplemented without CRIU, Conflict, InvalidParameter */
+    create(target: string, place: CheckpointPlace, exit: boolean): Promise<void>;
+    /** Names. */
+    list(target: string, parent: string): string[];
+    /** @throws NotFound */
+    remove(target: string, place: CheckpointPlace): void;
+  };
   /** Seconds; -1 waits for ever. @throws NotModified when it does not run */
   stop(target: string, options: StopOptions): Promise<void>;
   restart(target: string, options: StopOptions): Promise<void>;

@@ -128,6 +128,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     events,
     builds,
     tokens: new Tokens(store.metadata),
+    experimental: options.experimental,
     info: () => info.read(),
     reload: (settings) => reload(context, id, settings),
     check: (options) => checkStore(context, records(), options),

@@ -1,7 +1,8 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../lib/errors.ts";
 import { spreadDirectories } from "../linux/inode-flags.ts";
+import { mountsBelow } from "../linux/mount.ts";
 import type { ContainerService } from "./containers/index.ts";
 import type { Lifecycle } from "./containers/lifecycle.ts";
 import { isRunning } from "./containers/state.ts";
@@ -31,7 +32,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   const { options } = context;
   for (const directory of ["c", "e", "r", "f", "b"])
     mkdirSync(join(options.execRoot, directory), { recursive: true, mode: 0o700 });
-  for (const directory of [join(options.execRoot, "r"), join(options.execRoot, "f")])
+  for (const directory of ["r", "f", "b"].map((name) => join(options.execRoot, name)))
     admit(context.remap?.root, directory);
   // One container that can't be brought in line must not keep all others from their daemon.
   const attempt = (container: Container, what: string, work: Promise<void>) =>
@@ -155,12 +156,4 @@ async function reapExecs({ options, runtime }: Context): Promise<void> {
     const runs = !files.includes("exit") && (files.includes("started") || (await runtime.reopen(directory)));
     if (!runs) rmSync(directory, { recursive: true, force: true });
   }
-}
-
-function mountsBelow(root: string): string[] {
-  return readFileSync("/proc/self/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[1] ?? "")
-    .filter((target) => target.startsWith(`${root}/`))
-    .reverse();
 }

@@ -32,6 +32,8 @@ export interface Engine extends AsyncDisposable {
   readonly events: Events;
   readonly builds: Builds;
   readonly tokens: EngineTokens;
+  /** Clients are told that experimental features are on. */
+  readonly experimental: boolean;
   info(): SystemInfo;
   /**
    * Takes new settings, and tells so by a `reload` event of the daemon. @throws InvalidParameter, Unavailable: nothing

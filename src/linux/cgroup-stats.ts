@@ -13,6 +13,8 @@ export interface CgroupFigures {
   cpuTotal: number;
   cpuUser: number;
   cpuKernel: number;
+  /** Nanoseconds on each processor; undefined: the kernel doesn't tell (version 2). */
+  cpuEach?: number[];
   /** Of the CPU quota: how many there were, and in how many the group had to wait. */
   periods: number;
   throttledPeriods: number;
@@ -122,6 +124,7 @@ function readV1(layout: CgroupLayout, path: string): CgroupFigures | undefined {
   const memoryStat = parseFlatKeyed(file("memory", "memory.stat"));
   return {
     cpuTotal: number(file("cpuacct", "cpuacct.usage"), 0),
+    cpuEach: (file("cpuacct", "cpuacct.usage_percpu") ?? "").split(" ").filter(Boolean).map(Number),
     cpuUser: (cpu.user ?? 0) * nanosecondsPerTick,
     cpuKernel: (cpu.system ?? 0) * nanosecondsPerTick,
     periods: throttling.nr_periods ?? 0,

@@ -1,4 +1,5 @@
 /** mount(2) and umount2(2). */
+import { readFileSync } from "node:fs";
 import { constants, release } from "node:os";
 import { check, cstring, Errno, errno, libc } from "./libc.ts";
 
@@ -62,4 +63,13 @@ export function umountIfMounted(target: string, flags = 0): boolean {
   const failed = errno();
   if (failed === constants.errno.EINVAL || failed === constants.errno.ENOENT) return false;
   throw new Errno(failed, "umount", target);
+}
+
+/** Where something is mounted below a directory, the innermost first. */
+export function mountsBelow(root: string): string[] {
+  return readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((target) => target.startsWith(`${root}/`))
+    .reverse();
 }

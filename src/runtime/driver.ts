@@ -1,7 +1,7 @@
 /** One OCI runtime binary, crun or runc alike, with a monitor in front of each process. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { Conflict, Internal, messageOf, NotFound, Unavailable } from "../lib/errors.ts";
+import { Conflict, Internal, messageOf, NotFound, NotImplemented, Unavailable } from "../lib/errors.ts";
 import {
   type CgroupLayout,
   cgroupDirectory,
@@ -14,7 +14,8 @@ import {
 } from "../linux/cgroup.ts";
 import { readCgroupFigures } from "../linux/cgroup-stats.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
-import { startFailure } from "./failures.ts";
+import { criuComplaint, isBuiltWithCriu, needCriu } from "./criu.ts";
+import { checkLengths, startFailure } from "./failures.ts";
 import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
 import type { OneRuntime } from "./runtimes.ts";
 import { SealedBinary } from "./sealed-binary.ts";
@@ -30,6 +31,8 @@ import type {
 } from "./types.ts";
 
 const SIGKILL = 9;
+/** In the state directory: what CRIU says of a restore. */
+const criuDirectory = "criu";
 
 export interface DriverOptions {
   name: string;
@@ -84,6 +87,7 @@ export class OciRuntime implements OneRuntime {
   }
 
   async start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess> {
+    checkLengths("start", spec.process);
     const { cgroup, monitor } = this.options;
     const oomFile = cgroup.version === 2 ? "memory.events" : "memory.oom_control";
     const memory = cgroupDirectory(cgroup, "memory", spec.cgroupPath);
@@ -92,7 +96,13 @@ export class OciRuntime implements OneRuntime {
     const written = this.#isCrun ? this.#filters.apply(full, state) : { spec: full, learn: undefined };
     writeFileSync(`${options.stateDir}/config.json`, ociJson(written.spec), { mode: 0o600 });
     const about: About = { containerId: spec.id, cgroupPath: spec.cgroupPath };
-    const args = ["run", "--detach", "--bundle", ".", ...processFlags(spec.process), spec.id];
+    const args = ["--detach", "--bundle", ".", ...processFlags(spec.process), spec.id];
+    const { checkpoint } = options;
+    if (checkpoint !== undefined) {
+      await this.#needCheckpoints();
+      mkdirSync(`${options.stateDir}/${criuDirectory}`, { mode: 0o700 });
+      args.unshift("restore", "--image-path", checkpoint, "--work-path", criuDirectory);
+    } else args.unshift("run");
     try {
       const process = await this.#launch(
         args,
@@ -108,10 +118,31 @@ export class OciRuntime implements OneRuntime {
       // Half a container may be left, whatever the reason.
       await this.#runRuntime(["delete", "--force", spec.id]);
       await removeCgroup(cgroup, spec.cgroupPath).catch(() => undefined);
-      throw error instanceof RuntimeRefusal
-        ? startFailure("start", error.output, spec.process.args[0] ?? "")
-        : error;
+      if (!(error instanceof RuntimeRefusal)) throw error;
+      const complaint = checkpoint && criuComplaint(`${options.stateDir}/${criuDirectory}/restore.log`);
+      throw startFailure("start", complaint || error.output, spec.process.args[0] ?? "");
     }
+  }
+
+  async checkpoint(containerId: string, directory: string, { exit }: { exit: boolean }): Promise<void> {
+    await this.#needCheckpoints();
+    const { ok, output } = await this.#runRuntime([
+      "checkpoint",
+      ...["--image-path", directory, "--work-path", directory],
+      ...(exit ? [] : ["--leave-running"]),
+      containerId,
+    ]);
+    if (ok) return;
+    const why = criuComplaint(`${directory}/dump.log`) ?? lastLine(output);
+    throw new Internal(`cannot checkpoint container ${containerId}: ${why}`);
+  }
+
+  async #needCheckpoints(): Promise<void> {
+    if (this.#isCrun && !(await isBuiltWithCriu(this.options.binary)))
+      throw new NotImplemented(
+        "checkpoints need an OCI runtime that works with CRIU, and this crun is built without it: create the container with --runtime runc",
+      );
+    await needCriu();
   }
 
   async exec(
@@ -119,6 +150,7 @@ export class OciRuntime implements OneRuntime {
     process: ProcessSpec,
     options: StartOptions & { execId: string },
   ): Promise<MonitoredProcess> {
+    checkLengths("exec", process);
     const cgroupPath = this.#known.get(containerId)?.cgroupPath ?? "";
     writeFileSync(`${options.stateDir}/process.json`, ociJson(ociProcess(process)), { mode: 0o600 });
     const args = ["exec", "--detach", "--process", "process.json", ...processFlags(process), containerId];
@@ -267,6 +299,8 @@ export class OciRuntime implements OneRuntime {
     }
   }
 }
+
+const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";
 
 function processFlags({ terminal }: ProcessSpec): string[] {
   return ["--pid-file", "pid", ...(terminal ? ["--console-socket", "console.sock"] : [])];

@@ -1,6 +1,6 @@
 /** The OCI runtimes' words for a failed start, told apart and put into Docker's. */
 import { InvalidParameter } from "../lib/errors.ts";
-import type { StartFailureInfo } from "./types.ts";
+import type { ProcessSpec, StartFailureInfo } from "./types.ts";
 
 /** A container or exec that did not start. `exitCode` is what Docker's clients exit with. */
 export class StartFailure extends InvalidParameter implements StartFailureInfo {
@@ -18,6 +18,22 @@ const prefixes = {
     "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ",
   exec: "OCI runtime exec failed: exec failed: ",
 };
+
+/** Of the kernel, in bytes with the zero at the end: PATH_MAX, MAX_ARG_STRLEN. */
+const longestPath = 4096;
+const longestArgument = 131_072;
+
+/**
+ * What the kernel would refuse, and a runtime would tell at the same length.
+ * @throws StartFailure
+ */
+export function checkLengths(action: "start" | "exec", { args, env, cwd }: ProcessSpec): void {
+  const fits = (text: string, most: number) => Buffer.byteLength(text) < most;
+  const refuse = (why: string) =>
+    new StartFailure(`${prefixes[action]}unable to start container process: ${why}: unknown`, 126);
+  if (!fits(cwd, longestPath)) throw refuse("chdir to the working directory: file name too long");
+  if (![...args, ...env].every((text) => fits(text, longestArgument))) throw refuse("argument list too long");
+}
 
 const mountHint =
   "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";

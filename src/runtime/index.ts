@@ -13,6 +13,7 @@ export { type CapabilityRequest, containerCapabilities, defaultCapabilities } fr
 export { cdiDevices, cdiDirectories, injectCdiDevices } from "./cdi.ts";
 export { deviceAt, hostDevices } from "./devices.ts";
 export { StartFailure } from "./failures.ts";
+export { relay, relayCommand, type TlsReceiver, tryTls } from "./log-relay.ts";
 export { defaultSeccompProfile } from "./seccomp-default.ts";
 export { defaultMaskedPaths, defaultReadonlyPaths } from "./spec.ts";
 export { resolveUser } from "./users.ts";

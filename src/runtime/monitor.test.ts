@@ -1,6 +1,17 @@
 /** The monitor alone, with a shell script in the place of the OCI runtime. */
 import { afterEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -163,6 +174,74 @@ test("the log rotates by size and keeps so many files", async () => {
   expect(parseLog(single).at(-1)!.log).toBe("line 1999\n");
 });
 
+/** A syslog on a stream's socket that takes connections and reads nothing until it is told to. */
+async function stalledSyslog() {
+  const address = `unix:${join(newDirectory(), "log")}`;
+  const come = Promise.withResolvers<Socket>();
+  const server = createServer({ pauseOnConnect: true }, come.resolve).listen(address.slice(5));
+  await once(server, "listening");
+  const remote = { address, format: "unix", facility: 3, tag: "t", host: "h" } as const;
+  return { remote, connection: come.promise, [Symbol.dispose]: () => void server.close() };
+}
+
+const numbered = "seq -f 'line %06.0f' 1 200000";
+
+test("with a buffer a receiver that reads nothing never stops the process, and has the newest lines later", async () => {
+  using syslog = await stalledSyslog();
+  const log = { driver: "none", path: "", remote: syslog.remote, buffer: 65_536 } as const;
+  const process = await start(numbered, { log });
+  expect((await process.exited).exitCode).toBe(0);
+  let text = "";
+  for await (const chunk of await syslog.connection) text += String(chunk);
+  const got = [...text.matchAll(/line (\d+)\n/g)].map(([, number]) => Number(number));
+  expect(got.at(-1)).toBe(200_000);
+  expect(got.length).toBeLessThan(100_000);
+  expect(got).toEqual(got.toSorted((a, b) => a - b));
+});
+
+test("without one it stops the process, whose end is seen all the same", async () => {
+  using syslog = await stalledSyslog();
+  const stateDir = newDirectory();
+  const log = { driver: "none", path: "", remote: syslog.remote } as const;
+  const process = await start(`${numbered}; touch through`, { stateDir, log });
+  (await syslog.connection).unref();
+  globalThis.process.kill(process.pid, "SIGKILL");
+  expect((await process.exited).exitCode).toBe(137);
+  expect(existsSync(join(stateDir, "through"))).toBeFalse();
+});
+
+test("a receiver that reads has every line, however fast they come", async () => {
+  using syslog = await stalledSyslog();
+  const process = await start(numbered, { log: { driver: "none", path: "", remote: syslog.remote } });
+  let lines = 0;
+  for await (const chunk of await syslog.connection) for (const byte of chunk) if (byte === 10) lines++;
+  expect([(await process.exited).exitCode, lines]).toEqual([0, 200_000]);
+});
+
+test("with a buffer a file that takes nothing never stops the process", async () => {
+  const path = join(newDirectory(), "log");
+  Bun.spawnSync(["mkfifo", path]);
+  const reader = openSync(path, "r+");
+  try {
+    const process = await start(numbered, { log: { driver: "json-file", path, buffer: 65_536 } });
+    expect((await process.exited).exitCode).toBe(0);
+  } finally {
+    closeSync(reader);
+  }
+});
+
+test("a buffered log is whole when the exit is told", async () => {
+  const content = "x".repeat(40_000);
+  const path = join(newDirectory(), "log");
+  const log = { driver: "json-file", path, buffer: 1 << 20 } as const;
+  const process = await start(`echo ${content}; printf end`, { log });
+  await process.exited;
+  expect(parseLog(path).map(({ log }) => log)).toEqual([
+    ...expectedLines(Buffer.from(`${content}\n`)),
+    "end",
+  ]);
+});
+
 test("a stuck attacher stops the output; when it disconnects the process goes on, and its log is whole", async () => {
   const path = join(newDirectory(), "log");
   let stuck: Duplex | undefined;
@@ -244,6 +323,32 @@ test("what the runtime says when it fails is handed on", async () => {
   expect(start("", {}, { runtime: ["/nonexistent/runtime"] })).rejects.toThrow("No such file");
   expect(start("", {}, { runtime: ["true"] })).rejects.toThrow("wrote no pid");
   await Promise.allSettled([failed]);
+});
+
+test("a runtime that says more than a pipe holds is heard, and fails", async () => {
+  const failed = start(
+    "",
+    {},
+    { runtime: ["sh", "-c", "head -c 200000 /dev/zero | tr '\\0' e >&2; exit 1"] },
+  );
+  const { message } = (await failed.catch((error: Error) => error)) as Error;
+  expect(message).toMatch(/^e{4000,}$/);
+});
+
+test("what a process says while its runtime is slow is not lost", async () => {
+  const path = join(newDirectory(), "log");
+  const say = "seq -f 'line %0100.0f' 1 2000 >&2";
+  const process = await start(
+    "",
+    { log: { driver: "json-file", path } },
+    { runtime: ["sh", "-c", `(${say}; exit 4) & echo $! > pid; exec sleep 0.5`] },
+  );
+  expect((await process.exited).exitCode).toBe(4);
+  const lines = parseLog(path);
+  expect(lines.map(({ log }) => Number(log.slice(5)))).toEqual(
+    Array.from({ length: 2000 }, (_, at) => at + 1),
+  );
+  expect(new Set(lines.map(({ stream }) => stream))).toEqual(new Set(["stderr"]));
 });
 
 test("the output of a process that exits before its runtime does is not lost", async () => {

@@ -95,6 +95,7 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
     args.push("--log-max-size", String(log.maxSize), "--log-max-files", String(log.maxFiles ?? 1));
   if (log?.compress) args.push("--log-compress");
   if (log?.remote) args.push(...remoteArguments(log.remote));
+  if (log?.buffer) args.push("--log-buffer", String(log.buffer));
   if (command.oomPath) args.push("--oom", command.oomPath);
   if (command.terminal) args.push("--tty");
   if (command.consoleSize)
@@ -105,12 +106,12 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
   return args;
 }
 
-function remoteArguments({ address, format, facility, tag, host, drop }: RemoteLog): string[] {
-  const args = ["--log-remote", address, "--log-format", format];
+function remoteArguments({ address, format, facility, tag, host, octets }: RemoteLog): string[] {
+  const args = ["--log-remote", typeof address === "string" ? address : "program:", "--log-format", format];
   if (facility !== undefined) args.push("--log-facility", String(facility));
   if (tag !== undefined) args.push("--log-tag", tag);
   if (host !== undefined) args.push("--log-host", host);
-  if (drop) args.push("--log-drop");
+  if (octets) args.push("--log-octets");
   return args;
 }
 
@@ -127,6 +128,8 @@ function writeLogFiles(stateDir: string, log: StartOptions["log"]): void {
   if (Object.keys(log?.attributes ?? {}).length > 0)
     write("log-attrs", `"attrs":${JSON.stringify(log!.attributes)},`);
   if (log?.remote?.fields) write("log-fields", journalFields(log.remote.fields));
+  if (typeof log?.remote?.address === "object")
+    write("log-program", log.remote.address.map((word) => `${word}\0`).join(""));
 }
 
 /** The journal's form for values of any bytes: name, newline, length as 64 bits, value, newline. */

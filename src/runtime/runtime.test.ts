@@ -363,6 +363,18 @@ describe.each(["crun", "runc"])("%s", (binary) => {
     ).toBe("123\n200\n");
   });
 
+  test("what is too long for the kernel is refused, and names of any length that it takes are told", async () => {
+    const failure = (args: string[], cwd = "/") =>
+      box.run(args, { process: { cwd } }).catch((error: Error) => error.message);
+    expect(await failure(["true"], `/${"a".repeat(70_000)}`)).toEndWith("file name too long: unknown");
+    expect(await failure(["true", "a".repeat(1_000_000)])).toEndWith("argument list too long: unknown");
+    expect(await failure(["a".repeat(130_000)])).toContain("exec: ");
+    const { id } = await box.start(["sleep", "100"]);
+    expect(await box.exec(id, ["a".repeat(130_000)]).catch((error: Error) => error.message)).toContain(
+      "exec: ",
+    );
+  });
+
   test("a start that is cancelled before it runs starts nothing", async () => {
     const controller = new AbortController();
     const spec = box.containerSpec(["sleep", "100"], { id: `cancelled-${binary}` });

@@ -95,6 +95,9 @@ export class Runtimes implements ContainerRuntime {
   kill(containerId: string, signal: number, options?: { all?: boolean }): Promise<void> {
     return this.#of(containerId).kill(containerId, signal, options);
   }
+  checkpoint(containerId: string, directory: string, options: { exit: boolean }): Promise<void> {
+    return this.#of(containerId).checkpoint(containerId, directory, options);
+  }
   pause(containerId: string): Promise<void> {
     return this.#of(containerId).pause(containerId);
   }

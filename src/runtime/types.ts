@@ -148,12 +148,14 @@ export interface LogSpec {
   attributes?: Record<string, string>;
   /** Who gets the lines besides. */
   remote?: RemoteLog;
+  /** Bytes that wait for a log that is slow, before the oldest lines go; undefined: it slows the process. */
+  buffer?: number;
 }
 
 /** A receiver of lines: the journal by its own protocol, or a syslog. */
 export interface RemoteLog {
-  /** `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`. */
-  address: string;
+  /** `unix:PATH`, `unixgram:PATH`, `tcp:IP:PORT`, `udp:IP:PORT`, or a program that takes them at its stdin. */
+  address: string | string[];
   format: "journal" | "unix" | "rfc3164" | "rfc5424" | "rfc5424micro";
   /** Of syslog: the facility's number, and the names of program and machine. */
   facility?: number;
@@ -161,8 +163,8 @@ export interface RemoteLog {
   host?: string;
   /** Of the journal: what goes with each line. */
   fields?: Record<string, string>;
-  /** A slow receiver loses lines, instead of slowing the process. */
-  drop: boolean;
+  /** The length stands before each message (RFC 5425, 4.3), as syslog over TLS wants it. */
+  octets?: boolean;
 }
 
 export interface ExitRecord {
@@ -214,6 +216,8 @@ export interface StartOptions {
   /** Attachers to be connected before the process runs, so that they miss nothing. */
   onAttachable?: (process: Pick<MonitoredProcess, "attach">) => Promise<void>;
   signal?: AbortSignal;
+  /** Of a container: directory of a checkpoint that it goes on from, instead of starting anew. */
+  checkpoint?: string;
 }
 
 /** Why a start failed, told apart without matching text by callers. Kind "invalid", as Docker's 400. */
@@ -245,6 +249,12 @@ export interface ContainerRuntime {
     stateDir: string,
     onContainer?: (containerId: string) => void,
   ): Promise<MonitoredProcess | undefined>;
+  /**
+   * Saves a running container's processes to an empty directory.
+   * @param exit ends them with that
+   * @throws NotImplemented without CRIU or a runtime that works with it, Internal in CRIU's words
+   */
+  checkpoint(containerId: string, directory: string, options: { exit: boolean }): Promise<void>;
   /** Signal to the init process (all: every process). A process that is gone is no error. */
   kill(containerId: string, signal: number, options?: { all?: boolean }): Promise<void>;
   pause(containerId: string): Promise<void>;

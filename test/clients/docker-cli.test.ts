@@ -1,19 +1,17 @@
 /** Docker's own command line: what people do with it in a working day, step by step. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, TestDaemon, until } from "../support/daemon.ts";
+import { disposeAll } from "../support/dispose.ts";
 
 let daemon: TestDaemon;
 const directory = mkdtempSync(join(tmpdir(), "gt-docker-"));
 beforeAll(async () => {
   daemon = await TestDaemon.start();
 });
-afterAll(async () => {
-  rmSync(directory, { recursive: true, force: true });
-  await daemon?.[Symbol.asyncDispose]();
-});
+afterAll(() => disposeAll(directory, daemon));
 
 let steps = 0;
 const call = (...args: string[]): Promise<Result> => {

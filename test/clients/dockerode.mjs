@@ -33,13 +33,17 @@ step(
 );
 
 const output = new PassThrough();
+let said = "";
+output.on("data", (bytes) => {
+  said += bytes;
+});
 const ran = docker.run("busybox", ["sh", "-c", "echo from inside; exit 3"], output, {
   Tty: false,
   HostConfig: { AutoRemove: false },
 });
 const [result, finished] = await ran;
-output.end();
-step("run", result.StatusCode === 3 && (await textOf(output)).includes("from inside"));
+// The end may be told before the last output has come.
+step("run", result.StatusCode === 3 && (await until(async () => said.includes("from inside"))));
 await finished.remove();
 
 const web = await docker.createContainer({
@@ -194,6 +198,34 @@ const past = await docker.getEvents({
   filters: { container: ["node-web"] },
 });
 step("events", (await textOf(past)).includes('"Action":"start"'));
+const mounted = await docker.getEvents({
+  since: now - 60,
+  until: now + 1,
+  filters: { type: ["volume"], volume: ["node-data"] },
+});
+step("events of volumes", (await textOf(mounted)).includes('"read/write":"true"'));
+const apart = await docker.createContainer({
+  Image: "busybox",
+  Cmd: ["true"],
+  NetworkingConfig: { EndpointsConfig: { "node-net": {} } },
+});
+const seen2 = await apart.inspect();
+step(
+  "a network without a mode is the only one",
+  Object.keys(seen2.NetworkSettings.Networks).join() === "node-net",
+);
+step("hidden paths are told", seen2.HostConfig.MaskedPaths.includes("/proc/kcore"));
+await apart.remove();
+const badPort = await refusal(() =>
+  docker.createContainer({
+    Image: "busybox",
+    HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "abc" }] } },
+  }),
+);
+step(
+  "a port that is none",
+  badPort?.statusCode === 400 && badPort.message.includes('invalid port specification: "abc"'),
+);
 step("disk usage", (await docker.df()).Images.length >= 1);
 for (const container of [web, talker]) await container.remove({ force: true, v: true });
 await network.remove();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { groupsAt, leftMounts, removeGroups, sweep } from "./sweep.ts";
+import { groupsAt, leftMounts, ownRules, removeGroups, sweep } from "./sweep.ts";
 
 export { groupsAt, leftMounts, removeGroups };
 
@@ -97,6 +97,11 @@ export class TestDaemon implements AsyncDisposable {
       await Bun.sleep(5);
     }
     return performance.now() - from;
+  }
+
+  /** The lines of its nftables' tables. */
+  rules(): string[] {
+    return ownRules(this);
   }
 
   get pid(): number {

@@ -3,6 +3,19 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
+/** How the engine marks what is its own in the kernel. */
+const instanceOf = (dataRoot: string) => createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
+
+/** The lines of a daemon's nftables' tables: what it has of chains, rules and elements of maps. */
+export function ownRules({ dataRoot }: Pick<Roots, "dataRoot">): string[] {
+  return ["ip", "ip6"].flatMap((family) =>
+    Bun.spawnSync(["nft", "list", "table", family, `gantry_${instanceOf(dataRoot)}`], { stderr: "ignore" })
+      .stdout.toString()
+      .split("\n")
+      .filter(Boolean),
+  );
+}
+
 interface Roots {
   root: string;
   dataRoot: string;
@@ -18,7 +31,7 @@ export function sweep({ root, dataRoot, bridge }: Roots): void {
   for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
   for (const { target } of leftMounts(root)) Bun.spawnSync(["umount", "-l", target]);
   const ip = (...args: string[]) => Bun.spawnSync(["ip", ...args]).stdout.toString();
-  const instance = createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
+  const instance = instanceOf(dataRoot);
   for (const line of ip("-o", "link").split("\n")) {
     const name = /^\d+: ([^:@]+)/.exec(line)?.[1];
     if (name !== undefined && (name === bridge || line.includes(`alias gantry:${instance}:`)))

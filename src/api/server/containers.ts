@@ -1,7 +1,7 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
 
 import type { ContainerRecord, StopOptions } from "../../engine/types.ts";
-import { InvalidParameter, NotFound, NotImplemented } from "../../lib/errors.ts";
+import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inspection, summary } from "./encode-container.ts";
 import { ending } from "./encode-ending.ts";
@@ -64,10 +64,9 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/start",
     async handle(x) {
-      // To start afresh would not be what was asked.
-      if (x.text("checkpoint") !== "")
-        throw new NotImplemented("checkpoints are not supported by Gantry yet");
-      await x.engine.containers.start(x.params.id!);
+      const name = x.text("checkpoint");
+      const parent = x.text("checkpoint-dir");
+      await x.engine.containers.start(x.params.id!, name === "" ? undefined : { name, parent });
       x.empty(204);
     },
   },

@@ -2,6 +2,7 @@
 import type { ContainerDetails, ContainerRecord, EndpointState, MountPoint } from "../../engine/types.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { Descriptor } from "../../lib/oci.ts";
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../runtime/index.ts";
 import { rfc3339 } from "./times.ts";
 
 interface Sizes {
@@ -147,7 +148,8 @@ export function inspection(
   image?: Descriptor,
   sizes?: Sizes,
 ) {
-  const { state, config } = record;
+  const { state } = record;
+  const { ExposedPorts = {}, NetworkDisabled, Volumes, ...config } = record.config;
   const bridge = record.endpoints.bridge;
   return {
     Id: record.id,
@@ -200,6 +202,10 @@ export function inspection(
     Mounts: record.mounts.map(mountPoint),
     Config: {
       ...config,
+      // Docker leaves out what is empty.
+      ...(Object.keys(ExposedPorts).length > 0 && { ExposedPorts }),
+      ...(NetworkDisabled && { NetworkDisabled }),
+      Volumes: Object.keys(Volumes ?? {}).length > 0 ? Volumes : null,
       ...(bridge?.config.MacAddress && { MacAddress: bridge.config.MacAddress }),
       OnBuild: null,
     },
@@ -240,6 +246,8 @@ function hostConfigOf(record: ContainerRecord) {
     CpuRealtimeRuntime: hostConfig.CpuRealtimeRuntime ?? 0,
     DeviceRequests: hostConfig.DeviceRequests ?? null,
     Links: shownLinks(record),
+    MaskedPaths: hostConfig.MaskedPaths ?? (hostConfig.Privileged ? null : defaultMaskedPaths),
+    ReadonlyPaths: hostConfig.ReadonlyPaths ?? (hostConfig.Privileged ? null : defaultReadonlyPaths),
     KernelMemory: 0,
     KernelMemoryTCP: 0,
     CpuCount: 0,

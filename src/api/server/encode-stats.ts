@@ -8,6 +8,8 @@ export function encodeStats(
   sample: StatsSample | undefined,
   before: StatsSample | undefined,
 ) {
+  /** The kernel's counts that Docker shows of cgroups version 1, where they are empty on newer kernels. */
+  const legacy = sample?.cgroup.cpuEach ? [] : null;
   return {
     id: record.id,
     name: `/${record.name}`,
@@ -34,12 +36,12 @@ export function encodeStats(
     blkio_stats: {
       io_service_bytes_recursive: sample ? counts(sample.cgroup.ioBytes) : null,
       io_serviced_recursive: sample ? counts(sample.cgroup.ioOperations) : null,
-      io_queue_recursive: null,
-      io_service_time_recursive: null,
-      io_wait_time_recursive: null,
-      io_merged_recursive: null,
-      io_time_recursive: null,
-      sectors_recursive: null,
+      io_queue_recursive: legacy,
+      io_service_time_recursive: legacy,
+      io_wait_time_recursive: legacy,
+      io_merged_recursive: legacy,
+      io_time_recursive: legacy,
+      sectors_recursive: legacy,
     },
     num_procs: 0,
     storage_stats: {},
@@ -80,6 +82,7 @@ function cpu(sample: StatsSample | undefined) {
   return {
     cpu_usage: {
       total_usage: sample.cgroup.cpuTotal,
+      ...(sample.cgroup.cpuEach && { percpu_usage: sample.cgroup.cpuEach }),
       usage_in_kernelmode: sample.cgroup.cpuKernel,
       usage_in_usermode: sample.cgroup.cpuUser,
     },

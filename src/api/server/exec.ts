@@ -3,10 +3,10 @@ import * as v from "valibot";
 import { Conflict } from "../../lib/errors.ts";
 import { splice, streamType } from "./container-streams.ts";
 import { terminalSize } from "./containers.ts";
-import { commandLine, field, flag, strings, text, whole } from "./fields.ts";
+import { commandLine, field, flag, natural, strings, text } from "./fields.ts";
 import type { Route } from "./router.ts";
 
-const consoleSize = field(v.tuple([whole, whole]), undefined);
+const consoleSize = field(v.tuple([natural, natural]), undefined);
 
 const createSchema = v.object({
   AttachStdin: flag(),

@@ -19,6 +19,8 @@ export const text = (missing = "") => field(v.string("a text is wanted"), missin
 export const maybeText = field(v.string("a text is wanted"), undefined);
 export const flag = (missing = false) => field(v.boolean("true or false is wanted"), missing);
 export const whole = v.pipe(v.number("a number is wanted"), v.safeInteger("a whole number is wanted"));
+/** Docker's unsigned numbers. */
+export const natural = v.pipe(whole, v.minValue(0, "a number from 0 on is wanted"));
 export const integer = (missing = 0) => field(whole, missing);
 export const maybeInteger = field(whole, undefined);
 export const strings = v.array(v.string("a text is wanted"), "a list of texts is wanted");

@@ -1,6 +1,7 @@
 /** Every endpoint: those that are there, and those that say what is missing. */
 import { NotImplemented, Unavailable } from "../../lib/errors.ts";
 import { buildRoutes } from "./build.ts";
+import { checkpointRoutes } from "./checkpoints.ts";
 import { containerStreamRoutes } from "./container-streams.ts";
 import { containerRoutes } from "./containers.ts";
 import { distributionRoutes } from "./distribution.ts";
@@ -17,6 +18,7 @@ export const routes: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
   ...containerStreamRoutes,
+  ...checkpointRoutes,
   ...execRoutes,
   ...imageRoutes,
   ...distributionRoutes,
@@ -29,12 +31,6 @@ export const routes: readonly Route[] = [
 
 const absent: [what: string, ...endpoints: string[]][] = [
   ["updating a volume is", "PUT /volumes/{name}"],
-  [
-    "checkpoints are",
-    "GET /containers/{id}/checkpoints",
-    "POST /containers/{id}/checkpoints",
-    "DELETE /containers/{id}/checkpoints/{checkpoint}",
-  ],
   [
     "plugins are",
     "GET /plugins/privileges",

@@ -6,17 +6,23 @@ import { authSchema, registryConfig, toCredentials } from "./auth.ts";
 import { summary } from "./encode-container.ts";
 import { imageSummary } from "./encode-image.ts";
 import { encodeInfo, version } from "./encode-info.ts";
+import type { Exchange } from "./exchange.ts";
 import { newest, oldest, type Route } from "./router.ts";
 import { parseTimestamp, rfc3339 } from "./times.ts";
 import { encodeVolume } from "./volumes.ts";
 
 const noCache = { "cache-control": "no-cache, no-store, must-revalidate", pragma: "no-cache" };
-const pingHeaders = { ...noCache, "builder-version": "2", swarm: "inactive" };
+const pingHeaders = ({ engine }: Exchange) => ({
+  ...noCache,
+  "builder-version": "2",
+  swarm: "inactive",
+  "docker-experimental": String(engine.experimental),
+});
 const goArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export const systemRoutes: Route[] = [
-  { method: "GET", path: "/_ping", handle: (x) => x.plain("OK", 200, pingHeaders) },
-  { method: "HEAD", path: "/_ping", handle: (x) => x.plain("", 200, pingHeaders) },
+  { method: "GET", path: "/_ping", handle: (x) => x.plain("OK", 200, pingHeaders(x)) },
+  { method: "HEAD", path: "/_ping", handle: (x) => x.plain("", 200, pingHeaders(x)) },
   {
     method: "GET",
     path: "/version",

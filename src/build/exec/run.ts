@@ -1,10 +1,11 @@
 /** RUN: a command in a container of its own, straight on the OCI runtime. */
-import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { rootOf, toOutside } from "../../lib/id-map.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
 import { containerCapabilities, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerRuntime, ContainerSpec, MountSpec, NamespaceType } from "../../runtime/types.ts";
-import type { BuildBackend, BuildRequest } from "../types.ts";
+import type { BuildBackend, BuildRequest, StepUser } from "../types.ts";
 import { missingMountPoints, removeMountPoints, runtimeMountPoints } from "./mountpoints.ts";
 import type { RunDevice } from "./run-devices.ts";
 import type { Workspace } from "./workspace.ts";
@@ -37,14 +38,15 @@ export async function runInWorkspace(
   request: BuildRequest,
   workspace: Workspace,
   step: RunStep,
+  owner: StepUser | undefined,
   signal: AbortSignal,
 ): Promise<number> {
   const { runtime } = backend;
   const { id, root } = workspace;
   const user = await resolveUser(root, step.user);
-  await using network = await backend.stepNetwork(id, step.network, request.extraHosts);
+  await using network = await backend.stepNetwork(id, step.network, request.extraHosts, owner?.networkPath);
   const mounts = [
-    ...fileMounts(workspace.directory, {
+    ...fileMounts(workspace.directory, owner, {
       "/etc/hosts": network.hosts,
       "/etc/resolv.conf": network.resolvConf,
     }),
@@ -57,6 +59,14 @@ export async function runInWorkspace(
       type,
     }),
   );
+  if (owner) {
+    namespaces.push({ type: "user", path: owner.path });
+    workspace.remount(owner.view);
+    // Past what else is there, to its root.
+    const { gid } = rootOf(owner.idMap);
+    chownSync(workspace.directory, 0, gid);
+    chmodSync(workspace.directory, 0o710);
+  }
   if (network.namespacePath !== undefined) namespaces.push({ type: "network", path: network.namespacePath });
   const plain: ContainerSpec = {
     id,
@@ -81,6 +91,7 @@ export async function runInWorkspace(
     mounts,
     shmSize: request.shmSize,
     namespaces,
+    idMap: owner?.idMap,
     devices: [],
     resources: request.limits,
     cgroupPath: join(request.cgroupParent ?? backend.cgroupParent, id),
@@ -121,7 +132,7 @@ async function runContainer(
   try {
     const process = await runtime.start(spec, {
       stateDir,
-      stdio: { openStdin: false, stdinOnce: false },
+      stdio: { openStdin: false, stdinOnce: false, owner: spec.idMap && rootOf(spec.idMap) },
       signal,
       onAttachable: async (attachable) => {
         const stream = await attachable.attach({ stdin: false, stdout: true, stderr: true });
@@ -144,10 +155,15 @@ async function runContainer(
 }
 
 /** Files with the given text, to be bind mounted read-only. */
-function fileMounts(directory: string, files: Record<string, string>): MountSpec[] {
+function fileMounts(
+  directory: string,
+  owner: StepUser | undefined,
+  files: Record<string, string>,
+): MountSpec[] {
   return Object.entries(files).map(([destination, text]) => {
     const source = join(directory, destination.replaceAll("/", "_"));
     writeFileSync(source, text, { mode: 0o644 });
+    give(source, { uid: 0, gid: 0 }, owner);
     return bindMount(source, destination, true);
   });
 }
@@ -161,7 +177,14 @@ export function secretFile(
   path: string,
   bytes: Uint8Array,
   { mode, uid, gid }: { mode: number; uid: number; gid: number },
+  owner: StepUser | undefined,
 ): void {
   writeFileSync(path, bytes, { mode, flag: "wx" });
-  chownSync(path, uid, gid);
+  give(path, { uid, gid }, owner);
+}
+
+/** To whom it belongs as the step sees it. An id that it has no place for is the host's. */
+export function give(path: string, ids: { uid: number; gid: number }, owner: StepUser | undefined): void {
+  const { uids = [], gids = [] } = owner?.idMap ?? {};
+  chownSync(path, toOutside(uids, ids.uid) ?? ids.uid, toOutside(gids, ids.gid) ?? ids.gid);
 }

@@ -43,6 +43,13 @@ export class Workspace implements Disposable {
     }
   }
 
+  /** Mounts it anew with owners as in `view`, for processes with other ids than the host's: see StepUser. */
+  remount(view: string): void {
+    this.unmount();
+    this.snapshots.mountAt(this.#key, this.root, view);
+    this.#mounted = true;
+  }
+
   /** The step's own layer; only to be touched while nothing is mounted. */
   get upper(): string {
     return this.snapshots.upperDir(this.#key);

@@ -1,14 +1,15 @@
 /** RUN as a step: what it depends on, and how it is done. */
-import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
 import { Forbidden } from "../../lib/errors.ts";
+import { MNT_DETACH, umountIfMounted } from "../../linux/mount.ts";
 import type { MountSpec } from "../../runtime/types.ts";
 import type { Run } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
 import { BuildStepFailed, stepError } from "../errors.ts";
 import type { CacheMountOptions } from "../exec/cache-mounts.ts";
 import { cannotRun } from "../exec/emulation.ts";
-import { bindMount, runInWorkspace, secretFile } from "../exec/run.ts";
+import { bindMount, give, runInWorkspace, secretFile } from "../exec/run.ts";
 import { parseRunDevice } from "../exec/run-devices.ts";
 import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
 import { Workspace } from "../exec/workspace.ts";
@@ -17,9 +18,9 @@ import { resolveInside } from "../files/inside.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
 import { envMap } from "../graph/scope.ts";
-import type { BuildRequest } from "../types.ts";
+import type { BuildRequest, StepUser } from "../types.ts";
 import { argInput, type NamedInput } from "./inputs.ts";
-import type { Source } from "./session.ts";
+import type { Session, Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** As in /etc/hosts of a step, and the same for each, so that what they write does not differ by it. */
@@ -78,10 +79,11 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
     work: async (workspace, { signal, log }) => {
       const obstacle = cannotRun(state.platform);
       if (obstacle) throw stepError(run.range, obstacle);
-      await using prepared = await prepareMounts(builder, run, mounts, workspace, signal);
+      await using owner = await ownerOf(run, session, network, security);
+      await using prepared = await prepareMounts(builder, run, mounts, workspace, owner, signal);
       if (script !== undefined) {
         const path = join(workspace.directory, "script");
-        secretFile(path, Buffer.from(script), { mode: 0o755, uid: 0, gid: 0 });
+        secretFile(path, Buffer.from(script), { mode: 0o755, uid: 0, gid: 0 }, owner);
         prepared.specs.push(bindMount(path, args[0]!, true));
       }
       const step = {
@@ -96,13 +98,26 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
         mounts: prepared.specs,
         onOutput: log,
       };
-      const exitCode = await runInWorkspace(session.backend, session.request, workspace, step, signal);
+      const exitCode = await runInWorkspace(session.backend, session.request, workspace, step, owner, signal);
       if (exitCode === 0) return;
       for (const id of prepared.absentSecrets)
         log(2, Buffer.from(`the build was given no secret ${id} (give it with --secret id=${id})\n`));
       throw new BuildStepFailed(args.join(" "), exitCode, run.range);
     },
   };
+}
+
+/** @throws DockerfileError for what only the host's ids can do */
+async function ownerOf(
+  run: Run,
+  { backend }: Session,
+  network: string,
+  security: "sandbox" | "insecure",
+): Promise<StepUser | undefined> {
+  if (!backend.stepUser) return undefined;
+  const wanted = network === "host" ? "--network=host" : security === "insecure" ? "--security=insecure" : "";
+  if (wanted) throw stepError(run.range, `${wanted} is not there for steps of an engine with --userns-remap`);
+  return backend.stepUser();
 }
 
 function networkOf(run: Run, fallback: string): string {
@@ -191,9 +206,19 @@ async function prepareMounts(
   run: Run,
   mounts: RunMount[],
   workspace: Workspace,
+  owner: StepUser | undefined,
   signal: AbortSignal,
 ): Promise<PreparedMounts> {
   await using stack = new AsyncDisposableStack();
+  /** A directory on the disk as the step's processes are to see it. */
+  const seen = (path: string): string => {
+    if (!owner) return path;
+    const target = join(workspace.directory, `mapped${specs.length}`);
+    mkdirSync(target, { mode: 0o711 });
+    owner.mountMapped(path, target);
+    stack.defer(() => void umountIfMounted(target, MNT_DETACH));
+    return target;
+  };
   const { session } = builder;
   const specs: MountSpec[] = [];
   const env: string[] = [];
@@ -212,16 +237,16 @@ async function prepareMounts(
         const namespace = session.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS;
         const id = namespace ? `${namespace}/${mount.id}` : mount.id;
         const { path } = stack.use(await session.cacheMounts.acquire({ ...mount, id }, options));
-        specs.push(bindMount(path, mount.target, mount.readonly));
+        specs.push(bindMount(seen(path), mount.target, mount.readonly));
         break;
       }
       case "bind": {
-        const root = await bindRoot(builder, run, mount, stack, signal);
+        const { root, onDisk } = await bindRoot(builder, run, mount, stack, owner, signal);
         const inside = resolveInside(root, mount.source);
         if (inside === undefined || !lstatSync(join(root, inside), { throwIfNoEntry: false })) {
           throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
         }
-        specs.push(bindMount(join(root, inside), mount.target, !mount.writable));
+        specs.push(bindMount(join(onDisk ? seen(root) : root, inside), mount.target, !mount.writable));
         break;
       }
       case "ssh": {
@@ -234,7 +259,7 @@ async function prepareMounts(
           break;
         }
         stack.use(agent);
-        chownSync(agent.socket, mount.uid, mount.gid);
+        give(agent.socket, mount, owner);
         chmodSync(agent.socket, mount.mode);
         const target = mount.target ?? `/run/buildkit/ssh_agent.${sockets++}`;
         specs.push(bindMount(agent.socket, target, false));
@@ -258,8 +283,8 @@ async function prepareMounts(
         if (mount.target === undefined) break;
         const directory = join(workspace.directory, "secrets");
         mkdirSync(directory, { recursive: true });
-        chmodSync(directory, 0o700);
-        secretFile(join(directory, `${i}`), bytes, mount);
+        chmodSync(directory, owner ? 0o711 : 0o700);
+        secretFile(join(directory, `${i}`), bytes, mount, owner);
         specs.push(bindMount(join(directory, `${i}`), mount.target, true));
         break;
       }
@@ -275,19 +300,27 @@ async function bindRoot(
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
   stack: AsyncDisposableStack,
+  owner: StepUser | undefined,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ root: string; onDisk?: boolean }> {
   const source: Source =
     mount.from === undefined
       ? { kind: "context", files: session.context() }
       : await session.source(mount.from, stage, run.range);
-  if (source.kind === "context" && !mount.writable) return session.visibleContext(source.files, signal);
-  if (source.kind === "tree" && !mount.writable) return session.views.open(source.tree.snapshot);
+  if (source.kind === "context" && !mount.writable)
+    return { root: await session.visibleContext(source.files, signal), onDisk: true };
+  if (source.kind === "tree" && !mount.writable && !owner)
+    return { root: session.views.open(source.tree.snapshot) };
   const { store, execDir } = session.backend;
   const below = source.kind === "tree" ? source.tree.snapshot : undefined;
-  const { root } = stack.use(Workspace.open(store.snapshots, execDir, below));
+  const workspace = stack.use(Workspace.open(store.snapshots, execDir, below));
+  const { root, directory } = workspace;
   if (source.kind === "context") await copyVisible(source.files, root, mount.source, signal);
-  return root;
+  if (owner) {
+    workspace.remount(owner.view);
+    chmodSync(directory, 0o711);
+  }
+  return { root };
 }
 
 /** The part of a context that a writable mount shows, in a layer of its own. */

@@ -1,5 +1,5 @@
 /** Completion of programs that stand apart from the client: from what their own `--help` says. */
-import { ownCommand } from "../own-command.ts";
+import { ownCommand } from "../../lib/own-command.ts";
 import type { Completion, Suggestion } from "./complete.ts";
 
 const call = async (args: string[]): Promise<string> => {

@@ -4,6 +4,7 @@ import { atLeast, defineCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { forEach } from "../each.ts";
 import { attachTo } from "./attach-to.ts";
+import { checkpointDirectory } from "./checkpoint.ts";
 import { detachKeysOf } from "./detach-keys.ts";
 import { post } from "./lifecycle.ts";
 
@@ -14,14 +15,31 @@ export const command = defineCommand({
   aliases: ["container start", "start"],
   flags: {
     attach: { kind: "bool", short: "a", help: "Attach STDOUT and STDERR and forward signals" },
+    checkpoint: { kind: "string", help: "Go on from this checkpoint" },
+    "checkpoint-dir": {
+      kind: "string",
+      value: "directory",
+      help: "Directory of the engine's machine that checkpoints are in",
+    },
     "detach-keys": { kind: "string", help: "Keys that detach from the container" },
     interactive: { kind: "bool", short: "i", help: "Attach STDIN" },
   },
   arity: atLeast(1),
   examples: ["start web db", "start -ai shell"],
   async run(context, { flags, args }) {
-    if (!flags.attach && !flags.interactive) return startAll(context, args);
     const [name = ""] = args;
+    if (flags.checkpoint) {
+      if (args.length > 1) throw new InvalidParameter("you cannot restore multiple containers at once");
+      if (flags.attach || flags.interactive)
+        throw new InvalidParameter("you cannot restore a container and attach to it at once");
+      const query = {
+        checkpoint: flags.checkpoint,
+        "checkpoint-dir": checkpointDirectory(flags["checkpoint-dir"]),
+      };
+      await post(context, name, "start", query);
+      return undefined;
+    }
+    if (!flags.attach && !flags.interactive) return startAll(context, args);
     if (args.length > 1)
       throw new InvalidParameter("you cannot start and attach multiple containers at once");
     const details = await context.client.call<ContainerDetails>(

@@ -46,9 +46,14 @@ const settings: Record<string, Setting> = {
   "cri-containerd": ignored("bool", { key: false }),
   "default-gateway": refused("string", "containers leave by their bridge's address", [""]),
   "default-gateway-v6": refused("string", noIpv6, [""]),
-  "exec-opt": refused("list", "cgroups are managed directly", ["native.cgroupdriver=cgroupfs"], {
-    key: "exec-opts",
-  }),
+  "exec-opt": refused(
+    "list",
+    "cgroups are managed directly, without systemd",
+    ["native.cgroupdriver=cgroupfs"],
+    {
+      key: "exec-opts",
+    },
+  ),
   "firewall-backend": refused("string", rules, ["", "nftables"]),
   "fixed-cidr-v6": refused("string", noIpv6, [""]),
   "init-path": ignored("string"),

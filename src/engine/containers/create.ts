@@ -184,7 +184,13 @@ function planEndpoints(
   );
   const primary = own ? asked[own]! : {};
   if (own) delete asked[own];
-  for (const [target, endpoint] of [[host.NetworkMode, primary] as const, ...Object.entries(asked)]) {
+  // As Docker: who names networks and no mode isn't on the default bridge besides.
+  const named = Object.entries(asked);
+  const all =
+    host.NetworkMode === "bridge" && !own && named.length > 0
+      ? named
+      : [[host.NetworkMode, primary] as const, ...named];
+  for (const [target, endpoint] of all) {
     const network = mustExist(() => deps.networks.find(target));
     deps.networks.checkEndpoint(network, endpoint);
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;

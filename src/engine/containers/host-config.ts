@@ -38,7 +38,10 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   if (host.AutoRemove && host.RestartPolicy.Name !== "no")
     throw new InvalidParameter("can't set 'AutoRemove' and 'RestartPolicy' at the same time"); // Docker's words
   checkLimits(host);
-  for (const key of Object.keys(host.PortBindings)) parsePort(key);
+  for (const [key, bindings] of Object.entries(host.PortBindings)) {
+    parsePort(key);
+    for (const { HostPort } of bindings ?? []) checkHostPort(HostPort);
+  }
   checkNamespaces(host);
   if (context.remap && host.UsernsMode !== "host") checkRemapped(host);
   if (host.VolumeDriver !== "" && host.VolumeDriver !== "local")
@@ -60,6 +63,11 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   // Docker's default: the host's on cgroup v1, one of its own on v2.
   const cgroupns = options.cgroupnsMode ?? (runtime.cgroupVersion === 1 ? "host" : "private");
   host.CgroupnsMode ||= host.Privileged ? "host" : cgroupns;
+  if (runtime.cgroupVersion === 1) host.OomKillDisable ??= false;
+  // What sees the host's processes is not told apart by labels; clients of Docker read that here.
+  const labelled = host.SecurityOpt?.some((option) => /^label\b/.test(option));
+  if (!labelled && (host.Privileged || host.PidMode === "host" || host.IpcMode === "host"))
+    host.SecurityOpt = [...(host.SecurityOpt ?? []), "label=disable"];
   if (Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host")
     warnings.push("Published ports are discarded when using host network mode");
   return host;
@@ -75,6 +83,14 @@ export function checkRestartPolicy({ Name, MaximumRetryCount }: RestartPolicy): 
   if (Name !== "on-failure" && MaximumRetryCount > 0)
     refuse("maximum retry count can only be used with 'on-failure'");
   if (MaximumRetryCount < 0) refuse("maximum retry count cannot be negative");
+}
+
+/** Nothing, a port, or a range of which one is taken. @throws InvalidParameter in Docker's words */
+function checkHostPort(text: string): void {
+  const match = /^(?:(\d+)(?:-(\d+))?)?$/.exec(text);
+  const [first = "0", last = first] = match?.slice(1) ?? [];
+  if (!match || Number(first) > Number(last) || Number(last) > 65_535)
+    throw new InvalidParameter(`invalid port specification: ${JSON.stringify(text)}`);
 }
 
 function logConfig({ LogConfig }: HostConfig, { options }: Context): HostConfig["LogConfig"] {

@@ -12,6 +12,7 @@ import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
 import { layerDirectories } from "../layer-directories.ts";
 import type { NetworkService } from "../networks.ts";
 import type {
+  CheckpointPlace,
   CommitOptions,
   ContainerDetails,
   ContainerRecord,
@@ -25,6 +26,7 @@ import type {
   StopOptions,
 } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { commitContainer } from "./commit.ts";
 import { checkContainerName, createContainer, eventAttributes } from "./create.ts";
 import { DeferredDuplex } from "./deferred.ts";
@@ -57,7 +59,11 @@ export class ContainerService implements Containers {
   /** By image: a listing asks for each container's. */
   readonly #descriptors = new Map<Digest, Descriptor>();
 
-  constructor(private readonly deps: ContainerDependencies) {}
+  readonly checkpoints: Checkpoints;
+
+  constructor(private readonly deps: ContainerDependencies) {
+    this.checkpoints = new Checkpoints(deps.context, deps.table, deps.lifecycle);
+  }
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
     this.deps.context.runtime.expectStart();
@@ -77,8 +83,10 @@ export class ContainerService implements Containers {
     });
   }
 
-  async start(target: string): Promise<void> {
-    await this.deps.lifecycle.start(this.#find(target));
+  async start(target: string, checkpoint?: CheckpointPlace): Promise<void> {
+    const container = this.#find(target);
+    const directory = checkpoint && this.checkpoints.find(container, checkpoint);
+    await this.deps.lifecycle.start(container, directory);
   }
 
   async stop(target: string, options: StopOptions): Promise<void> {

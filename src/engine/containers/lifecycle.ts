@@ -50,8 +50,11 @@ export class Lifecycle {
     private readonly volumes: Volumes,
   ) {}
 
-  /** @throws NotModified when it runs already, Conflict, StartFailure */
-  async start(container: Container): Promise<void> {
+  /**
+   * @param checkpoint directory of one to go on from
+   * @throws NotModified when it runs already, Conflict, StartFailure
+   */
+  async start(container: Container, checkpoint?: string): Promise<void> {
     const failure = await container.mutex.run(async () => {
       const { status } = container.record.state;
       if (status === "paused") throw new Conflict("cannot start a paused container, try unpause instead");
@@ -62,7 +65,7 @@ export class Lifecycle {
       container.record.hasBeenManuallyStopped = false;
       container.record.restartCount = 0;
       container.restartDelay = 100;
-      return this.#launch(container).then(
+      return this.#launch(container, checkpoint).then(
         () => undefined,
         (error: unknown) => ({ error }),
       );
@@ -119,11 +122,34 @@ export class Lifecycle {
     this.table.save(container);
     const exited = container.exitHandled;
     await this.#signal(container, signal);
-    this.#event(container, "kill", { signal: String(signal) });
     if (signal !== constants.signals.SIGKILL) return;
     // A frozen process dies only once thawed.
     if (record.state.status === "paused") await this.context.runtime.resume(record.id);
     await exited;
+  }
+
+  /**
+   * Saves what its processes are to an empty directory.
+   * @param exit ends it with that, for good
+   * @throws Conflict when it does not run, NotImplemented
+   */
+  async checkpoint(container: Container, directory: string, exit: boolean): Promise<void> {
+    const { record } = container;
+    const manually = record.hasBeenManuallyStopped;
+    let exited: Promise<void> | undefined;
+    await container.mutex.run(async () => {
+      if (record.state.status !== "running") throw new Conflict(`Container ${record.id} is not running`);
+      record.hasBeenManuallyStopped ||= exit;
+      exited = container.exitHandled;
+      try {
+        await this.context.runtime.checkpoint(record.id, directory, { exit });
+      } catch (error) {
+        record.hasBeenManuallyStopped = manually;
+        throw error;
+      }
+      this.#event(container, "checkpoint");
+    });
+    if (exit) await exited;
   }
 
   pause(container: Container): Promise<void> {
@@ -181,7 +207,7 @@ export class Lifecycle {
     rmSync(paths.stateDir(options, record.id), { recursive: true, force: true });
   }
 
-  async #launch(container: Container): Promise<void> {
+  async #launch(container: Container, checkpoint?: string): Promise<void> {
     const { record } = container;
     const { options, runtime, store, signatures } = this.context;
     try {
@@ -218,6 +244,7 @@ export class Lifecycle {
         mountSharedMemory(paths.shm(options, record.id), record.hostConfig.ShmSize, root);
       const process = await runtime.start(spec, {
         stateDir,
+        checkpoint,
         log: await logSpec(record),
         stdio: { openStdin: record.config.OpenStdin, stdinOnce: record.config.StdinOnce, owner: root },
         onAttachable: async (attachable) => {
@@ -241,6 +268,7 @@ export class Lifecycle {
       this.#follow(container, process);
       this.table.note(container);
       refreshLinkHosts(record, this.table);
+      this.#volumeEvents(record, "mount");
       this.#event(container, "start");
     } catch (error) {
       for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
@@ -300,6 +328,7 @@ export class Lifecycle {
       });
       container.tellExit();
       await this.release(record);
+      this.#volumeEvents(record, "unmount");
       this.table.note(container);
       if (again) this.#scheduleRestart(container, ran);
       else if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
@@ -354,6 +383,16 @@ export class Lifecycle {
 
   async #signal(container: Container, signal: number): Promise<void> {
     await this.context.runtime.kill(container.record.id, signal);
+    this.#event(container, "kill", { signal: String(signal) });
+  }
+
+  #volumeEvents({ id, mounts }: ContainerRecord, action: "mount" | "unmount"): void {
+    for (const { name, driver = "", destination, propagation, rw } of mounts) {
+      if (name === undefined) continue;
+      const place = { destination, propagation, "read/write": String(rw) };
+      const attributes = { container: id, driver, ...(action === "mount" && place) };
+      this.context.events.publish("volume", action, name, attributes);
+    }
   }
 
   #event(container: Container, action: string, attributes: Record<string, string> = {}): void {

@@ -3,10 +3,11 @@
 import { lookup } from "node:dns/promises";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import { Internal, InvalidParameter, messageOf, NotImplemented } from "../../lib/errors.ts";
+import { Internal, InvalidParameter, messageOf } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import { own } from "../../lib/own.ts";
 import { parseSize } from "../../lib/units.ts";
+import { relayCommand, type TlsReceiver, tryTls } from "../../runtime/index.ts";
 import type { LogSpec, RemoteLog } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
 import type { ContainerRecord } from "../types.ts";
@@ -19,12 +20,14 @@ const ofFiles = ["max-size", "max-file", "compress"];
 /** Of the copy that `docker logs` reads where the driver itself can't be read. */
 const ofCaches = ["cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
 
+const ofTls = ["syslog-tls-ca-cert", "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify"];
+
 /** Each driver with its options. */
 const drivers: Record<string, readonly string[]> = {
   "json-file": [...ofFiles, ...ofContainers],
   local: ofFiles,
   none: [],
-  syslog: ["syslog-address", "syslog-facility", "syslog-format", ...ofContainers, ...ofCaches],
+  syslog: ["syslog-address", "syslog-facility", "syslog-format", ...ofTls, ...ofContainers, ...ofCaches],
   journald: [...ofContainers, ...ofCaches],
 };
 export const logDrivers = Object.keys(drivers);
@@ -44,7 +47,10 @@ const syslogPort = 514;
 const localSyslogs = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 const journalSocket = "/run/systemd/journal/socket";
 
-/** @throws InvalidParameter in Docker's words, NotImplemented for syslog over TLS */
+/** Docker's, of `mode=non-blocking`. */
+const defaultBuffer = 1 << 20;
+
+/** @throws InvalidParameter in Docker's words */
 export function checkLogConfig({ Type, Config }: HostConfig["LogConfig"]): void {
   const known = own(drivers, Type);
   if (!known) throw new InvalidParameter(`logger: no log driver named '${Type}' is registered`);
@@ -81,15 +87,18 @@ export async function logSpec(record: ContainerRecord): Promise<LogSpec> {
     ...chosenAttributes(record, Config),
     ...(Type === "json-file" && tag !== undefined && { tag }),
   };
+  const size = Config["max-buffer-size"];
+  const buffer = size === undefined ? defaultBuffer : Math.max(1, parseSize(size));
   const spec: LogSpec =
     record.logPath === ""
       ? { driver: "none", path: "" }
       : { driver: "json-file", path: record.logPath, ...rotation(LogConfig), attributes };
+  if (Config.mode === "non-blocking") spec.buffer = buffer;
   if (Type !== "syslog" && Type !== "journald") return spec;
   try {
     const name = tag ?? shortId(record.id);
     const remote = Type === "syslog" ? await syslog(Config, name) : journal(record, name, attributes);
-    return { ...spec, remote: { ...remote, drop: Config.mode === "non-blocking" } };
+    return { ...spec, remote };
   } catch (error) {
     throw new Internal(`failed to initialize logging driver: ${messageOf(error)}`, { cause: error });
   }
@@ -175,28 +184,39 @@ function syslogOptions(options: Options) {
 
 type Target =
   | { protocol: "unix" | "unixgram"; path: string }
-  | { protocol: "tcp" | "udp"; host: string; port: number };
+  | { protocol: "tcp" | "udp" | "tcp+tls"; host: string; port: number };
 
 function parseAddress(text: string): Target {
   const [, protocol, rest = ""] = /^([a-z+]+):\/\/(.+)$/.exec(text) ?? [];
-  if (protocol === "tcp+tls") throw new NotImplemented("syslog over TLS is not supported");
   if ((protocol === "unix" || protocol === "unixgram") && rest.startsWith("/")) {
     if (!existsSync(rest)) throw new InvalidParameter(`stat ${rest}: no such file or directory`);
     return { protocol, path: rest };
   }
   const [, host, port] = /^(\[[\da-f:.]+\]|[^:/[\]]+)(?::(\d{1,5}))?$/i.exec(rest) ?? [];
-  if ((protocol !== "tcp" && protocol !== "udp") || host === undefined)
+  if ((protocol !== "tcp" && protocol !== "udp" && protocol !== "tcp+tls") || host === undefined)
     throw new InvalidParameter(`syslog-address should be in form proto://address, got ${text}`);
   return { protocol, host: host.replace(/^\[|\]$/g, ""), port: Number(port ?? syslogPort) };
 }
 
 /** @throws an error that tells what can't be reached */
-async function syslog(options: Options, tag: string): Promise<Omit<RemoteLog, "drop">> {
+async function syslog(options: Options, tag: string): Promise<RemoteLog> {
   const { target, facility, format } = syslogOptions(options);
-  return { address: await reach(target), format, facility, tag, host: hostname() };
+  const log = { format, facility, tag, host: hostname() };
+  if (target?.protocol !== "tcp+tls") return { ...log, address: await reach(target) };
+  const receiver: TlsReceiver = {
+    host: target.host,
+    port: target.port,
+    ca: options["syslog-tls-ca-cert"],
+    cert: options["syslog-tls-cert"],
+    key: options["syslog-tls-key"],
+    // Docker looks whether it is there, not at what it says.
+    skipVerify: options["syslog-tls-skip-verify"] !== undefined,
+  };
+  await tryTls(receiver);
+  return { ...log, address: relayCommand(receiver), octets: format.startsWith("rfc5424") };
 }
 
-/** @returns the address in the monitor's words, once it is known that somebody listens, as far as one can know */
+/** A target that isn't by TLS. @returns the address in the monitor's words, once it is known that somebody listens, as far as one can know */
 async function reach(target: Target | undefined): Promise<string> {
   if (target === undefined) {
     const path = localSyslogs.find((candidate) => existsSync(candidate));
@@ -213,11 +233,7 @@ async function reach(target: Target | undefined): Promise<string> {
 }
 
 /** The journal's fields, as Docker names them. */
-function journal(
-  record: ContainerRecord,
-  tag: string,
-  attributes: Record<string, string>,
-): Omit<RemoteLog, "drop"> {
+function journal(record: ContainerRecord, tag: string, attributes: Record<string, string>): RemoteLog {
   if (!existsSync(journalSocket)) throw new Internal("journald is not enabled on this host");
   const own = Object.entries(attributes).map(([name, value]) => [
     name

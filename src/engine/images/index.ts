@@ -21,6 +21,7 @@ import type {
   OnProgress,
   RemoteManifest,
 } from "../types.ts";
+import { imageEvent } from "./events.ts";
 import { importImage, importUrl } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
@@ -182,7 +183,7 @@ export class ImageService implements EngineImages {
     if (parseReference(name).digest)
       throw new InvalidParameter("refusing to create a tag with a digest reference");
     this.context.store.images.tag(name, record.id, found.target.descriptor.digest);
-    this.context.events.publish("image", "tag", record.id, { name: familiar(parseReference(name)) });
+    imageEvent(this.context, "tag", record.id, familiar(parseReference(name)));
   }
 
   async remove(

@@ -13,6 +13,7 @@ import { attestedBy, isIndex, resolveInRoot } from "../../store/index.ts";
 import type { ContentStore, FileDigests, ImageRecord, Lease } from "../../store/types.ts";
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
+import { imageEvent } from "./events.ts";
 import { fullName, imagesOf, namesOf } from "./names.ts";
 import { registerImage } from "./register.ts";
 
@@ -171,7 +172,7 @@ function name(
     onProgress({ status: "", stream: `Loaded image: ${familiar(normalize(parseReference(tag)))}\n` });
   }
   if (tags.length === 0) onProgress({ status: "", stream: `Loaded image ID: ${id}\n` });
-  context.events.publish("image", "load", id, { name: namesOf(images, id).repoTags[0] ?? id });
+  imageEvent(context, "load", id, namesOf(images, id).repoTags[0] ?? id);
 }
 
 const blobName = ({ digest }: Descriptor) => `blobs/${digest.replace(":", "/")}`;

@@ -91,10 +91,11 @@ async function pullReference(
   const { signal } = options;
   const wanted = reference.digest ?? reference.tag!;
   const name = familiar(reference);
-  onProgress({ id: wanted, status: `Pulling from ${reference.path}` });
   using lease = images.lease();
   const transfer = { context, repository, lease, signal, onProgress };
   const { descriptor, bytes } = await repository.manifest(wanted, signal);
+  // Only now, as Docker: before the first word a failure has a status of its own.
+  onProgress({ id: wanted, status: `Pulling from ${reference.path}` });
   await context.signatures.verify(reference, descriptor.digest, repository, signal);
   const before = images.nameOf(fullName(name));
   const known = new Set(images.list().map(({ id }) => id));

@@ -49,8 +49,8 @@ export async function pushImage(
         (!wantedTag || reference.tag === wantedTag),
     );
   const shown = familiarName(parsed);
-  if (tagged.length === 0) throw new NotFound(`An image does not exist locally with the tag: ${shown}`);
   onProgress({ status: `The push refers to repository [${domain}/${path}]` });
+  if (tagged.length === 0) throw new NotFound(`An image does not exist locally with the tag: ${shown}`);
   for (const { reference, name } of tagged)
     await new Push(context, reference, name, options, onProgress).run();
 }

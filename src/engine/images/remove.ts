@@ -8,6 +8,7 @@ import { isIndex } from "../../store/index.ts";
 import type { ImageName, ImageRecord } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { ContainerRecord } from "../types.ts";
+import { imageEvent } from "./events.ts";
 import type { ImageMounts } from "./mounts.ts";
 import { findTarget } from "./names.ts";
 
@@ -113,7 +114,7 @@ export class Removal {
   #untag({ reference, id }: ImageName): void {
     this.context.store.images.untag(reference);
     this.removed.push({ untagged: familiar(parseReference(reference)) });
-    this.context.events.publish("image", "untag", id, { name: id });
+    imageEvent(this.context, "untag", id, id);
   }
 
   /** With the last tag of a repository its digests go too, unless it was one of them that was removed. */

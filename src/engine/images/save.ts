@@ -9,6 +9,7 @@ import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import type { Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
+import { imageEvent } from "./events.ts";
 import { findTarget, fullName } from "./names.ts";
 
 /** A target with the names that go along, and those of its manifests that were chosen. */
@@ -49,6 +50,7 @@ function choose(context: Context, targets: string[], platforms: Platform[]): Cho
   const chosen = new Map<Digest, Chosen>();
   for (const text of targets) {
     const { record, target, name } = findTarget(images, text);
+    imageEvent(context, "save", record.id, record.id);
     // A platform of an index that is named by its id goes alone.
     const whole = name ? target : images.target(record.manifest)!;
     const entry = chosen.get(whole.descriptor.digest) ?? {

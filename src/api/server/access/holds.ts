@@ -46,6 +46,16 @@ export function checkVolume(x: Exchange, labels: Labels, name: string): void {
 export const container: Hold = (x, labels) => {
   x.params.id = checkContainer(x, labels, x.params.id!);
 };
+/** Any directory of the host would be told of, or be gone on from. */
+const noDirectory =
+  (parameter: string): Hold =>
+  (x, labels) => {
+    container(x, labels);
+    if (x.text(parameter) !== "")
+      throw new Forbidden(`a token restricted to labels may not set ${parameter}`);
+  };
+export const checkpoints = noDirectory("dir");
+export const restored = noDirectory("checkpoint-dir");
 export const network: Hold = (x, labels) => {
   x.params.id = checkNetwork(x, labels, x.params.id!);
 };

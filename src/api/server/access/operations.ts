@@ -1,6 +1,7 @@
 /** What each operation needs of a token: the one place that says it. A route without a row fails a test. */
 import { newContainer } from "./confine.ts";
 import {
+  checkpoints,
   connection,
   container,
   exec,
@@ -13,6 +14,7 @@ import {
   network,
   newExec,
   newVolume,
+  restored,
   volume,
 } from "./holds.ts";
 
@@ -56,7 +58,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "HEAD /containers/{id}/archive": take(container),
   "GET /containers/{id}/archive": take(container),
   "PUT /containers/{id}/archive": change(container),
-  "POST /containers/{id}/start": change(container),
+  "POST /containers/{id}/start": change(restored),
   "POST /containers/{id}/stop": change(container),
   "POST /containers/{id}/restart": change(container),
   "POST /containers/{id}/kill": change(container),
@@ -71,7 +73,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "DELETE /containers/{id}": change(container),
   "DELETE /containers/{id}/{alias}": change(container),
   "POST /containers/prune": change(listed),
-  "GET /containers/{id}/checkpoints": look(container),
+  "GET /containers/{id}/checkpoints": look(checkpoints),
   "POST /containers/{id}/checkpoints": change(),
   "DELETE /containers/{id}/checkpoints/{checkpoint}": change(),
 
