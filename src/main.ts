@@ -9,6 +9,7 @@ const runners: Record<string, ProgramRunner> = {
     return composeCommand(args, {
       client: context.client,
       env: context.env,
+      buildServices: async (order) => (await import("./cli/bake/services.ts")).buildServices(context, order),
       registryAuth: async (image) => (await import("./cli/auth/credentials.ts")).imageAuth(context, image),
     });
   },

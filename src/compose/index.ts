@@ -4,11 +4,12 @@
  * `model/` makes a Project out of files and knows no engine; `plan/` compares it with what exists, purely; `run/`
  * carries plans out over the Engine API; `commands/` are the command line.
  */
-import { messageOf, NotImplemented } from "../lib/errors.ts";
+import { Cancelled, messageOf, NotImplemented } from "../lib/errors.ts";
+import type { ServiceBuild } from "../lib/service-build.ts";
 import type { Command } from "./commands/command.ts";
 import { describeFlags, type FlagSpecs, parseFlags, UsageError } from "./flags.ts";
 import { didYouMean } from "./model/errors.ts";
-import type { BuildConfig } from "./model/types.ts";
+import { serviceBuild } from "./run/build.ts";
 import { type ComposeContext, type GlobalFlags, Session } from "./run/session.ts";
 
 export { loadProject } from "./model/load.ts";
@@ -194,6 +195,9 @@ const globalFlags = {
   version: { type: "bool", short: "v", help: "Show the Docker Compose version information" },
 } satisfies FlagSpecs;
 
+/** The exit status of a command that Ctrl-C has ended. */
+const interrupted = 130;
+
 /**
  * Runs `compose` with what follows that word on the command line. Errors are written to the error output.
  * @returns the exit code: 0, 1 for an error, 130 after Ctrl-C, or that of the container for `run` and `exec`
@@ -212,34 +216,21 @@ export async function composeCommand(args: string[], context: ComposeContext): P
     }
     return await run(session, aliases[word] ?? word, words);
   } catch (error) {
+    if (error instanceof Cancelled) return interrupted;
     session.err.write(`${messageOf(error)}\n`);
     return 1;
   }
 }
 
-/** A service that has something to build. */
-export interface ServiceBuild extends Omit<BuildConfig, "secrets"> {
-  service: string;
-  image?: string;
-  /** Each from a file or a variable of the environment. */
-  secrets?: { id: string; file?: string; environment?: string }[];
-}
-
 /**
- * What the services of Compose files build, for programs that build them otherwise.
+ * What the services of Compose files build, for programs that build them in their own way.
  * @param files absolute paths or `-`, each over those before
  * @throws ComposeError
  */
 export function projectBuilds(context: ComposeContext, files: string[]): ServiceBuild[] {
   const session = new Session(context, flagsOf({ file: files }, context.env ?? process.env));
-  const { services, secrets } = session.project([], { allProfiles: true, builtElsewhere: true });
-  return Object.entries(services).flatMap(([service, { build, image }]) => {
-    const given = build?.secrets?.map(({ source }) => {
-      const { file, environment } = secrets[source] ?? {};
-      return { id: source, file, environment };
-    });
-    return build ? [{ ...build, service, image, secrets: given }] : [];
-  });
+  const project = session.project([], { allProfiles: true });
+  return Object.keys(project.services).flatMap((name) => serviceBuild(project, name) ?? []);
 }
 
 async function run(session: Session, name: string, words: string[]): Promise<number> {

@@ -27,8 +27,6 @@ export interface LoadOptions {
   named?: string[];
   /** false leaves variables as they are written. Default true. */
   interpolate?: boolean;
-  /** The builds are carried out by a program that can do more of them: their keys are neither refused nor ignored. */
-  builtElsewhere?: boolean;
   /** undefined: there is no such file. */
   readFile: (path: string) => string | undefined;
 }
@@ -63,7 +61,7 @@ export function loadProject(options: LoadOptions): Project {
   const whole = settle(tree ?? mapping({}, { file: "", line: 1, column: 1 })) as Mapping;
   if (options.files.length > 0 && !child(whole, "services") && whole.entries.size === 0)
     throw ComposeError.at(undefined, "empty compose file");
-  const { warnings: ignored, errors } = unsupportedKeys(whole, options.builtElsewhere);
+  const { warnings: ignored, errors } = unsupportedKeys(whole);
   if (errors.length > 0) throw new ComposeError(errors);
   for (const problem of ignored) warn(formatProblem(problem));
 

@@ -40,9 +40,7 @@ export function resolveServicePaths(service: Node, base: string): Node {
   return withEntries(service, {
     ...(build
       ? {
-          build: changeText(build, "context", (path) =>
-            isRemoteContext(path) ? path : absolutePath(path, base),
-          ),
+          build: resolveBuildPaths(build, base),
         }
       : {}),
     ...onList("env_file", (item) => changeText(item, "path", (path) => absolutePath(path, base))),
@@ -54,6 +52,18 @@ export function resolveServicePaths(service: Node, base: string): Node {
     ...onList("volumes", (item) =>
       textAt(item, "type") === "bind" ? changeText(item, "source", (path) => absolutePath(path, base)) : item,
     ),
+  });
+}
+
+function resolveBuildPaths(build: Node, base: string): Node {
+  const place = (path: string) => (isRemoteContext(path) ? path : absolutePath(path, base));
+  const agent = (path: string) => (path === "" ? path : absolutePath(path, base));
+  const whole = changeText(build, "context", place);
+  if (whole.kind !== "mapping") return whole;
+  return mapEntries(whole, (value, name) => {
+    if (value.kind !== "mapping") return value;
+    if (name === "additional_contexts") return mapEntries(value, (item) => changedScalar(item, place));
+    return name === "ssh" ? mapEntries(value, (item) => changedScalar(item, agent)) : value;
   });
 }
 
@@ -74,7 +84,12 @@ function textAt(node: Node, name: string): string | undefined {
 
 function changeText(node: Node, name: string, change: (text: string) => string): Node {
   const value = child(node, name);
-  const text = textAt(node, name);
-  if (node.kind !== "mapping" || value === undefined || text === undefined) return node;
-  return withEntries(node, { [name]: scalar(change(text), value.at) });
+  if (node.kind !== "mapping" || value === undefined) return node;
+  return withEntries(node, { [name]: changedScalar(value, change) });
+}
+
+function changedScalar(node: Node, change: (text: string) => string): Node {
+  return node.kind === "scalar" && typeof node.value === "string"
+    ? scalar(change(node.value), node.at)
+    : node;
 }

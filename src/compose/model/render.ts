@@ -53,6 +53,7 @@ const open = new Set([
   "networks",
   "storage_opt",
   "ulimits",
+  "additional_contexts",
 ]);
 
 /** The whole project. `doubleDollars` escapes them, so that the printed file gives the same project again. */
@@ -134,6 +135,7 @@ function render(value: unknown, key: string): Data {
   }
   if (typeof value !== "object" || value === null) return value as Data;
   if (key === "extra_hosts") return renderHosts(value as Record<string, string[]>);
+  if (key === "ssh") return Object.entries(value).map(([id, path]) => (path ? `${id}=${path}` : id));
   const result: { [name: string]: Data } = {};
   for (const [name, item] of Object.entries(value)) {
     if (item === undefined) continue;

@@ -121,23 +121,28 @@ export interface BuildConfig extends Extensions {
   context?: string;
   dockerfile?: string;
   dockerfile_inline?: string;
+  entitlements?: string[];
   args?: Record<string, string | null>;
+  /** `true`, `false`, or attributes. */
+  provenance?: string;
+  sbom?: string;
+  /** Null: the agent of the environment. */
+  ssh?: Record<string, string | null>;
   labels?: Record<string, string>;
   cache_from?: string[];
   cache_to?: string[];
   no_cache?: boolean;
+  additional_contexts?: Record<string, string>;
   pull?: boolean;
   extra_hosts?: Record<string, string[]>;
   network?: string;
   target?: string;
+  secrets?: FileReference[];
   shm_size?: number;
   tags?: string[];
   ulimits?: Record<string, Ulimit>;
   platforms?: string[];
-  /** These three are kept for builds elsewhere only. */
-  additional_contexts?: Record<string, string>;
-  ssh?: Record<string, string | null>;
-  secrets?: FileReference[];
+  privileged?: boolean;
 }
 
 export interface BlkioConfig extends Extensions {

@@ -78,6 +78,15 @@ function checkReferences(project: Project, service: Service, report: Report): vo
     known(project.secrets, source, "secret", ["secrets", String(index)]);
   for (const [index, { source }] of (service.build?.secrets ?? []).entries())
     known(project.secrets, source, "secret", ["build", "secrets", String(index)]);
+  for (const [name, context] of Object.entries(service.build?.additional_contexts ?? {})) {
+    const needed = /^service:(.*)$/.exec(context)?.[1];
+    if (needed === undefined || project.services[needed]?.build) continue;
+    report(
+      ["build", "additional_contexts", name],
+      `takes the context ${name} from service ${JSON.stringify(needed)}, which builds nothing`,
+      didYouMean(needed, Object.keys(project.services)),
+    );
+  }
   for (const [index, { source }] of (service.configs ?? []).entries())
     known(project.configs, source, "config", ["configs", String(index)]);
 }
@@ -111,8 +120,12 @@ function checkContradictions(service: Service, report: Report): void {
       ["build"],
       "declares mutually exclusive dockerfile and dockerfile_inline: invalid compose project",
     );
-  if ((service.build?.platforms?.length ?? 0) > 1)
-    report(["build", "platforms"], "builds for more than one platform: name a single one");
+  const { platforms } = service.build ?? {};
+  if (service.platform && platforms?.length && !platforms.includes(service.platform))
+    report(
+      ["build", "platforms"],
+      `service.build.platforms MUST include service.platform ${JSON.stringify(service.platform)}`,
+    );
   for (const [index, mount] of (service.volumes ?? []).entries())
     if (!["bind", "volume", "tmpfs", "image"].includes(mount.type))
       report(["volumes", String(index)], `has a volume of type ${mount.type}, which is not supported`);

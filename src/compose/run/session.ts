@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ApiClient } from "../../api/client/index.ts";
 import { NotFound } from "../../lib/errors.ts";
+import type { BuildServices } from "../../lib/service-build.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
 import { type LoadOptions, loadProject } from "../model/load.ts";
@@ -21,6 +22,8 @@ export interface ComposeContext {
   err?: Output;
   /** The `X-Registry-Auth` header for an image, when the user has logged in to its registry. */
   registryAuth?: (reference: string) => Promise<string | undefined>;
+  /** Builds images, which is another part's work. */
+  buildServices?: BuildServices;
   /** What the file `-` is; default: standard input. */
   stdin?: string;
   /** Calls back at Ctrl-C and SIGTERM until the returned function is called. Default: this process's signals. */
@@ -48,7 +51,7 @@ const overrideNames = [
   "docker-compose.override.yaml",
 ];
 
-interface ProjectOptions extends Pick<LoadOptions, "interpolate" | "builtElsewhere"> {
+interface ProjectOptions extends Pick<LoadOptions, "interpolate"> {
   allProfiles?: boolean;
 }
 
@@ -82,12 +85,21 @@ export class Session {
   }
 
   progress(title: string, quiet = false): Progress {
+    return new Progress(this.err, this.#progressMode(quiet), { title, dryRun: this.flags.dryRun });
+  }
+
+  /** The same choice in the words of `build --progress`. */
+  buildProgress(quiet = false): string {
+    const mode = this.#progressMode(quiet);
+    return mode === "json" ? "rawjson" : mode;
+  }
+
+  #progressMode(quiet: boolean): ProgressMode {
     const wanted = this.flags.progress || this.env.COMPOSE_PROGRESS || "auto";
     const known: ProgressMode[] = ["auto", "tty", "plain", "quiet", "json"];
     const mode = known.find((name) => name === wanted);
     if (!mode) throw ComposeError.at(undefined, `unsupported --progress value ${JSON.stringify(wanted)}`);
-    const effective = quiet ? "quiet" : mode === "auto" && this.flags.ansi === "never" ? "plain" : mode;
-    return new Progress(this.err, effective, { title, dryRun: this.flags.dryRun });
+    return quiet ? "quiet" : mode === "auto" && this.flags.ansi === "never" ? "plain" : mode;
   }
 
   /** Tells the user once. */
@@ -126,7 +138,6 @@ export class Session {
       profiles: options.allProfiles ? ["*"] : profiles,
       named,
       interpolate: options.interpolate,
-      builtElsewhere: options.builtElsewhere,
       readFile: (path) => (path === "-" ? (this.context.stdin ?? standardInput()) : readFile(path)),
     });
     for (const message of project.warnings) this.warn(message);
