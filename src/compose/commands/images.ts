@@ -85,6 +85,8 @@ export const pull = defineCommand({
     "ignore-buildable": { type: "bool", help: "Ignore images that can be built" },
     "ignore-pull-failures": { type: "bool", help: "Pull what it can and ignores images with pull failures" },
     "include-deps": { type: "bool", help: "Also pull services declared as dependencies" },
+    "no-parallel": { type: "bool", help: "Deprecated - no effect", hidden: true },
+    parallel: { type: "bool", help: "Deprecated - no effect", hidden: true },
     policy: { type: "string", help: 'Apply pull policy ("missing"|"always")' },
     quiet: { type: "bool", short: "q", help: "Pull without printing progress information" },
   },

@@ -215,16 +215,16 @@ export const up = defineCommand({
       exitCodeFrom: exitFrom,
     });
     return attachment.run(
-      async (onStarted, signal) => {
+      async (onStarted, onHookOutput, signal) => {
         using quiet = session.progress("Running", true);
-        await startServices(session, project, live, quiet, { onStarted, signal });
+        await startServices(session, project, live, quiet, { onStarted, onHookOutput, signal });
       },
       async () => {
         using progress = session.progress("Stopping");
         const containers = (await session.engine.containers(project.name)).filter(({ Labels }) =>
           live.has(Labels["com.docker.compose.service"] ?? ""),
         );
-        await stopContainers(session, containers, progress, flags.timeout);
+        await stopContainers(session, project, containers, progress, flags.timeout);
       },
       async () => {
         await Promise.all(

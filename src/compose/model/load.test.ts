@@ -90,8 +90,8 @@ describe("problems have places and ways out", () => {
       "/app/compose.yaml:4:5: yaml: Map keys must be unique",
     ],
     [
-      "services:\n  web:\n    image: x\n    gpus: all\n",
-      "/app/compose.yaml:4:5: services.web.gpus is not supported: devices are given with devices:",
+      "services:\n  web:\n    image: x\n    use_api_socket: true\n",
+      "/app/compose.yaml:4:5: services.web.use_api_socket is not supported: mount the engine's socket as a volume",
     ],
     [
       "services:\n  web:\n    image: x\n    network_mode: host\n    networks: [a]\nnetworks: {a: }\n",
@@ -129,13 +129,11 @@ describe("problems have places and ways out", () => {
   });
 
   test("keys without effect are told of with their places", () => {
-    const project = one(
-      "version: '3'\nservices:\n  web:\n    image: busybox:$TAG\n    develop: {watch: []}\n",
-    );
+    const project = one("version: '3'\nservices:\n  web:\n    image: busybox:$TAG\n    isolation: x\n");
     expect(project.warnings).toEqual([
       "/app/compose.yaml: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
       'The "TAG" variable is not set. Defaulting to a blank string.',
-      "/app/compose.yaml:5:5: services.web.develop is ignored: there is no watch mode",
+      "/app/compose.yaml:5:5: services.web.isolation is ignored: it is for Windows only",
     ]);
   });
 });

@@ -43,6 +43,7 @@ export function resolveServicePaths(service: Node, base: string): Node {
           build: resolveBuildPaths(build, base),
         }
       : {}),
+    ...watched(service, base),
     ...onList("env_file", (item) => changeText(item, "path", (path) => absolutePath(path, base))),
     ...onList("label_file", (item) =>
       item.kind === "scalar" && typeof item.value === "string"
@@ -53,6 +54,14 @@ export function resolveServicePaths(service: Node, base: string): Node {
       textAt(item, "type") === "bind" ? changeText(item, "source", (path) => absolutePath(path, base)) : item,
     ),
   });
+}
+
+function watched(service: Node, base: string): Record<string, Node> {
+  const develop = child(service, "develop");
+  const rules = develop && child(develop, "watch");
+  if (develop?.kind !== "mapping" || rules?.kind !== "sequence") return {};
+  const items = rules.items.map((rule) => changeText(rule, "path", (path) => absolutePath(path, base)));
+  return { develop: withEntries(develop, { watch: { ...rules, items } }) };
 }
 
 function resolveBuildPaths(build: Node, base: string): Node {

@@ -9,7 +9,6 @@ const ignored: Record<string, string> = {
   "services.*.cpu_percent": "it is for Windows only",
   "services.*.isolation": "it is for Windows only",
   "services.*.credential_spec": "it is for Windows only",
-  "services.*.develop": "there is no watch mode",
   "services.*.deploy.mode": "every service runs as replicas on this engine",
   "services.*.deploy.endpoint_mode": "it is for Swarm only",
   "services.*.deploy.placement": "it is for Swarm only",
@@ -18,7 +17,6 @@ const ignored: Record<string, string> = {
   "services.*.deploy.resources.reservations.cpus": "an engine reserves memory only",
   "services.*.deploy.resources.reservations.generic_resources": "it is for Swarm only",
   "services.*.networks.*.interface_name": "interfaces are named eth0, eth1 and so on",
-  "services.*.networks.*.gw_priority": "the network of the highest priority gives the default route",
   "services.*.pull_refresh_after": "use pull_policy: every_<duration>",
   "secrets.*.template_driver": "files are not templates",
   "configs.*.template_driver": "files are not templates",
@@ -27,12 +25,8 @@ const ignored: Record<string, string> = {
 
 /** What can't be left out without changing what the application does. */
 const refused: Record<string, string> = {
-  "services.*.deploy.resources.reservations.devices": "devices are given with devices:",
-  "services.*.gpus": "devices are given with devices:",
   "services.*.models": "no models are served",
   "services.*.provider": "providers are not run",
-  "services.*.post_start": "hooks are not run",
-  "services.*.pre_stop": "hooks are not run",
   "services.*.use_api_socket": "mount the engine's socket as a volume",
   models: "no models are served",
 };

@@ -50,7 +50,7 @@ function checkOrder(project: Project, tree: Node): void {
 type Report = (path: string[], message: string, hint?: string) => void;
 
 function checkReferences(project: Project, service: Service, report: Report): void {
-  if (!service.image && !service.build)
+  if (!service.image && !service.build && !service.provider)
     report([], "has neither an image nor a build context specified: invalid compose project");
   for (const needed of Object.keys(service.depends_on ?? {})) {
     if (project.services[needed]) continue;
@@ -114,6 +114,25 @@ function checkContradictions(service: Service, report: Report): void {
   distinct("scale", service.deploy?.replicas, "deploy.replicas");
   if (service.container_name && (service.scale ?? service.deploy?.replicas ?? 1) > 1)
     report(["container_name"], "can't set container_name and scale above 1: container names must be unique");
+  for (const [path, requests] of [
+    [["gpus"], service.gpus],
+    [["deploy", "resources", "reservations", "devices"], service.deploy?.resources?.reservations?.devices],
+  ] as const)
+    for (const [index, { count, device_ids }] of (requests ?? []).entries())
+      if (count !== undefined && device_ids?.length)
+        report(
+          [...path, String(index)],
+          "asks for devices by both count and device_ids, which are exclusive",
+        );
+  for (const [index, { action, target, exec }] of (service.develop?.watch ?? []).entries()) {
+    const here = ["develop", "watch", String(index)];
+    if (action.startsWith("sync") && target === undefined)
+      report(here, `has a watch rule with the action ${action}, which needs a target`);
+    if (action === "sync+exec" && !exec?.command?.length)
+      report(here, "has a watch rule with the action sync+exec, which needs exec with a command");
+    if (action === "rebuild" && !service.build)
+      report(here, "has a watch rule with the action rebuild, but no build section");
+  }
   const { dockerfile, dockerfile_inline } = service.build ?? {};
   if (dockerfile !== undefined && dockerfile_inline !== undefined)
     report(

@@ -41,7 +41,11 @@ export class Attachment {
    * @returns the exit code
    */
   async run(
-    start: (onStarted: (container: LiveContainer) => void, signal: AbortSignal) => Promise<void>,
+    start: (
+      onStarted: (container: LiveContainer) => void,
+      onHookOutput: (container: LiveContainer, text: string) => void,
+      signal: AbortSignal,
+    ) => Promise<void>,
     stop: () => Promise<void>,
     kill: () => Promise<void>,
   ): Promise<number> {
@@ -75,11 +79,18 @@ export class Attachment {
         if (container.state === "running") this.#follow(container, { tail: "0" });
       const before = await this.#ends(shown.filter(({ state }) => state === "kept"));
       try {
-        await start((container) => {
-          if (this.options.attached(container.service))
-            this.#follow(container, { since: before.get(container.id) });
-          else if (this.options.stopWhen !== "never") this.#watch(container);
-        }, starting.signal);
+        await start(
+          (container) => {
+            if (this.options.attached(container.service))
+              this.#follow(container, { since: before.get(container.id) });
+            else if (this.options.stopWhen !== "never") this.#watch(container);
+          },
+          (container, text) => {
+            for (const line of text.replace(/\n$/, "").split("\n"))
+              this.#printer.line(`${this.#nameOf(container)} ->`, line);
+          },
+          starting.signal,
+        );
       } catch (error) {
         if (interrupts === 0) throw error;
       }

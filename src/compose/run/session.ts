@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ApiClient } from "../../api/client/index.ts";
-import { NotFound } from "../../lib/errors.ts";
+import { NotFound, NotImplemented } from "../../lib/errors.ts";
 import type { BuildServices } from "../../lib/service-build.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
@@ -24,6 +24,11 @@ export interface ComposeContext {
   registryAuth?: (reference: string) => Promise<string | undefined>;
   /** Builds images, which is another part's work. */
   buildServices?: BuildServices;
+  /**
+   * Runs one of the client's own commands, `["cp", "-a", …]`, with this process's streams.
+   * @returns its exit status; what went wrong has been said
+   */
+  runCommand?: (words: string[]) => Promise<number>;
   /** What the file `-` is; default: standard input. */
   stdin?: string;
   /** Calls back at Ctrl-C and SIGTERM until the returned function is called. Default: this process's signals. */
@@ -36,6 +41,8 @@ export interface GlobalFlags {
   projectDirectory?: string;
   envFile: string[];
   profile: string[];
+  /** Networks, volumes, secrets and configs that no service uses are the project's too. */
+  allResources: boolean;
   ansi: string;
   progress: string;
   /** 0 or less: no limit. */
@@ -51,7 +58,11 @@ const overrideNames = [
   "docker-compose.override.yaml",
 ];
 
-interface ProjectOptions extends Pick<LoadOptions, "interpolate"> {
+interface ProjectOptions
+  extends Pick<
+    LoadOptions,
+    "interpolate" | "resolvePaths" | "resolveEnvironment" | "normalize" | "consistency" | "shownOnly"
+  > {
   allProfiles?: boolean;
 }
 
@@ -109,6 +120,12 @@ export class Session {
     this.err.write(this.colored(this.err) ? `\x1b[33mWARN\x1b[0m ${message}\n` : `warning: ${message}\n`);
   }
 
+  /** @throws NotImplemented where the client's commands aren't there */
+  runCommand(words: string[]): Promise<number> {
+    if (!this.context.runCommand) throw new NotImplemented(`${words[0]} can't be run here`);
+    return this.context.runCommand(words);
+  }
+
   onInterrupt(handler: () => void): () => void {
     if (this.context.onInterrupt) return this.context.onInterrupt(handler);
     process.on("SIGINT", handler);
@@ -137,7 +154,8 @@ export class Session {
       projectName: this.flags.projectName,
       profiles: options.allProfiles ? ["*"] : profiles,
       named,
-      interpolate: options.interpolate,
+      ...options,
+      allResources: this.flags.allResources,
       readFile: (path) => (path === "-" ? (this.context.stdin ?? standardInput()) : readFile(path)),
     });
     for (const message of project.warnings) this.warn(message);
