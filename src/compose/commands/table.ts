@@ -169,6 +169,11 @@ export const commands: Record<string, Entry> = {
     example: "wait job",
     load: async () => (await import("./lifecycle.ts")).wait,
   },
+  watch: {
+    summary: "Watch build context for service and rebuild/refresh containers when files are updated",
+    example: "watch web",
+    load: async () => (await import("./watch.ts")).watch,
+  },
 };
 
 /** Commands of Docker Compose that are known here but not done. */
