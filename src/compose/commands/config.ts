@@ -101,9 +101,14 @@ export const config = defineCommand({
     if (flags.variables) {
       const found = project.files.flatMap((file) => variablesOf(readFile(file) ?? ""));
       const rows = new Map(
-        found.map(({ name, fallback, required }) => [name, [name, String(required), fallback ?? ""]]),
+        found.map(({ name, fallback, alternate, required }) => [
+          name,
+          [name, String(required), fallback ?? "", alternate ?? ""],
+        ]),
       );
-      session.out.write(formatTable(["NAME", "REQUIRED", "DEFAULT VALUE"], [...rows.values()].sort()));
+      session.out.write(
+        formatTable(["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"], [...rows.values()].sort()),
+      );
       return 0;
     }
 

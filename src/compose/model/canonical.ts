@@ -121,7 +121,8 @@ const toExternal: Rewrite = (node) => {
 };
 
 /** A mount's long form gets the defaults that the short form has. */
-const completeVolume: Rewrite = (node) => {
+const completeVolume: Rewrite = (given) => {
+  const node = rewriteFields(given, { volume: (options) => rewriteFields(options, { labels }) });
   if (child(node, "type")?.kind !== "scalar" || node.kind !== "mapping") return node;
   const type = textOf(child(node, "type")!);
   if (type === "bind") {

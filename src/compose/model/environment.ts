@@ -1,12 +1,16 @@
 /** Environments and labels complete: files read, and what has no value filled with the caller's. */
 import { parseDotenv } from "./dotenv.ts";
 import { ComposeError } from "./errors.ts";
+import type { Position } from "./node.ts";
 import type { Project, Service } from "./types.ts";
 
 type ReadFile = (path: string) => string | undefined;
 
+/** Where in the files a key of a service is. */
+type Place = (service: string, ...path: string[]) => Position | undefined;
+
 /** @throws ComposeError for a file that is missing or malformed */
-export function withEnvironment(project: Project, readFile: ReadFile): Project {
+export function withEnvironment(project: Project, readFile: ReadFile, place: Place): Project {
   const services = Object.entries(project.services).map(([name, service]): [string, Service] => {
     const {
       env_file: _files,
@@ -15,8 +19,8 @@ export function withEnvironment(project: Project, readFile: ReadFile): Project {
       labels: _own,
       ...rest
     } = service;
-    const environment = environmentOf(service, project, readFile);
-    const labels = labelsOf(service, readFile);
+    const environment = environmentOf(service, project, readFile, (...path) => place(name, ...path));
+    const labels = labelsOf(service, readFile, (...path) => place(name, ...path));
     return [
       name,
       {
@@ -34,14 +38,15 @@ function environmentOf(
   service: Service,
   project: Project,
   readFile: ReadFile,
+  at: (...path: string[]) => Position | undefined,
 ): Record<string, string | null> {
   const result: Record<string, string | null> = {};
-  for (const { path, required, format } of service.env_file ?? []) {
+  for (const [index, { path, required, format }] of (service.env_file ?? []).entries()) {
     const text = readFile(path);
     if (text === undefined) {
       if (required)
         throw ComposeError.at(
-          undefined,
+          at("env_file", String(index)),
           `env file ${path} not found`,
           "set required: false if it may be missing",
         );
@@ -49,7 +54,7 @@ function environmentOf(
     }
     if (format !== undefined && format !== "raw")
       throw ComposeError.at(
-        undefined,
+        at("env_file", String(index), "format"),
         `unsupported env_file format ${JSON.stringify(format)} of ${path}`,
         "only raw is known",
       );
@@ -61,11 +66,16 @@ function environmentOf(
   return Object.fromEntries(Object.entries(result).sort(byKey));
 }
 
-function labelsOf(service: Service, readFile: ReadFile): Record<string, string> {
+function labelsOf(
+  service: Service,
+  readFile: ReadFile,
+  at: (...path: string[]) => Position | undefined,
+): Record<string, string> {
   const result: Record<string, string> = {};
-  for (const path of service.label_file ?? []) {
+  for (const [index, path] of (service.label_file ?? []).entries()) {
     const text = readFile(path);
-    if (text === undefined) throw ComposeError.at(undefined, `label file ${path} not found`);
+    if (text === undefined)
+      throw ComposeError.at(at("label_file", String(index)), `label file ${path} not found`);
     Object.assign(
       result,
       parseDotenv(text, path, () => undefined),

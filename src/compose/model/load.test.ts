@@ -107,7 +107,19 @@ describe("problems have places and ways out", () => {
     ],
     [
       "services: {web: {image: x, env_file: no.env}}\n",
-      "env file /app/no.env not found (set required: false if it may be missing)",
+      "/app/compose.yaml:1:38: env file /app/no.env not found (set required: false if it may be missing)",
+    ],
+    [
+      "services:\n  web:\n    image: x\n    restart: allways\n",
+      '/app/compose.yaml:4:5: service "web" has an unknown restart policy "allways" (did you mean "always"?)',
+    ],
+    [
+      "services: {web: {image: x, healthcheck: {test: [SHELL, x]}}}\n",
+      '/app/compose.yaml:1:42: service "web" healthcheck.test must start either by "CMD", "CMD-SHELL" or "NONE"',
+    ],
+    [
+      "services: {web: {image: x, gpus: [{count: 1, device_ids: [a]}]}}\n",
+      '/app/compose.yaml:1:35: service "web" asks for devices by both count and device_ids, which are exclusive',
     ],
     ["- a\n", "/app/compose.yaml:1:1: top-level object must be a mapping"],
     ["a: &a [*a]\n", "/app/compose.yaml:1:8: yaml: anchor 'a' value contains itself"],

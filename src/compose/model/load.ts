@@ -6,7 +6,7 @@ import { interpolate, TemplateError } from "./interpolation.ts";
 import { type LayerContext, readLayer } from "./layer.ts";
 import { merge, settle } from "./merge.ts";
 import { projectName } from "./name.ts";
-import { child, type Mapping, mapping, type Node, parseYaml } from "./node.ts";
+import { child, locate, type Mapping, mapping, type Node, parseYaml } from "./node.ts";
 import { normalize } from "./normalize.ts";
 import { fileObject, modelConfig, namedVolume, network, service } from "./shapes.ts";
 import { unsupportedKeys } from "./support.ts";
@@ -96,7 +96,9 @@ export function loadProject(options: LoadOptions): Project {
   };
   const selected = selectProfiles(project, options.profiles, options.named ?? []);
   const resolved =
-    options.resolveEnvironment === false ? selected : withEnvironment(selected, options.readFile);
+    options.resolveEnvironment === false
+      ? selected
+      : withEnvironment(selected, options.readFile, (...path) => locate(whole, ["services", ...path]));
   const normalized = options.normalize === false ? resolved : normalize(resolved, options.allResources);
   if (options.consistency !== false) validate(normalized, whole);
   return normalized;

@@ -19,6 +19,7 @@ export function validate(project: Project, tree: Node): void {
       });
     checkReferences(project, service, report);
     checkContradictions(service, report);
+    checkValues(service, report);
   }
   for (const section of ["secrets", "configs"] as const)
     for (const [name, item] of Object.entries(project[section])) {
@@ -148,6 +149,35 @@ function checkContradictions(service: Service, report: Report): void {
   for (const [index, mount] of (service.volumes ?? []).entries())
     if (!["bind", "volume", "tmpfs", "image"].includes(mount.type))
       report(["volumes", String(index)], `has a volume of type ${mount.type}, which is not supported`);
+}
+
+const restartPolicies = ["no", "always", "on-failure", "unless-stopped"];
+
+/**
+ * Values that the schema takes for any text, and that the engine would refuse without a place. Variables that were not
+ * to be filled may stand for anything.
+ */
+function checkValues(service: Service, report: Report): void {
+  const isOpen = (text: string) => text.includes("$");
+  const { restart } = service;
+  if (restart && !isOpen(restart)) checkRestart(restart, report);
+  const [form] = service.healthcheck?.test ?? [];
+  if (form !== undefined && !isOpen(form) && !["CMD", "CMD-SHELL", "NONE"].includes(form))
+    report(["healthcheck", "test"], 'healthcheck.test must start either by "CMD", "CMD-SHELL" or "NONE"');
+  for (const [index, port] of (service.expose ?? []).entries())
+    if (!isOpen(port) && !/^\d+(-\d+)?(\/[a-z]+)?$/.test(port))
+      report(["expose", String(index)], `exposes ${JSON.stringify(port)}, which is no port`);
+}
+
+function checkRestart(text: string, report: Report): void {
+  const [policy = "", retries, ...more] = text.split(":");
+  const isKnown = restartPolicies.includes(policy) && more.length === 0;
+  if (isKnown && (retries === undefined || (policy === "on-failure" && /^\d+$/.test(retries)))) return;
+  report(
+    ["restart"],
+    `has an unknown restart policy ${JSON.stringify(text)}`,
+    didYouMean(policy, restartPolicies) ?? `there are ${restartPolicies.join(", ")}, and on-failure:5`,
+  );
 }
 
 function fileObjectProblem(item: FileObject): string | undefined {
