@@ -1,6 +1,6 @@
 /** The executable's entry: one program, of which each part loads only what it needs. */
 import type { ReadComposeBuilds } from "./cli/bake/compose.ts";
-import { main, type ProgramRunner } from "./cli/index.ts";
+import { main, type ProgramRunner, runWords } from "./cli/index.ts";
 
 const runners: Record<string, ProgramRunner> = {
   compose: async (args, context) => {
@@ -9,6 +9,8 @@ const runners: Record<string, ProgramRunner> = {
     return composeCommand(args, {
       client: context.client,
       env: context.env,
+      buildServices: async (order) => (await import("./cli/bake/services.ts")).buildServices(context, order),
+      runCommand: (words) => runWords(context, words),
       registryAuth: async (image) => (await import("./cli/auth/credentials.ts")).imageAuth(context, image),
     });
   },

@@ -26,7 +26,7 @@ function project(files: Record<string, string>): string {
 const bake = (cwd: string, args: string[]) => daemon.gantry(["bake", ...args], { cwd });
 const run = async (image: string) => (await daemon.gantry(["run", "--rm", image])).stdout.trim();
 
-test("a matrix, a group and an inline Dockerfile are built side by side, each line with its target", async () => {
+test("a matrix, a group and an inline Dockerfile are built side by side, each step with its target", async () => {
   const root = project({
     "docker-bake.hcl": `
 variable "GREETING" { default = "hello" }
@@ -52,8 +52,8 @@ EOT
   });
   const result = await bake(root, ["--metadata-file", join(root, "made.json"), "--set", "inline.labels.a=b"]);
   expect(result).toMatchObject({ code: 0 });
-  expect(result.stderr).toMatch(/^greet-ann \| .*ARG TEXT/m);
-  expect(result.stderr).toMatch(/^inline {4}\| /m);
+  expect(result.stderr).toMatch(/^#\d+ \[greet-ann 2\/2\] RUN echo/m);
+  expect(result.stderr).toMatch(/^#\d+ \[inline internal\] load build context/m);
   expect(await Promise.all(["greet:ann", "greet:bob", "inline"].map(run))).toEqual([
     "hello ann",
     "hello bob",
@@ -138,7 +138,7 @@ test("a definition comes from standard input in any of its forms", async () => {
 });
 
 test("Ctrl-C ends all builds and leaves nothing", async () => {
-  const inline = "FROM busybox\nRUN sleep 60";
+  const inline = "FROM busybox\nRUN sleep 600";
   const root = project({
     "docker-bake.json": JSON.stringify({
       target: { a: { "dockerfile-inline": inline }, b: { "dockerfile-inline": `${inline}1` } },
@@ -154,7 +154,7 @@ test("Ctrl-C ends all builds and leaves nothing", async () => {
   let told = false;
   for await (const chunk of child.stderr) {
     seen += new TextDecoder().decode(chunk);
-    if (told || !/a \| .*RUN sleep/.test(seen) || !/b \| .*RUN sleep/.test(seen)) continue;
+    if (told || !/\[a .*RUN sleep/.test(seen) || !/\[b .*RUN sleep/.test(seen)) continue;
     told = true;
     child.kill("SIGINT");
   }
@@ -174,7 +174,8 @@ test("a target that fails ends the others, with the status of its step", async (
   });
   const result = await bake(root, []);
   expect(result.code).toBe(7);
-  expect(result.stderr).toContain("target broken: failed to build");
+  expect(result.stderr).toContain("ERROR: target broken: ");
+  expect(result.stderr).toContain(">>> RUN exit 7");
 });
 
 test("checks run for every target, and rights need the user's word", async () => {

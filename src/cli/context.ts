@@ -51,6 +51,14 @@ export class CliContext {
     readonly composeBuilds?: ReadComposeBuilds,
   ) {}
 
+  /** The same engine and configuration with other variables. */
+  withEnvironment(env: Record<string, string | undefined>): CliContext {
+    const other = new CliContext(env, this.overrides, this.composeBuilds);
+    other.#client = this.client;
+    other.#config = this.config;
+    return other;
+  }
+
   get client(): ApiClient {
     this.#client ??= createClient(endpointFromEnvironment(this.env, this.overrides), {
       apiVersion: this.env.DOCKER_API_VERSION || undefined,

@@ -34,18 +34,3 @@ export function endpointOverrides(
     tlsKey: flags.tlskey,
   };
 }
-
-/** The flags again, for another run of this program. */
-export function overrideWords(overrides: EndpointOverrides): string[] {
-  const words: [flag: string, value: string | boolean | undefined][] = [
-    ["host", overrides.host],
-    ["context", overrides.context],
-    ["config", overrides.configDir],
-    ["tls", overrides.tls],
-    ["tlsverify", overrides.tlsVerify],
-    ["tlscacert", overrides.tlsCaCert],
-    ["tlscert", overrides.tlsCert],
-    ["tlskey", overrides.tlsKey],
-  ];
-  return words.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]));
-}

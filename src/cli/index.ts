@@ -58,6 +58,13 @@ export async function main(
   }
 }
 
+/** Runs one command for a program of another word. @returns as `main` */
+export async function runWords(context: CliContext, words: string[]): Promise<number> {
+  const { findCommand } = await import("./commands.ts");
+  const { entry, spelling, rest } = findCommand(words)!;
+  return runCommand(context, await entry.load(), spelling, rest);
+}
+
 async function showOverview(): Promise<number> {
   const { overview } = await import("./overview.ts");
   writeAll(1, await overview());

@@ -3,7 +3,7 @@ import { between, defineCommand, type Flags, type ValuesOf } from "../command.ts
 import { inputStream } from "../input.ts";
 import { readSources } from "./files.ts";
 import { load } from "./load.ts";
-import { parseOptions } from "./options.ts";
+import { attestation } from "./options.ts";
 import { type Override, parseOverride, pushed } from "./overrides.ts";
 import { plan } from "./resolve.ts";
 import type { Target } from "./target.ts";
@@ -96,13 +96,6 @@ function shorthands(flags: BakeValues, provenance: boolean, sbom: boolean): Over
     ...(provenance ? [all({ attest: [attestation("provenance", flags.provenance!)] })] : []),
     ...(sbom ? [all({ attest: [attestation("sbom", flags.sbom!)] })] : []),
   ];
-}
-
-/** `true`, `false`, or the attestation's own options. */
-function attestation(type: string, value: string): Record<string, string> {
-  if (value === "true") return { type };
-  if (value === "false") return { type, disabled: "true" };
-  return { ...parseOptions("attest", `type=${type},${value}`) };
 }
 
 /** `--push` and `--load` are for targets that say nothing else; an image that is made is pushed. */

@@ -2,45 +2,18 @@
 import { isAbsolute, relative } from "node:path";
 import * as v from "valibot";
 import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import type { ServiceBuild } from "../../lib/service-build.ts";
 import type { CliContext } from "../context.ts";
 import type { Sources } from "./files.ts";
-import { type Options, type OptionsField, parseOptions } from "./options.ts";
+import { attestation, type Options, type OptionsField, parseOptions } from "./options.ts";
 import { mergeTargets, type Target } from "./target.ts";
-
-/** A service that has something to build; the fields of `build` as the Compose specification names them. */
-export interface ComposeBuild {
-  service: string;
-  image?: string;
-  context?: string;
-  dockerfile?: string;
-  dockerfile_inline?: string;
-  args?: Record<string, string | null>;
-  labels?: Record<string, string>;
-  cache_from?: string[];
-  cache_to?: string[];
-  no_cache?: boolean;
-  pull?: boolean;
-  network?: string;
-  target?: string;
-  shm_size?: number;
-  tags?: string[];
-  platforms?: string[];
-  extra_hosts?: Record<string, string[]>;
-  ulimits?: Record<string, number | { soft: number; hard: number }>;
-  additional_contexts?: Record<string, string>;
-  /** Null: the agent of the environment. */
-  ssh?: Record<string, string | null>;
-  secrets?: { id: string; file?: string; environment?: string }[];
-  /** As it is written. */
-  "x-bake"?: unknown;
-}
 
 /** @param files absolute paths or `-`, which is `stdin`; each over those before @throws what is wrong with them */
 export type ReadComposeBuilds = (
   files: string[],
   context: CliContext,
   stdin?: string,
-) => Promise<ComposeBuild[]>;
+) => Promise<ServiceBuild[]>;
 
 /** @returns targets by name */
 export async function composeTargets(
@@ -49,10 +22,15 @@ export async function composeTargets(
 ): Promise<Map<string, Target>> {
   if (!context.composeBuilds) throw new NotImplemented("Compose files can't be read here");
   const builds = await context.composeBuilds(composeFiles, context, stdin);
-  return new Map(builds.map((build) => [targetName(build.service), targetOf(build, context.env)]));
+  return new Map(
+    builds.map((build) => [
+      targetName(build.service),
+      mergeTargets(targetOf(build, context.env), bakeExtension(build.service, build["x-bake"])),
+    ]),
+  );
 }
 
-function targetOf(build: ComposeBuild, env: Record<string, string | undefined>): Target {
+export function targetOf(build: ServiceBuild, env: Record<string, string | undefined>): Target {
   const target: Target = {
     context: build.context && shortPath(build.context),
     dockerfile: build.dockerfile,
@@ -69,12 +47,13 @@ function targetOf(build: ComposeBuild, env: Record<string, string | undefined>):
       ({ id, file, environment }): Options =>
         environment === undefined ? { id, src: shortPath(file ?? id) } : { id, env: environment },
     ),
+    attest: attestationsOf(build),
     target: build.target,
     platforms: build.platforms,
     pull: build.pull,
     "no-cache": build.no_cache,
     network: build.network,
-    entitlements: build.network === "host" ? ["network.host"] : undefined,
+    entitlements: entitlementsOf(build),
     "shm-size": build.shm_size === undefined ? undefined : String(build.shm_size),
     ulimits:
       build.ulimits &&
@@ -87,8 +66,25 @@ function targetOf(build: ComposeBuild, env: Record<string, string | undefined>):
         Object.entries(build.extra_hosts).map(([host, addresses]) => [host, addresses.join(",")]),
       ),
   };
-  const given = Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined));
-  return mergeTargets(given, bakeExtension(build.service, build["x-bake"]));
+  return Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined));
+}
+
+/** What a service asks for by other keys is asked for too. */
+function entitlementsOf({ entitlements = [], network, privileged }: ServiceBuild): string[] | undefined {
+  const all = [
+    ...entitlements,
+    ...(network === "host" ? ["network.host"] : []),
+    ...(privileged ? ["security.insecure"] : []),
+  ];
+  return all.length > 0 ? [...new Set(all)] : undefined;
+}
+
+/** Each of `provenance` and `sbom` that is said, as `attest` says it. */
+function attestationsOf({ provenance, sbom }: ServiceBuild): Options[] | undefined {
+  const all = Object.entries({ provenance, sbom }).flatMap(([type, value]) =>
+    value === undefined ? [] : [attestation(type, value)],
+  );
+  return all.length > 0 ? all : undefined;
 }
 
 const mapValues = <T>(map: Record<string, T>, change: (value: T) => string) =>
@@ -96,10 +92,10 @@ const mapValues = <T>(map: Record<string, T>, change: (value: T) => string) =>
 
 /** `service:NAME` is another service's image. */
 const linked = (context: string) =>
-  context.replace(/^service:(.*)$/, (_, name: string) => `target:${targetName(name)}`);
+  shortPath(context.replace(/^service:(.*)$/, (_, name: string) => `target:${targetName(name)}`));
 
 /** Names of services may have dots, names of targets may not. */
-const targetName = (service: string) => service.replaceAll(".", "_");
+export const targetName = (service: string) => service.replaceAll(".", "_");
 
 /** As seen from here, where that is shorter. */
 function shortPath(path: string): string {

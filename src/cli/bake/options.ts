@@ -79,3 +79,10 @@ export function formatOptions(field: OptionsField, options: Options): string {
 }
 
 const csvField = (text: string) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** `true`, `false`, or the attestation's own options. */
+export function attestation(type: string, value: string): Options {
+  if (value === "true") return { type };
+  if (value === "false") return { type, disabled: "true" };
+  return parseOptions("attest", `type=${type},${value}`);
+}

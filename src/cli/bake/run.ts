@@ -1,41 +1,48 @@
-/** Carries a plan out: each target is a `gantry build` of its own, which starts when those that it takes from are done. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Cancelled, InvalidParameter } from "../../lib/errors.ts";
-import { ownCommand } from "../../lib/own-command.ts";
+/** Carries a plan out: each target is a build as `gantry build` does it, and starts when those that it takes from are done. */
+import { writeFileSync } from "node:fs";
+import { InvalidParameter } from "../../lib/errors.ts";
+import { Slots } from "../../lib/slots.ts";
+import { parseFlags } from "../args/parse.ts";
+import { type BuildValues, buildFlags } from "../build/flags.ts";
+import { checkProgress, type Display, named, openDisplay } from "../build/progress/index.ts";
+import { BuildFailed, type BuildOutcome, detailOf, prepareBuild, runBuild } from "../build/run-build.ts";
+import { shown } from "../build/shown.ts";
 import { type CliContext, ExitStatus } from "../context.ts";
-import { overrideWords } from "../global-flags.ts";
-import { Prefixed } from "./prefixed.ts";
+import { describe } from "../errors.ts";
 import type { Plan } from "./resolve.ts";
+import type { Target } from "./target.ts";
 import { isCheck, wordsOf } from "./words.ts";
 
 export interface RunOptions {
   progress: string;
-  metadataFile: string | undefined;
+  metadataFile?: string;
   /** Entitlements that the user agrees to. */
   allow: readonly string[];
+  /** Builds at once; 0 or less: no limit. */
+  parallel?: number;
+  /** What holds for every build, over what its target says. */
+  edit?: (values: BuildValues) => BuildValues;
 }
 
-/** @returns the exit status @throws InvalidParameter for what the user has not agreed to */
+/**
+ * @returns the exit status
+ * @throws InvalidParameter for what the user has not agreed to; BuildFailed of the first target that fails, the others
+ * are stopped; Cancelled when the user has ended it
+ */
 export async function runPlan(context: CliContext, plan: Plan, options: RunOptions): Promise<number> {
   checkEntitlements(plan, options.allow);
-  const directory = mkdtempSync(join(tmpdir(), "gantry-bake-"));
-  const run = new Run(context, plan, options, directory);
-  const interrupted = () => run.stop();
-  for (const signal of endings) process.on(signal, interrupted);
-  try {
-    await run.all();
-    if (options.metadataFile !== undefined)
-      writeFileSync(options.metadataFile, `${JSON.stringify(run.metadata(), undefined, 2)}\n`);
-    return run.status;
-  } finally {
-    for (const signal of endings) process.off(signal, interrupted);
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const kind = checkProgress(options.progress);
+  const checks = [...plan.targets].filter(([, target]) => isCheck(target)).map(([name]) => name);
+  const display = await openDisplay(checks.length === plan.targets.size ? "quiet" : kind, context.env);
+  const run = new Run(context, plan, options, display);
+  await shown(context, display, (signal) => run.all(signal));
+  if (options.metadataFile !== undefined)
+    writeFileSync(options.metadataFile, `${JSON.stringify(run.metadata(), undefined, 2)}\n`);
+  const reports = checks.map((name) => ({ name, ...run.reports.get(name)! }));
+  const several = reports.length > 1;
+  context.out(reports.map(({ name, text }) => (several ? `${name}\n${text}` : text)).join("\n"));
+  return reports.every(({ ok }) => ok) ? 0 : 1;
 }
-
-const endings = ["SIGINT", "SIGTERM"] as const;
 
 function checkEntitlements({ targets }: Plan, allow: readonly string[]): void {
   for (const [name, { entitlements = [] }] of targets) {
@@ -46,96 +53,90 @@ function checkEntitlements({ targets }: Plan, allow: readonly string[]): void {
 }
 
 class Run {
-  /** What checks have found, as an exit status. */
-  status = 0;
-  readonly #images = new Map<string, string>();
+  /** Of the targets that are only checked. */
+  readonly reports = new Map<string, { text: string; ok: boolean }>();
+  readonly #outcomes = new Map<string, BuildOutcome>();
   readonly #builds = new Map<string, Promise<void>>();
-  readonly #stop = new AbortController();
-  readonly #output: Prefixed | undefined;
+  readonly #failed = new AbortController();
+  readonly #slots: Slots;
 
   constructor(
     private readonly context: CliContext,
     private readonly plan: Plan,
     private readonly options: RunOptions,
-    private readonly directory: string,
+    private readonly display: Display,
   ) {
-    // One build alone has the terminal for itself.
-    const names = [...plan.targets.keys()];
-    if (names.length > 1) this.#output = new Prefixed(names, (text) => context.err(text));
+    this.#slots = new Slots(options.parallel && options.parallel > 0 ? options.parallel : plan.targets.size);
   }
 
-  /** @throws ExitStatus of the first target that fails, the others are stopped; Cancelled after `stop` */
-  async all(): Promise<void> {
-    const results = await Promise.allSettled([...this.plan.targets.keys()].map((name) => this.#once(name)));
-    const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
-    const failure = failures.find((error) => error instanceof ExitStatus);
-    if (failure) throw failure;
-    if (this.#stop.signal.aborted) throw new Cancelled("canceled");
-    if (failures.length > 0) throw failures[0];
+  async all(signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.#failed.signal]);
+    await Promise.allSettled([...this.plan.targets.keys()].map((name) => this.#once(name, either)));
+    either.throwIfAborted();
   }
 
-  /** Ends what is being built; `all` throws Cancelled. */
-  stop(): void {
-    this.#stop.abort();
-  }
-
-  /** By target: the image and its names. */
-  metadata(): Record<string, Record<string, string>> {
+  /** By target, as `build --metadata-file` has it. */
+  metadata(): Record<string, BuildOutcome["metadata"]> {
+    const inOrder = [...this.plan.targets.keys()];
     return Object.fromEntries(
-      [...this.#images].map(([name, id]) => {
-        const tags = this.plan.targets.get(name)?.tags ?? [];
-        return [
-          name,
-          { "containerimage.config.digest": id, ...(tags.length > 0 && { "image.name": tags.join(",") }) },
-        ];
+      inOrder.flatMap((name) => {
+        const made = this.#outcomes.get(name);
+        return made ? [[name, made.metadata] as const] : [];
       }),
     );
   }
 
-  #once(name: string): Promise<void> {
+  #once(name: string, signal: AbortSignal): Promise<void> {
     let build = this.#builds.get(name);
     if (!build) {
-      build = this.#build(name);
+      build = this.#build(name, signal).catch((error: unknown) => {
+        // The first failure is the reason; those after it are its consequences.
+        this.#failed.abort(failureOf(name, error));
+        throw error;
+      });
       this.#builds.set(name, build);
     }
     return build;
   }
 
-  async #build(name: string): Promise<void> {
+  async #build(name: string, signal: AbortSignal): Promise<void> {
     const target = this.plan.targets.get(name)!;
-    const checks = isCheck(target);
-    if (!checks) await Promise.all(this.plan.needs.get(name)!.map((needed) => this.#once(needed)));
-    this.#stop.signal.throwIfAborted();
-    const { flags, context, stdin } = wordsOf(target, this.#images);
-    const idFile = join(this.directory, name);
-    const own = checks ? [] : [`--iidfile=${idFile}`, `--progress=${this.#progress}`];
-    const words = [...overrideWords(this.context.overrides), "build", ...flags, ...own, "--", context];
-    const status = await this.#spawn(name, words, stdin);
-    if (checks) this.status ||= status;
-    else if (status === 0) this.#images.set(name, readFileSync(idFile, "utf8"));
-    else {
-      const first = !this.#stop.signal.aborted;
-      this.#stop.abort();
-      if (first) throw new ExitStatus(status, `target ${name}: failed to build`);
-    }
+    if (!isCheck(target))
+      await Promise.all(this.plan.needs.get(name)!.map((needed) => this.#once(needed, signal)));
+    await this.#slots.run(() => this.#run(name, target, signal), signal);
   }
 
-  /** Several builds can't draw on one terminal: they are told of by lines. */
-  get #progress(): string {
-    const { progress } = this.options;
-    return this.#output && progress === "auto" ? "plain" : progress;
-  }
-
-  async #spawn(name: string, words: string[], stdin: string | undefined): Promise<number> {
-    const output = this.#output?.open(name);
-    const child = Bun.spawn([...ownCommand(Bun.main, process.execPath), ...words], {
-      env: this.context.env,
-      stdin: stdin === undefined ? "ignore" : Buffer.from(stdin),
-      stdout: output ? "pipe" : "inherit",
-      stderr: output ? "pipe" : "inherit",
-      signal: this.#stop.signal,
+  async #run(name: string, target: Target, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { flags, context: place, stdin } = wordsOf(target, this.#images());
+    const values = parseFlags(buildFlags, flags).flags;
+    await using cleanup = new AsyncDisposableStack();
+    const build = await prepareBuild(this.context, this.options.edit?.(values) ?? values, place, cleanup, {
+      stdin: () => textStream(stdin ?? ""),
     });
-    if (output) await Promise.all([output.copy(child.stdout!), output.copy(child.stderr!)]);
-    return child.exited;
+    if (isCheck(target)) {
+      const { runCheck } = await import("../build/check.ts");
+      this.reports.set(name, await runCheck(this.context, build, signal));
+      return;
+    }
+    const show =
+      this.plan.targets.size > 1 ? named(this.display, name) : this.display.show.bind(this.display);
+    const onText = (text: string) => this.context.err(text);
+    this.#outcomes.set(name, await runBuild(this.context, build, { show, onText, signal }));
   }
+
+  #images(): Map<string, string> {
+    return new Map([...this.#outcomes].map(([name, { imageId = "" }]) => [name, imageId]));
+  }
+}
+
+/** The failure with the name of its target; a step gives its own exit status. */
+function failureOf(name: string, error: unknown): ExitStatus {
+  const reason = error instanceof ExitStatus ? error.message.replace(/^ERROR: /, "") : describe(error);
+  const status = error instanceof BuildFailed ? error.stepStatus : undefined;
+  return new BuildFailed(status, `ERROR: target ${name}: ${reason}`, detailOf(error));
+}
+
+async function* textStream(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
 }

@@ -43,7 +43,9 @@ export function wordsOf(target: Target, images: ReadonlyMap<string, string>): Bu
     const value = target[field];
     if (Array.isArray(value)) for (const item of value) add(flag, textOf(field, item));
     else if (typeof value === "object")
-      for (const [key, item] of Object.entries(value)) add(flag, `${key}${separator}${item ?? ""}`);
+      for (const [key, item] of Object.entries(value))
+        for (const each of field === "extra-hosts" ? (item ?? "").split(",") : [item ?? ""])
+          add(flag, `${key}${separator}${each}`);
   }
   for (const [field, flag] of single) {
     const value = target[field];

@@ -8,6 +8,7 @@ import { type BuildValues, buildFlags } from "./flags.ts";
 import { checkProgress, openDisplay } from "./progress/index.ts";
 import { isCheck, questionOf } from "./request.ts";
 import { BuildFailed, type BuildOutcome, type PreparedBuild, prepareBuild, runBuild } from "./run-build.ts";
+import { shown } from "./shown.ts";
 
 export const command = defineCommand({
   name: "image build",
@@ -39,11 +40,17 @@ export const command = defineCommand({
     const display = await openDisplay(flags.quiet ? "quiet" : kind, context.env);
     const explanations: Explanation[] = [];
     try {
-      const outcome = await runBuild(context, build, display, (told) => explanations.push(told));
+      const outcome = await shown(context, display, (signal) =>
+        runBuild(context, build, {
+          show: (status) => display.show(status),
+          onExplain: (told) => explanations.push(told),
+          onText: (text) => context.err(text),
+          signal,
+        }),
+      );
       report(context, flags, outcome);
     } catch (error) {
-      if (error instanceof BuildFailed && error.line !== undefined)
-        await offerShell(context, flags, path, error.message, error.line);
+      if (error instanceof BuildFailed) await offerShell(context, flags, path, error);
       throw error;
     } finally {
       // Why a step was done again is of interest above all when it failed.
@@ -58,9 +65,12 @@ async function offerShell(
   context: CliContext,
   flags: BuildValues,
   path: string,
-  message: string,
-  line: number,
+  { message, detail, stepStatus }: BuildFailed,
 ): Promise<void> {
+  const { lineOf } = await import("./excerpt.ts");
+  // Only a step that ran has a state before it.
+  const line = stepStatus === undefined ? undefined : lineOf(detail);
+  if (line === undefined) return;
   if (flags["debug-shell"]) {
     context.err(`${message}\n`);
     return (await import("./debug-shell.ts")).openDebugShell(context, flags, path, line);
@@ -94,13 +104,9 @@ async function showAnswer(
 }
 
 /** Docker's exit status: 1 when anything was found. */
-async function showCheck(context: CliContext, { path, query, body, start }: PreparedBuild): Promise<number> {
-  const [{ parse }, { checkReport, showReport }] = await Promise.all([
-    import("valibot"),
-    import("./check.ts"),
-  ]);
-  start();
-  const report = parse(checkReport, await context.client.call("POST", path, { query, body }));
-  writeAll(stdoutFd, showReport(report));
-  return report.warnings.length > 0 || report.error ? 1 : 0;
+async function showCheck(context: CliContext, build: PreparedBuild): Promise<number> {
+  const { runCheck } = await import("./check.ts");
+  const { text, ok } = await runCheck(context, build);
+  context.out(text);
+  return ok ? 0 : 1;
 }

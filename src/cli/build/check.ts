@@ -1,6 +1,8 @@
 /** `build --check`: what the build checks found, as `docker build --check` shows it. */
 import * as v from "valibot";
+import type { CliContext } from "../context.ts";
 import { showExcerpt } from "./excerpt.ts";
+import type { PreparedBuild } from "./run-build.ts";
 
 const place = { line: v.number(), endLine: v.number() };
 export const checkReport = v.object({
@@ -33,4 +35,15 @@ export function showReport({ file, source, warnings, error }: CheckReport): stri
     if (error.line !== undefined) shown.push(excerpt(error.line, error.endLine ?? error.line));
   } else if (warnings.length === 0) shown.push("Check complete, no warnings found.");
   return `${shown.join("\n")}\n`;
+}
+
+/** Has the engine check what would be built. `ok`: nothing was found. */
+export async function runCheck(
+  { client }: CliContext,
+  { path, query, body, start }: PreparedBuild,
+  signal?: AbortSignal,
+): Promise<{ text: string; ok: boolean }> {
+  start();
+  const report = v.parse(checkReport, await client.call("POST", path, { query, body, signal }));
+  return { text: showReport(report), ok: report.warnings.length === 0 && !report.error };
 }

@@ -8,7 +8,6 @@ import { command as runCommand } from "../container/run.ts";
 import type { CliContext } from "../context.ts";
 import { isTerminal, stdinFd, stdoutFd } from "../terminal.ts";
 import type { BuildValues } from "./flags.ts";
-import { openDisplay } from "./progress/index.ts";
 import { prepareBuild, runBuild } from "./run-build.ts";
 
 /** Called before the build: a shell that can't be opened is told at once. @throws InvalidParameter */
@@ -35,8 +34,10 @@ export async function openDebugShell(
   // The stage that failed is the last one of what is left.
   const only = { target: undefined, tag: [], output: [], push: false, "cache-to": [], explain: false };
   const fromCache = { "no-cache": false, "no-cache-filter": [], pull: false };
-  const build = await prepareBuild(context, { ...flags, ...only, ...fromCache }, place, cleanup, upTo);
-  const { imageId } = await runBuild(context, build, await openDisplay("quiet", context.env));
+  const build = await prepareBuild(context, { ...flags, ...only, ...fromCache }, place, cleanup, {
+    edit: upTo,
+  });
+  const { imageId } = await runBuild(context, build, { show: () => {} });
   if (imageId === undefined) return;
   cleanup.defer(() => removeUnnamed(context, imageId));
   context.err("A shell in the state before that step; exit ends it.\n");

@@ -6,12 +6,10 @@ import { withProxies } from "../container/proxies.ts";
 import { type CliContext, ExitStatus } from "../context.ts";
 import { StreamedError } from "../image/progress.ts";
 import { inputStream } from "../input.ts";
-import { stderrFd, writeAll } from "../terminal.ts";
 import type { LocalCaches } from "./caches.ts";
 import type { Explanation } from "./explain.ts";
 import type { BuildValues } from "./flags.ts";
 import type { Outputs } from "./outputs.ts";
-import type { Display } from "./progress/index.ts";
 import { buildArgs, buildRequest, type Query } from "./request.ts";
 import { openSource } from "./source.ts";
 
@@ -45,18 +43,24 @@ interface BuildMessage {
   aux?: { ID?: string; Metadata?: BuildOutcome["metadata"]; Output?: { Id: string; Index: number } };
 }
 
+export interface PrepareOptions {
+  /** What `-` is; default: standard input. */
+  stdin?: () => AsyncIterable<Uint8Array>;
+  /** What is built instead of what the Dockerfile says. */
+  edit?: (dockerfile: string) => string;
+}
+
 /**
  * Opens the context, and a session when secrets or an agent are given.
  * @param place `PATH | URL | -`
  * @param cleanup gets what is to be ended after the build
- * @param edit what is built instead of what the Dockerfile says
  */
 export async function prepareBuild(
   context: CliContext,
   flags: BuildValues,
   place: string,
   cleanup: AsyncDisposableStack,
-  edit?: (dockerfile: string) => string,
+  { stdin = () => inputStream(undefined), edit }: PrepareOptions = {},
 ): Promise<PreparedBuild> {
   const cwd = process.cwd();
   const onDispose = (dispose: () => Promise<void>) => cleanup.defer(dispose);
@@ -65,7 +69,7 @@ export async function prepareBuild(
     file: flags.file,
     edit,
     cwd,
-    stdin: () => inputStream(undefined),
+    stdin,
     onDispose,
   });
   const { path, query } = buildRequest(flags, source.dockerfile, withDefaults(context, flags["build-arg"]));
@@ -126,71 +130,72 @@ function withDefaults(context: CliContext, values: readonly string[]): Record<st
   return { ...(SOURCE_DATE_EPOCH && { SOURCE_DATE_EPOCH }), ...args, ...buildArgs(added, context.env) };
 }
 
+/** Who hears of a build, and who may end it. */
+export interface BuildListener {
+  show(status: SolveStatus): void;
+  onExplain?(explanation: Explanation): void;
+  /** What an engine says that doesn't know of steps. */
+  onText?(text: string): void;
+  signal?: AbortSignal;
+}
+
 /**
- * Builds, and shows it on `display` to its end.
- * @throws ExitStatus with the failed step's exit code, after its place has been shown; what the engine refuses
+ * Builds.
+ * @throws BuildFailed with the failed step's exit code; what the engine refuses; Cancelled after `signal`
  */
 export async function runBuild(
-  context: CliContext,
+  { client }: CliContext,
   { path, query, headers, body, start, outputs, caches }: PreparedBuild,
-  display: Display,
-  onExplain: (explanation: Explanation) => void = () => {},
+  { show, onExplain, onText, signal }: BuildListener,
 ): Promise<BuildOutcome> {
-  const messages = context.client.messages<BuildMessage>("POST", path, {
+  const messages = client.messages<BuildMessage>("POST", path, {
     query,
     headers,
-    body: counted(body, (status) => display.show(status)),
+    body: counted(body, show),
+    signal,
   });
   const outcome: BuildOutcome = { metadata: {} };
-  let ok = false;
   start();
   try {
     for await (const message of messages) {
       const { progress, explain, stream, error, errorDetail, aux } = message;
       if (error !== undefined || errorDetail)
         throw new StreamedError(errorDetail?.message ?? error, errorDetail?.code, errorDetail);
-      if (progress) display.show(progress);
-      else if (explain) onExplain(explain);
-      else if (stream !== undefined) writeAll(stderrFd, stream);
+      if (progress) show(progress);
+      else if (explain) onExplain?.(explain);
+      else if (stream !== undefined) onText?.(stream);
       outcome.imageId = aux?.ID ?? outcome.imageId;
       outcome.metadata = aux?.Metadata ?? outcome.metadata;
       // The engine waits until it is taken.
-      if (aux?.Output) await outputs.receive(context.client, aux.Output);
+      if (aux?.Output) await outputs.receive(client, aux.Output);
     }
-    ok = true;
   } catch (error) {
-    display.end(false);
-    throw await failure(context, error);
-  } finally {
-    if (ok) display.end(true);
+    if (error instanceof StreamedError)
+      throw new BuildFailed(error.code, `ERROR: ${error.message}`, error.detail);
+    throw error;
   }
   const manifest = outcome.metadata["cache.manifest"];
   if (typeof manifest === "string") caches?.written(manifest);
   return outcome;
 }
 
-/** A step failed: its place has been shown. */
+/** A step failed, or the engine said no while it built. */
 export class BuildFailed extends ExitStatus {
   constructor(
-    code: number,
+    /** Of the step; undefined: none was running. */
+    readonly stepStatus: number | undefined,
     message: string,
-    /** Where in the Dockerfile the step is, from 1. */
-    readonly line: number | undefined,
+    /** What the engine told of the place; see `excerpt.ts`. */
+    readonly detail: unknown,
   ) {
-    super(code, message);
+    super(stepStatus || 1, message);
   }
 }
 
-/** Shows the place of a failure; a step that failed gives its own exit status. */
-async function failure(context: CliContext, error: unknown): Promise<unknown> {
-  const streamed = error instanceof StreamedError;
-  const detail = streamed ? error.detail : isEngineError(error) ? error.cause.errorDetail : undefined;
-  const { lineOf, showFailure } = await import("./excerpt.ts");
-  context.err(showFailure(detail));
-  if (!streamed) return error;
-  // Only a step that ran has a state before it.
-  const line = error.code === undefined ? undefined : lineOf(detail);
-  return new BuildFailed(error.code || 1, `ERROR: ${error.message}`, line);
+/** What the engine has told of where a build failed. */
+export function detailOf(error: unknown): unknown {
+  if (error instanceof BuildFailed) return error.detail;
+  return isEngineError(error) ? error.cause.errorDetail : undefined;
 }
 
 async function compressed(tar: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {

@@ -8,7 +8,7 @@ import { imageOf } from "../run/images.ts";
 import { forEachParallel } from "../run/parallel.ts";
 import type { Progress } from "../run/progress.ts";
 import type { Session } from "../run/session.ts";
-import { inReverseOrder } from "../run/start.ts";
+import { hookedOf, inReverseOrder } from "../run/start.ts";
 import { defineCommand } from "./command.ts";
 
 export const down = defineCommand({
@@ -61,7 +61,8 @@ export const down = defineCommand({
     await inReverseOrder(chosen, session.flags.parallel, (container) =>
       removeContainer(
         session,
-        { id: container.Id, name: nameOf(container), state: container.State },
+        project,
+        { ...hookedOf(container), state: container.State },
         progress,
         flags.timeout,
         flags.volumes,

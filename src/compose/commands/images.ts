@@ -3,8 +3,9 @@ import { Unavailable } from "../../lib/errors.ts";
 import { ComposeError } from "../model/errors.ts";
 import { withDependencies } from "../model/graph.ts";
 import type { Project } from "../model/types.ts";
+import { buildServices } from "../run/build.ts";
 import { encodeImage } from "../run/engine.ts";
-import { buildServices, imageOf, pullServices, splitReference } from "../run/images.ts";
+import { imageOf, pullServices, splitReference } from "../run/images.ts";
 import { forEachParallel } from "../run/parallel.ts";
 import type { Session } from "../run/session.ts";
 import { defineCommand } from "./command.ts";
@@ -22,11 +23,29 @@ export const build = defineCommand({
   summary: "Build or rebuild services",
   flags: {
     "build-arg": { type: "list", help: "Set build-time variables for services" },
-    memory: { type: "string", short: "m", help: "Set memory limit for the build container" },
+    builder: { type: "string", help: "Set builder to use" },
+    check: { type: "bool", help: "Check build configuration" },
+    compress: { type: "bool", help: "Deprecated - no effect", hidden: true },
+    "force-rm": { type: "bool", help: "Deprecated - no effect", hidden: true },
+    memory: { type: "string", short: "m", help: "Set memory limit for each build step" },
     "no-cache": { type: "bool", help: "Do not use cache when building the image" },
+    "no-rm": { type: "bool", help: "Deprecated - no effect", hidden: true },
+    parallel: { type: "bool", help: "Deprecated - no effect", hidden: true },
+    print: { type: "bool", help: "Print equivalent bake file" },
+    progress: {
+      type: "string",
+      help: "Set type of ui output (auto, tty, plain, quiet, rawjson)",
+      hidden: true,
+    },
+    provenance: { type: "string", help: "Add a provenance attestation" },
     pull: { type: "bool", help: "Always attempt to pull a newer version of the image" },
     push: { type: "bool", help: "Push service images" },
     quiet: { type: "bool", short: "q", help: "Suppress the build output" },
+    sbom: { type: "string", help: "Add a SBOM attestation" },
+    ssh: {
+      type: "string",
+      help: "Set SSH authentications used when building service images. (use 'default' for using your default SSH Agent)",
+    },
     "with-dependencies": { type: "bool", help: "Also build dependencies (transitively)" },
   },
   async run(session, flags, args) {
@@ -38,16 +57,23 @@ export const build = defineCommand({
       session.warn("No services to build");
       return 0;
     }
-    await buildServices(session, project, names, {
+    const call = flags.print ? "print" : flags.check ? "check" : "build";
+    const status = await buildServices(session, project, names, {
       buildArgs: flags["build-arg"],
       noCache: flags["no-cache"],
       pull: flags.pull,
       memory: flags.memory,
+      ssh: flags.ssh,
+      provenance: flags.provenance,
+      sbom: flags.sbom,
       quiet: flags.quiet,
+      progress: flags.progress,
+      builder: flags.builder,
+      call,
     });
-    if (flags.push)
+    if (flags.push && call === "build")
       await pushServices(session, project, names, { quiet: flags.quiet, ignoreFailures: false });
-    return 0;
+    return status;
   },
 });
 
@@ -59,6 +85,8 @@ export const pull = defineCommand({
     "ignore-buildable": { type: "bool", help: "Ignore images that can be built" },
     "ignore-pull-failures": { type: "bool", help: "Pull what it can and ignores images with pull failures" },
     "include-deps": { type: "bool", help: "Also pull services declared as dependencies" },
+    "no-parallel": { type: "bool", help: "Deprecated - no effect", hidden: true },
+    parallel: { type: "bool", help: "Deprecated - no effect", hidden: true },
     policy: { type: "string", help: 'Apply pull policy ("missing"|"always")' },
     quiet: { type: "bool", short: "q", help: "Pull without printing progress information" },
   },

@@ -1,11 +1,13 @@
 /** Commands that do one thing to each container: start, stop, restart, kill, pause, unpause, rm, wait. */
 import { ComposeError } from "../model/errors.ts";
+import type { Project } from "../model/types.ts";
 import { label } from "../plan/observed.ts";
 import type { LiveContainer } from "../run/converge.ts";
 import { type ContainerSummary, isOneOff, nameOf, numberOf } from "../run/engine.ts";
+import { runHooks } from "../run/hooks.ts";
 import { forEachParallel } from "../run/parallel.ts";
 import type { Session } from "../run/session.ts";
-import { startServices, stopContainers } from "../run/start.ts";
+import { hookedOf, startServices, stopContainers } from "../run/start.ts";
 import { timeoutSignal, waitForCondition } from "../run/wait.ts";
 import { defineCommand } from "./command.ts";
 import { selectContainers } from "./selection.ts";
@@ -60,9 +62,9 @@ export const stop = defineCommand({
   summary: "Stop services",
   flags: timeoutFlag,
   async run(session, flags, args) {
-    const { containers } = await selectContainers(session, args, { all: true });
+    const { containers, project } = await selectContainers(session, args, { all: true });
     using progress = session.progress("Stopping");
-    await stopContainers(session, containers, progress, flags.timeout);
+    await stopContainers(session, project, containers, progress, flags.timeout);
     return 0;
   },
 });
@@ -90,15 +92,26 @@ export const restart = defineCommand({
       await forEachParallel(group, session.flags.parallel, async (container) => {
         const id = `Container ${nameOf(container)}`;
         progress.event(id, "Restarting");
-        if (!session.flags.dryRun)
-          await session.client.call("POST", `/containers/${container.Id}/restart`, {
-            query: { t: flags.timeout },
-          });
+        if (!session.flags.dryRun) await restartOne(session, project, container, flags.timeout);
         progress.event(id, "Started", "done");
       });
     return 0;
   },
 });
+
+/** With the hooks around it that stop and start have. */
+async function restartOne(
+  session: Session,
+  project: Project | undefined,
+  container: ContainerSummary,
+  timeout: number | undefined,
+): Promise<void> {
+  const own = hookedOf(container);
+  const { pre_stop, post_start } = project?.services[own.service] ?? {};
+  if (container.State === "running") await runHooks(session, pre_stop, own);
+  await session.client.call("POST", `/containers/${own.id}/restart`, { query: { t: timeout } });
+  await runHooks(session, post_start, own);
+}
 
 /** Does `path` to each container and tells of it in two words. */
 async function each(
@@ -180,11 +193,11 @@ export const rm = defineCommand({
     all: { type: "bool", short: "a", help: "Deprecated - no effect", hidden: true },
   },
   async run(session, flags, args) {
-    const { containers } = await selectContainers(session, args, { all: true, oneOff: true });
+    const { containers, project } = await selectContainers(session, args, { all: true, oneOff: true });
     if (flags.stop) {
       using progress = session.progress("Stopping");
       const running = containers.filter(({ State }) => State === "running");
-      await stopContainers(session, running, progress);
+      await stopContainers(session, project, running, progress);
     }
     const removable = containers.filter(
       ({ State }) => flags.stop || !["running", "paused", "restarting"].includes(State),
@@ -211,7 +224,7 @@ export const wait = defineCommand({
   flags: { "down-project": { type: "bool", help: "Drops project when the first container stops" } },
   async run(session, flags, args) {
     if (args.length === 0) throw ComposeError.at(undefined, "requires at least 1 arg(s), only received 0");
-    const { containers, name } = await selectContainers(session, args, { all: false });
+    const { containers, name, project } = await selectContainers(session, args, { all: false });
     if (containers.length === 0)
       throw ComposeError.at(undefined, `no containers for project ${JSON.stringify(name)}`);
     const stop = new AbortController();
@@ -228,7 +241,7 @@ export const wait = defineCommand({
       if (flags["down-project"]) {
         using progress = session.progress("Running");
         const all = (await session.engine.containers(name)).filter((container) => !isOneOff(container));
-        await stopContainers(session, all, progress);
+        await stopContainers(session, project, all, progress);
         await forEachParallel(all, session.flags.parallel, ({ Id }) => session.engine.remove(Id, false));
       }
       return code;

@@ -164,7 +164,13 @@ export const up = defineCommand({
       short: "t",
       help: "Use this timeout in seconds for container shutdown when attached or when containers are already running",
     },
+    menu: { type: "bool", help: "Interactive shortcuts: there are none", hidden: true },
     timestamps: { type: "bool", help: "Show timestamps" },
+    watch: {
+      type: "bool",
+      short: "w",
+      help: "Watch source code and rebuild/refresh containers when files are updated.",
+    },
     wait: { type: "bool", help: "Wait for services to be running|healthy. Implies detached mode" },
     "wait-timeout": {
       type: "int",
@@ -176,14 +182,24 @@ export const up = defineCommand({
       flags["abort-on-container-exit"] ||
       flags["abort-on-container-failure"] ||
       flags["exit-code-from"] !== undefined;
-    if (flags.detach && aborts)
-      throw ComposeError.at(undefined, "--abort-on-container-exit is incompatible with --detach");
+    const attaching = flags["attach-dependencies"] || flags.attach.length > 0;
+    if (flags.detach && (aborts || attaching || flags.watch))
+      throw ComposeError.at(
+        undefined,
+        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch",
+      );
+    if (flags.wait && (aborts || attaching))
+      throw ComposeError.at(
+        undefined,
+        "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies",
+      );
     if (flags["always-recreate-deps"] && flags["no-recreate"])
       throw ComposeError.at(undefined, "--always-recreate-deps and --no-recreate are incompatible");
     const project = session.project(args);
     const exitFrom = flags["exit-code-from"];
     if (exitFrom !== undefined && !project.services[exitFrom])
       throw ComposeError.at(undefined, `no such service: ${exitFrom}`);
+    const watched = flags.watch ? (await import("./watch.ts")).toWatch(project, args) : [];
     const live = await createProject(session, project, args, flags);
     if (flags["no-start"]) return 0;
 
@@ -215,22 +231,32 @@ export const up = defineCommand({
       exitCodeFrom: exitFrom,
     });
     return attachment.run(
-      async (onStarted, signal) => {
+      async (onStarted, onHookOutput, signal) => {
         using quiet = session.progress("Running", true);
-        await startServices(session, project, live, quiet, { onStarted, signal });
+        await startServices(session, project, live, quiet, { onStarted, onHookOutput, signal });
       },
       async () => {
         using progress = session.progress("Stopping");
         const containers = (await session.engine.containers(project.name)).filter(({ Labels }) =>
           live.has(Labels["com.docker.compose.service"] ?? ""),
         );
-        await stopContainers(session, containers, progress, flags.timeout);
+        await stopContainers(session, project, containers, progress, flags.timeout);
       },
       async () => {
         await Promise.all(
           [...live.values()].flat().map(({ id }) => session.client.send("POST", `/containers/${id}/kill`)),
         );
       },
+      watched.length === 0
+        ? undefined
+        : async (onStarted, signal) => {
+            const [{ recreating }, { watchServices }] = await Promise.all([
+              import("./watch.ts"),
+              import("../run/watch/watch.ts"),
+            ]);
+            const recreate = recreating(session, project, onStarted);
+            await watchServices(session, project, watched, { quiet: false, prune: true, recreate, signal });
+          },
     );
   },
 });

@@ -121,7 +121,8 @@ const toExternal: Rewrite = (node) => {
 };
 
 /** A mount's long form gets the defaults that the short form has. */
-const completeVolume: Rewrite = (node) => {
+const completeVolume: Rewrite = (given) => {
+  const node = rewriteFields(given, { volume: (options) => rewriteFields(options, { labels }) });
   if (child(node, "type")?.kind !== "scalar" || node.kind !== "mapping") return node;
   const type = textOf(child(node, "type")!);
   if (type === "bind") {
@@ -164,6 +165,38 @@ const toTest: Rewrite = (node) =>
 const environment = toMapping("=", null);
 const labels = toMapping("=", "");
 
+/** `gpus: all` is one request for all. */
+const toGpus: Rewrite = (node) =>
+  toRequests(
+    node.kind === "scalar" && node.value === "all"
+      ? sequence([mapping({ count: scalar("all", node.at) }, node.at)], node.at)
+      : node,
+  );
+
+/** Who says neither how many nor which gets all. */
+const toRequests: Rewrite = (node) =>
+  onItems(node, (item) => {
+    const request = rewriteFields(item, { options: environment });
+    if (request.kind !== "mapping" || request.entries.has("count") || request.entries.has("device_ids"))
+      return request;
+    return withEntries(request, { count: scalar("all", item.at) });
+  });
+
+const hookFields: Record<string, Rewrite> = { environment };
+const toHooks: Rewrite = (node) => onItems(node, (item) => rewriteFields(item, hookFields));
+
+const watchFields: Record<string, Rewrite> = {
+  exec: (node) => rewriteFields(node, hookFields),
+  ignore: toList,
+  include: toList,
+};
+
+const deployFields: Record<string, Rewrite> = {
+  labels,
+  resources: (node) =>
+    rewriteFields(node, { reservations: (item) => rewriteFields(item, { devices: toRequests }) }),
+};
+
 const buildFields: Record<string, Rewrite> = {
   args: environment,
   labels,
@@ -178,7 +211,9 @@ const serviceFields: Record<string, Rewrite> = {
   build: (node) => rewriteFields(asField("context")(node), buildFields),
   configs: toReferences,
   depends_on: toDependencies,
-  deploy: (node) => rewriteFields(node, { labels }),
+  deploy: (node) => rewriteFields(node, deployFields),
+  develop: (node) =>
+    rewriteFields(node, { watch: (item) => onItems(item, (rule) => rewriteFields(rule, watchFields)) }),
   devices: expand(parseDevice),
   dns: toList,
   dns_search: toList,
@@ -186,12 +221,17 @@ const serviceFields: Record<string, Rewrite> = {
   environment,
   extends: asField("service"),
   extra_hosts: toHosts,
+  gpus: toGpus,
   healthcheck: (node) => rewriteFields(node, { test: toTest }),
   label_file: toList,
   labels,
   models: toKeys((at) => scalar(null, at)),
   networks: toKeys((at) => scalar(null, at)),
   ports: toPorts,
+  post_start: toHooks,
+  pre_stop: toHooks,
+  provider: (node) =>
+    rewriteFields(node, { options: (item) => (item.kind === "mapping" ? mapEntries(item, toList) : item) }),
   secrets: toReferences,
   sysctls: environment,
   tmpfs: toList,

@@ -95,9 +95,19 @@ export function interpolate(
   return result;
 }
 
+/** A variable that a text refers to. */
+export interface Variable {
+  name: string;
+  /** `${NAME:-fallback}` */
+  fallback?: string;
+  /** `${NAME:+alternate}` */
+  alternate?: string;
+  required: boolean;
+}
+
 /** The names used in a template, with the default that is written there. Malformed templates have none. */
-export function variablesOf(template: string): { name: string; fallback?: string; required: boolean }[] {
-  const found: { name: string; fallback?: string; required: boolean }[] = [];
+export function variablesOf(template: string): Variable[] {
+  const found: Variable[] = [];
   const pattern = /\$(?:\$|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\}|([A-Za-z_]\w*))/g;
   for (const match of template.matchAll(pattern)) {
     const name = match[1] ?? match[4];
@@ -106,6 +116,7 @@ export function variablesOf(template: string): { name: string; fallback?: string
     found.push({
       name,
       fallback: operator.endsWith("-") ? match[3] : undefined,
+      alternate: operator.endsWith("+") ? match[3] : undefined,
       required: operator.endsWith("?"),
     });
   }

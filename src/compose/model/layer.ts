@@ -27,6 +27,7 @@ export interface LayerContext {
   onUnset: (variable: string) => void;
   warn: (message: string) => void;
   interpolate: boolean;
+  resolvePaths: boolean;
 }
 
 /**
@@ -45,7 +46,7 @@ export function readLayer(
     throw ComposeError.at(undefined, `include cycle detected:\n${[...trail, file].join("\n include ")}`);
   let layer: Mapping | undefined;
   for (const document of readDocuments(file, context)) {
-    const tree = resolvePaths(document, base);
+    const tree = context.resolvePaths ? resolvePaths(document, base) : document;
     const extended = resolveExtends(tree, file, base, context);
     const whole = resolveIncludes(extended, base, context, [...trail, file]);
     layer = layer ? (merge(layer, whole) as Mapping) : whole;
@@ -116,7 +117,7 @@ function servicesOf(file: string, base: string, at: Node, context: LayerContext)
     throw ComposeError.at(at.at, `open ${file}: no such file or directory`);
   let whole: Node | undefined;
   for (const document of readDocuments(file, context)) {
-    const services = child(resolvePaths(document, base), "services");
+    const services = child(context.resolvePaths ? resolvePaths(document, base) : document, "services");
     if (services) whole = whole ? merge(whole, services, "services") : services;
   }
   return whole?.kind === "mapping" ? whole : mapping({}, { file, line: 1, column: 1 });

@@ -90,8 +90,8 @@ describe("problems have places and ways out", () => {
       "/app/compose.yaml:4:5: yaml: Map keys must be unique",
     ],
     [
-      "services:\n  web:\n    image: x\n    gpus: all\n",
-      "/app/compose.yaml:4:5: services.web.gpus is not supported: devices are given with devices:",
+      "services:\n  web:\n    image: x\n    use_api_socket: true\n",
+      "/app/compose.yaml:4:5: services.web.use_api_socket is not supported: mount the engine's socket as a volume",
     ],
     [
       "services:\n  web:\n    image: x\n    network_mode: host\n    networks: [a]\nnetworks: {a: }\n",
@@ -107,7 +107,19 @@ describe("problems have places and ways out", () => {
     ],
     [
       "services: {web: {image: x, env_file: no.env}}\n",
-      "env file /app/no.env not found (set required: false if it may be missing)",
+      "/app/compose.yaml:1:38: env file /app/no.env not found (set required: false if it may be missing)",
+    ],
+    [
+      "services:\n  web:\n    image: x\n    restart: allways\n",
+      '/app/compose.yaml:4:5: service "web" has an unknown restart policy "allways" (did you mean "always"?)',
+    ],
+    [
+      "services: {web: {image: x, healthcheck: {test: [SHELL, x]}}}\n",
+      '/app/compose.yaml:1:42: service "web" healthcheck.test must start either by "CMD", "CMD-SHELL" or "NONE"',
+    ],
+    [
+      "services: {web: {image: x, gpus: [{count: 1, device_ids: [a]}]}}\n",
+      '/app/compose.yaml:1:35: service "web" asks for devices by both count and device_ids, which are exclusive',
     ],
     ["- a\n", "/app/compose.yaml:1:1: top-level object must be a mapping"],
     ["a: &a [*a]\n", "/app/compose.yaml:1:8: yaml: anchor 'a' value contains itself"],
@@ -129,13 +141,11 @@ describe("problems have places and ways out", () => {
   });
 
   test("keys without effect are told of with their places", () => {
-    const project = one(
-      "version: '3'\nservices:\n  web:\n    image: busybox:$TAG\n    develop: {watch: []}\n",
-    );
+    const project = one("version: '3'\nservices:\n  web:\n    image: busybox:$TAG\n    isolation: x\n");
     expect(project.warnings).toEqual([
       "/app/compose.yaml: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
       'The "TAG" variable is not set. Defaulting to a blank string.',
-      "/app/compose.yaml:5:5: services.web.develop is ignored: there is no watch mode",
+      "/app/compose.yaml:5:5: services.web.isolation is ignored: it is for Windows only",
     ]);
   });
 });

@@ -1,13 +1,14 @@
 /** From files to a Project: the whole row of steps. */
 import { type Decoder, extensions } from "./decode.ts";
+import { withEnvironment } from "./environment.ts";
 import { ComposeError, formatProblem } from "./errors.ts";
 import { interpolate, TemplateError } from "./interpolation.ts";
 import { type LayerContext, readLayer } from "./layer.ts";
 import { merge, settle } from "./merge.ts";
 import { projectName } from "./name.ts";
-import { child, type Mapping, mapping, type Node, parseYaml } from "./node.ts";
+import { child, locate, type Mapping, mapping, type Node, parseYaml } from "./node.ts";
 import { normalize } from "./normalize.ts";
-import { fileObject, namedVolume, network, service } from "./shapes.ts";
+import { fileObject, modelConfig, namedVolume, network, service } from "./shapes.ts";
 import { unsupportedKeys } from "./support.ts";
 import type { Project } from "./types.ts";
 import { validate } from "./validate.ts";
@@ -27,8 +28,18 @@ export interface LoadOptions {
   named?: string[];
   /** false leaves variables as they are written. Default true. */
   interpolate?: boolean;
-  /** The builds are carried out by a program that can do more of them: their keys are neither refused nor ignored. */
-  builtElsewhere?: boolean;
+  /** Resources that no service uses stay. Default false. */
+  allResources?: boolean;
+  /** false leaves paths as they are written. Default true. */
+  resolvePaths?: boolean;
+  /** false leaves `env_file` and `label_file` unread, and variables without a value as they are. Default true. */
+  resolveEnvironment?: boolean;
+  /** false leaves out what is meant without being said: networks, names. Default true. */
+  normalize?: boolean;
+  /** What can't be run is no error. Default false. */
+  shownOnly?: boolean;
+  /** false: references between resources are not looked at. Default true. */
+  consistency?: boolean;
   /** undefined: there is no such file. */
   readFile: (path: string) => string | undefined;
 }
@@ -53,6 +64,7 @@ export function loadProject(options: LoadOptions): Project {
       warn(`The ${JSON.stringify(variable)} variable is not set. Defaulting to a blank string.`),
     warn,
     interpolate: options.interpolate ?? true,
+    resolvePaths: options.resolvePaths ?? true,
   };
 
   let tree: Node | undefined;
@@ -63,8 +75,8 @@ export function loadProject(options: LoadOptions): Project {
   const whole = settle(tree ?? mapping({}, { file: "", line: 1, column: 1 })) as Mapping;
   if (options.files.length > 0 && !child(whole, "services") && whole.entries.size === 0)
     throw ComposeError.at(undefined, "empty compose file");
-  const { warnings: ignored, errors } = unsupportedKeys(whole, options.builtElsewhere);
-  if (errors.length > 0) throw new ComposeError(errors);
+  const { warnings: ignored, errors } = unsupportedKeys(whole);
+  if (errors.length > 0 && !options.shownOnly) throw new ComposeError(errors);
   for (const problem of ignored) warn(formatProblem(problem));
 
   const project: Project = {
@@ -78,14 +90,17 @@ export function loadProject(options: LoadOptions): Project {
     volumes: section(whole, "volumes", namedVolume),
     secrets: section(whole, "secrets", fileObject),
     configs: section(whole, "configs", fileObject),
+    models: section(whole, "models", modelConfig),
     extensions: extensions(whole),
     warnings,
   };
-  const normalized = normalize(
-    selectProfiles(project, options.profiles, options.named ?? []),
-    options.readFile,
-  );
-  validate(normalized, whole);
+  const selected = selectProfiles(project, options.profiles, options.named ?? []);
+  const resolved =
+    options.resolveEnvironment === false
+      ? selected
+      : withEnvironment(selected, options.readFile, (...path) => locate(whole, ["services", ...path]));
+  const normalized = options.normalize === false ? resolved : normalize(resolved, options.allResources);
+  if (options.consistency !== false) validate(normalized, whole);
   return normalized;
 }
 

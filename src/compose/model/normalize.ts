@@ -1,13 +1,11 @@
-/** What a project means beyond what is written: default network, names of resources, environment from files. */
-import { parseDotenv } from "./dotenv.ts";
-import { ComposeError } from "./errors.ts";
+/** What a project means beyond what is written: default network, names of resources, dependencies. */
 import { dependenciesOf } from "./graph.ts";
 import type { BuildConfig, FileReference, Project, Service } from "./types.ts";
 
-/** @throws ComposeError for an env_file that is missing or malformed */
-export function normalize(project: Project, readFile: (path: string) => string | undefined): Project {
+/** @param allResources those that no service uses stay */
+export function normalize(project: Project, allResources = false): Project {
   const services = mapRecord(project.services, (service, name) => {
-    const complete = completeService(service, project, readFile);
+    const complete = completeService(service, project);
     return { ...complete, depends_on: presentDependencies(complete, name, project) };
   });
   const used = usedResources(services);
@@ -20,7 +18,7 @@ export function normalize(project: Project, readFile: (path: string) => string |
     mapRecord(
       Object.fromEntries(
         Object.entries(items)
-          .filter(([key]) => keys.has(key))
+          .filter(([key]) => allResources || keys.has(key))
           .sort(byKey),
       ),
       (item, key): T => ({ name: item.external ? key : `${project.name}_${key}`, ...item }),
@@ -35,21 +33,15 @@ export function normalize(project: Project, readFile: (path: string) => string |
   };
 }
 
-function completeService(
-  service: Service,
-  project: Project,
-  readFile: (path: string) => string | undefined,
-): Service {
+function completeService(service: Service, project: Project): Service {
   const result: Service = { ...service };
   if (service.build) result.build = completeBuild(service.build, project);
-  if (service.network_mode === undefined && Object.keys(service.networks ?? {}).length === 0)
+  if (
+    !service.provider &&
+    service.network_mode === undefined &&
+    Object.keys(service.networks ?? {}).length === 0
+  )
     result.networks = { default: null };
-  const environment = environmentOf(service, project, readFile);
-  if (Object.keys(environment).length > 0) result.environment = environment;
-  delete result.env_file;
-  const labels = labelsOf(service, readFile);
-  if (Object.keys(labels).length > 0) result.labels = labels;
-  delete result.label_file;
   if (service.secrets)
     result.secrets = service.secrets.map(
       (secret): FileReference => ({ ...secret, target: secret.target ?? `/run/secrets/${secret.source}` }),
@@ -58,58 +50,14 @@ function completeService(
 }
 
 function completeBuild(build: BuildConfig, project: Project): BuildConfig {
-  const { context, dockerfile, dockerfile_inline, args, ...rest } = build;
+  const { context, dockerfile, dockerfile_inline, entitlements, args, ...rest } = build;
   return {
     context: context ?? project.workingDir,
     ...(dockerfile_inline === undefined ? { dockerfile: dockerfile ?? "Dockerfile" } : { dockerfile_inline }),
+    ...(entitlements ? { entitlements } : {}),
     ...(args ? { args: mapRecord(args, (value, name) => value ?? project.environment[name] ?? null) } : {}),
     ...rest,
   };
-}
-
-/** `env_file` below `environment`; names without value take the caller's. */
-function environmentOf(
-  service: Service,
-  project: Project,
-  readFile: (path: string) => string | undefined,
-): Record<string, string | null> {
-  const result: Record<string, string | null> = {};
-  for (const { path, required, format } of service.env_file ?? []) {
-    const text = readFile(path);
-    if (text === undefined) {
-      if (required)
-        throw ComposeError.at(
-          undefined,
-          `env file ${path} not found`,
-          "set required: false if it may be missing",
-        );
-      continue;
-    }
-    if (format !== undefined && format !== "raw")
-      throw ComposeError.at(
-        undefined,
-        `unsupported env_file format ${JSON.stringify(format)} of ${path}`,
-        "only raw is known",
-      );
-    const lookup = (name: string) => project.environment[name] ?? result[name] ?? undefined;
-    Object.assign(result, parseDotenv(text, path, lookup, format === "raw"));
-  }
-  for (const [name, value] of Object.entries(service.environment ?? {}))
-    result[name] = value ?? project.environment[name] ?? null;
-  return Object.fromEntries(Object.entries(result).sort(byKey));
-}
-
-function labelsOf(service: Service, readFile: (path: string) => string | undefined): Record<string, string> {
-  const result: Record<string, string> = {};
-  for (const path of service.label_file ?? []) {
-    const text = readFile(path);
-    if (text === undefined) throw ComposeError.at(undefined, `label file ${path} not found`);
-    Object.assign(
-      result,
-      parseDotenv(text, path, () => undefined),
-    );
-  }
-  return Object.fromEntries(Object.entries({ ...result, ...service.labels }).sort(byKey));
 }
 
 /** All that a service waits for, without optional ones that are not in use. */

@@ -40,11 +40,10 @@ export function resolveServicePaths(service: Node, base: string): Node {
   return withEntries(service, {
     ...(build
       ? {
-          build: changeText(build, "context", (path) =>
-            isRemoteContext(path) ? path : absolutePath(path, base),
-          ),
+          build: resolveBuildPaths(build, base),
         }
       : {}),
+    ...watched(service, base),
     ...onList("env_file", (item) => changeText(item, "path", (path) => absolutePath(path, base))),
     ...onList("label_file", (item) =>
       item.kind === "scalar" && typeof item.value === "string"
@@ -54,6 +53,26 @@ export function resolveServicePaths(service: Node, base: string): Node {
     ...onList("volumes", (item) =>
       textAt(item, "type") === "bind" ? changeText(item, "source", (path) => absolutePath(path, base)) : item,
     ),
+  });
+}
+
+function watched(service: Node, base: string): Record<string, Node> {
+  const develop = child(service, "develop");
+  const rules = develop && child(develop, "watch");
+  if (develop?.kind !== "mapping" || rules?.kind !== "sequence") return {};
+  const items = rules.items.map((rule) => changeText(rule, "path", (path) => absolutePath(path, base)));
+  return { develop: withEntries(develop, { watch: { ...rules, items } }) };
+}
+
+function resolveBuildPaths(build: Node, base: string): Node {
+  const place = (path: string) => (isRemoteContext(path) ? path : absolutePath(path, base));
+  const agent = (path: string) => (path === "" ? path : absolutePath(path, base));
+  const whole = changeText(build, "context", place);
+  if (whole.kind !== "mapping") return whole;
+  return mapEntries(whole, (value, name) => {
+    if (value.kind !== "mapping") return value;
+    if (name === "additional_contexts") return mapEntries(value, (item) => changedScalar(item, place));
+    return name === "ssh" ? mapEntries(value, (item) => changedScalar(item, agent)) : value;
   });
 }
 
@@ -74,7 +93,12 @@ function textAt(node: Node, name: string): string | undefined {
 
 function changeText(node: Node, name: string, change: (text: string) => string): Node {
   const value = child(node, name);
-  const text = textAt(node, name);
-  if (node.kind !== "mapping" || value === undefined || text === undefined) return node;
-  return withEntries(node, { [name]: scalar(change(text), value.at) });
+  if (node.kind !== "mapping" || value === undefined) return node;
+  return withEntries(node, { [name]: changedScalar(value, change) });
+}
+
+function changedScalar(node: Node, change: (text: string) => string): Node {
+  return node.kind === "scalar" && typeof node.value === "string"
+    ? scalar(change(node.value), node.at)
+    : node;
 }

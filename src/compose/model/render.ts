@@ -1,6 +1,6 @@
 /** A project as `config` prints it, and a service as its hash counts it: plain data in the specification's terms. */
 import { serviceFields } from "./shapes.ts";
-import type { NetworkConfig, Project, Service, VolumeConfig } from "./types.ts";
+import type { Develop, NetworkConfig, Project, Service, VolumeConfig } from "./types.ts";
 import { formatDuration } from "./units.ts";
 
 type Data = string | number | boolean | null | Data[] | { [name: string]: Data };
@@ -53,6 +53,8 @@ const open = new Set([
   "networks",
   "storage_opt",
   "ulimits",
+  "additional_contexts",
+  "models",
 ]);
 
 /** The whole project. `doubleDollars` escapes them, so that the printed file gives the same project again. */
@@ -60,7 +62,7 @@ export function renderProject(project: Project, doubleDollars: boolean): { [name
   const services = Object.fromEntries(
     Object.entries(project.services).map(([name, item]) => [name, renderService(item)]),
   );
-  const sections = ["networks", "volumes", "secrets", "configs"] as const;
+  const sections = ["networks", "volumes", "secrets", "configs", "models"] as const;
   const result: { [name: string]: Data } = { name: project.name, services };
   for (const section of sections)
     if (Object.keys(project[section]).length > 0)
@@ -88,6 +90,7 @@ export function hashedService(service: Service): Data {
     // These two are null in the JSON when they are not given, all others are left out.
     if (name === "command" || name === "entrypoint") result[name] = plain[name] ?? null;
     else if (name === "deploy" && service.deploy) result.deploy = hashedDeploy(plain.deploy ?? {});
+    else if (name === "develop" && service.develop) result.develop = hashedDevelop(service.develop);
     else if (plain[name] !== undefined) result[name] = plain[name];
   }
   return withoutExtensions(result);
@@ -96,6 +99,16 @@ export function hashedService(service: Service): Data {
 function hashedDeploy(deploy: Data): Data {
   const { mode, labels, resources, restart_policy } = deploy as { [name: string]: Data | undefined };
   return definedOnly({ mode, labels, resources: resources ?? {}, restart_policy, placement: {} });
+}
+
+/** Go writes a rule's `exec` also where there is none. */
+function hashedDevelop({ watch = [], ...rest }: Develop): Data {
+  const rules = watch.map(({ path, action, target, exec, ...more }) => {
+    const own = render({ path, action, target }, "") as { [name: string]: Data };
+    const hook = { command: null, ...(render(exec ?? {}, "") as { [name: string]: Data }) };
+    return { ...own, exec: hook, ...(render(more, "") as { [name: string]: Data }) };
+  });
+  return { ...(rules.length > 0 && { watch: rules }), ...(render(rest, "") as { [name: string]: Data }) };
 }
 
 export function hashedNetwork(network: NetworkConfig): Data {
@@ -134,6 +147,7 @@ function render(value: unknown, key: string): Data {
   }
   if (typeof value !== "object" || value === null) return value as Data;
   if (key === "extra_hosts") return renderHosts(value as Record<string, string[]>);
+  if (key === "ssh") return Object.entries(value).map(([id, path]) => (path ? `${id}=${path}` : id));
   const result: { [name: string]: Data } = {};
   for (const [name, item] of Object.entries(value)) {
     if (item === undefined) continue;

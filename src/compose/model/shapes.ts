@@ -16,7 +16,7 @@ import {
   text,
 } from "./decode.ts";
 import { ComposeError } from "./errors.ts";
-import type * as model from "./types.ts";
+import * as model from "./types.ts";
 
 const texts = list(text);
 const textRecord = record(text);
@@ -34,22 +34,26 @@ const build = object<model.BuildConfig>({
   context: text,
   dockerfile: text,
   dockerfile_inline: text,
+  entitlements: texts,
   args: record(nullable(text)),
+  provenance: text,
+  sbom: text,
+  ssh: record(nullable(text)),
   labels: textRecord,
   cache_from: texts,
   cache_to: texts,
   no_cache: boolean,
+  additional_contexts: textRecord,
   pull: boolean,
   extra_hosts: record(texts),
   network: text,
   target: text,
+  secrets: list(reference),
   shm_size: size,
   tags: texts,
   ulimits: record(ulimit),
   platforms: texts,
-  additional_contexts: textRecord,
-  ssh: record(nullable(text)),
-  secrets: list(reference),
+  privileged: boolean,
 });
 
 const conditions = ["service_started", "service_healthy", "service_completed_successfully"] as const;
@@ -60,7 +64,54 @@ const condition: Decoder<model.Condition> = (node, path) => {
   return known;
 };
 
-const resources = object<model.Resources>({ cpus: number, memory: size, pids: integer });
+const deviceCount: Decoder<number> = (node, path) =>
+  node.kind === "scalar" && node.value === "all" ? -1 : integer(node, path);
+
+const deviceRequests = list(
+  object<model.DeviceRequest>({
+    capabilities: texts,
+    driver: text,
+    count: deviceCount,
+    device_ids: texts,
+    options: textRecord,
+  }),
+);
+
+const resources = object<model.Resources>({
+  cpus: number,
+  memory: size,
+  pids: integer,
+  devices: deviceRequests,
+});
+
+const hook = object<model.Hook>({
+  command,
+  user: text,
+  privileged: boolean,
+  working_dir: text,
+  environment: record(nullable(text)),
+});
+
+const watchAction: Decoder<model.WatchRule["action"]> = (node, path) => {
+  const value = text(node, path);
+  const known = model.watchActions.find((name) => name === value);
+  if (!known) throw ComposeError.at(node.at, `${path} must be one of ${model.watchActions.join(", ")}`);
+  return known;
+};
+
+const develop = object<model.Develop>({
+  watch: list(
+    object<model.WatchRule>({
+      path: text,
+      action: watchAction,
+      target: text,
+      exec: hook,
+      include: texts,
+      ignore: texts,
+      initial_sync: boolean,
+    }),
+  ),
+});
 
 const deploy = object<model.Deploy>({
   mode: text,
@@ -123,6 +174,7 @@ const serviceShape: Shape<model.Service> = {
   annotations: textRecord,
   attach: boolean,
   build,
+  develop,
   blkio_config: object<model.BlkioConfig>({
     weight: integer,
     weight_device: list(object<{ path: string; weight: number }>({ path: text, weight: integer })),
@@ -154,12 +206,14 @@ const serviceShape: Shape<model.Service> = {
   dns_search: texts,
   domainname: text,
   entrypoint: command,
+  provider: object<model.Provider>({ type: text, options: record(texts) }),
   environment: record(nullable(text)),
   env_file: list(object<model.EnvFile>({ path: text, required: boolean, format: text })),
   expose: texts,
   external_links: texts,
   extra_hosts: record(texts),
   group_add: texts,
+  gpus: deviceRequests,
   hostname: text,
   healthcheck: object<model.Healthcheck>({
     test: texts,
@@ -182,6 +236,7 @@ const serviceShape: Shape<model.Service> = {
   memswap_limit: size,
   mem_swappiness: integer,
   mac_address: text,
+  models: record(nullable(object<model.ServiceModel>({ endpoint_var: text, model_var: text }))),
   network_mode: text,
   networks: record(nullable(serviceNetwork)),
   oom_kill_disable: boolean,
@@ -207,12 +262,15 @@ const serviceShape: Shape<model.Service> = {
   tmpfs: texts,
   tty: boolean,
   ulimits: record(ulimit),
+  use_api_socket: boolean,
   user: text,
   userns_mode: text,
   uts: text,
   volumes: list(volume),
   volumes_from: texts,
   working_dir: text,
+  post_start: list(hook),
+  pre_stop: list(hook),
 };
 
 /** A service of a merged tree. */
@@ -258,4 +316,11 @@ export const fileObject = object<model.FileObject>({
   driver: text,
   driver_opts: textRecord,
   template_driver: text,
+});
+
+export const modelConfig = object<model.ModelConfig>({
+  name: text,
+  model: text,
+  context_size: integer,
+  runtime_flags: texts,
 });

@@ -4,16 +4,11 @@ import type { Node } from "./node.ts";
 
 /** Path of the key, `*` for any name or index; what happens because of it. */
 const ignored: Record<string, string> = {
-  "services.*.build.cache_from": "the local build cache is used alone",
-  "services.*.build.cache_to": "the cache is not exported",
-  "services.*.build.provenance": "no attestation is made",
-  "services.*.build.sbom": "no attestation is made",
   "services.*.build.isolation": "it is for Windows only",
   "services.*.cpu_count": "it is for Windows only",
   "services.*.cpu_percent": "it is for Windows only",
   "services.*.isolation": "it is for Windows only",
   "services.*.credential_spec": "it is for Windows only",
-  "services.*.develop": "there is no watch mode",
   "services.*.deploy.mode": "every service runs as replicas on this engine",
   "services.*.deploy.endpoint_mode": "it is for Swarm only",
   "services.*.deploy.placement": "it is for Swarm only",
@@ -22,7 +17,6 @@ const ignored: Record<string, string> = {
   "services.*.deploy.resources.reservations.cpus": "an engine reserves memory only",
   "services.*.deploy.resources.reservations.generic_resources": "it is for Swarm only",
   "services.*.networks.*.interface_name": "interfaces are named eth0, eth1 and so on",
-  "services.*.networks.*.gw_priority": "the network of the highest priority gives the default route",
   "services.*.pull_refresh_after": "use pull_policy: every_<duration>",
   "secrets.*.template_driver": "files are not templates",
   "configs.*.template_driver": "files are not templates",
@@ -31,32 +25,14 @@ const ignored: Record<string, string> = {
 
 /** What can't be left out without changing what the application does. */
 const refused: Record<string, string> = {
-  "services.*.build.additional_contexts": "builds have one context",
-  "services.*.build.ssh": "builds can't reach an ssh agent",
-  "services.*.build.secrets": "builds can't mount secrets",
-  "services.*.build.entitlements": "builds have no entitlements",
-  "services.*.build.privileged": "builds are not privileged",
-  "services.*.deploy.resources.reservations.devices": "devices are given with devices:",
-  "services.*.gpus": "devices are given with devices:",
   "services.*.models": "no models are served",
   "services.*.provider": "providers are not run",
-  "services.*.post_start": "hooks are not run",
-  "services.*.pre_stop": "hooks are not run",
   "services.*.use_api_socket": "mount the engine's socket as a volume",
   models: "no models are served",
 };
 
-/** Keys of builds, which a program that builds by itself may honour. */
-const isBuild = (pattern: string) => pattern.startsWith("services.*.build.");
-
-/**
- * The warnings and errors for keys of a canonical, merged tree.
- * @param builtElsewhere the builds' keys are somebody else's matter
- */
-export function unsupportedKeys(
-  root: Node,
-  builtElsewhere = false,
-): { warnings: Problem[]; errors: Problem[] } {
+/** The warnings and errors for keys of a canonical, merged tree. */
+export function unsupportedKeys(root: Node): { warnings: Problem[]; errors: Problem[] } {
   const warnings: Problem[] = [];
   const errors: Problem[] = [];
   const visit = (node: Node, patterns: string[], path: string): void => {
@@ -69,7 +45,7 @@ export function unsupportedKeys(
     for (const { name, at, value } of below) {
       const next = patterns.flatMap((pattern) => (pattern ? [`${pattern}.${name}`, `${pattern}.*`] : [name]));
       const here = path ? `${path}.${name}` : name;
-      const known = next.filter((pattern) => prefixes.has(pattern) && !(builtElsewhere && isBuild(pattern)));
+      const known = next.filter((pattern) => prefixes.has(pattern));
       if (known.length === 0) continue;
       const reason = known.map((pattern) => refused[pattern]).find(Boolean);
       const note = known.map((pattern) => ignored[pattern]).find(Boolean);

@@ -27,6 +27,7 @@ export interface Project {
   volumes: Record<string, VolumeConfig>;
   secrets: Record<string, FileObject>;
   configs: Record<string, FileObject>;
+  models: Record<string, ModelConfig>;
   extensions: Extensions;
   /** What the user should know: obsolete or unsupported keys with their places, unset variables. */
   warnings: string[];
@@ -37,6 +38,7 @@ export interface Service extends Extensions {
   annotations?: Record<string, string>;
   attach?: boolean;
   build?: BuildConfig;
+  develop?: Develop;
   blkio_config?: BlkioConfig;
   cap_add?: string[];
   cap_drop?: string[];
@@ -63,6 +65,7 @@ export interface Service extends Extensions {
   domainname?: string;
   /** undefined: the image's; empty: none. */
   entrypoint?: string[];
+  provider?: Provider;
   /** null: named without a value, and the environment has none either. */
   environment?: Record<string, string | null>;
   env_file?: EnvFile[];
@@ -70,6 +73,7 @@ export interface Service extends Extensions {
   external_links?: string[];
   extra_hosts?: Record<string, string[]>;
   group_add?: string[];
+  gpus?: DeviceRequest[];
   hostname?: string;
   healthcheck?: Healthcheck;
   image?: string;
@@ -84,6 +88,7 @@ export interface Service extends Extensions {
   memswap_limit?: number;
   mem_swappiness?: number;
   mac_address?: string;
+  models?: Record<string, ServiceModel | null>;
   network_mode?: string;
   networks?: Record<string, ServiceNetwork | null>;
   oom_kill_disable?: boolean;
@@ -109,35 +114,96 @@ export interface Service extends Extensions {
   tmpfs?: string[];
   tty?: boolean;
   ulimits?: Record<string, Ulimit>;
+  use_api_socket?: boolean;
   user?: string;
   userns_mode?: string;
   uts?: string;
   volumes?: VolumeMount[];
   volumes_from?: string[];
   working_dir?: string;
+  post_start?: Hook[];
+  pre_stop?: Hook[];
 }
 
 export interface BuildConfig extends Extensions {
   context?: string;
   dockerfile?: string;
   dockerfile_inline?: string;
+  entitlements?: string[];
   args?: Record<string, string | null>;
+  /** `true`, `false`, or attributes. */
+  provenance?: string;
+  sbom?: string;
+  /** Null: the agent of the environment. */
+  ssh?: Record<string, string | null>;
   labels?: Record<string, string>;
   cache_from?: string[];
   cache_to?: string[];
   no_cache?: boolean;
+  additional_contexts?: Record<string, string>;
   pull?: boolean;
   extra_hosts?: Record<string, string[]>;
   network?: string;
   target?: string;
+  secrets?: FileReference[];
   shm_size?: number;
   tags?: string[];
   ulimits?: Record<string, Ulimit>;
   platforms?: string[];
-  /** These three are kept for builds elsewhere only. */
-  additional_contexts?: Record<string, string>;
-  ssh?: Record<string, string | null>;
-  secrets?: FileReference[];
+  privileged?: boolean;
+}
+
+/** A command that runs in a container that has started, or is to stop. */
+export interface Hook extends Extensions {
+  command?: string[];
+  user?: string;
+  privileged?: boolean;
+  working_dir?: string;
+  environment?: Record<string, string | null>;
+}
+
+export interface Develop extends Extensions {
+  watch?: WatchRule[];
+}
+export const watchActions = ["rebuild", "restart", "sync", "sync+restart", "sync+exec"] as const;
+export interface WatchRule extends Extensions {
+  /** Absolute. */
+  path: string;
+  action: (typeof watchActions)[number];
+  /** Where files go in the container. */
+  target?: string;
+  exec?: Hook;
+  /** Patterns as `.dockerignore` has them; given, nothing else counts. */
+  include?: string[];
+  ignore?: string[];
+  initial_sync?: boolean;
+}
+
+export interface DeviceRequest extends Extensions {
+  capabilities?: string[];
+  driver?: string;
+  /** -1: all. */
+  count?: number;
+  device_ids?: string[];
+  options?: Record<string, string>;
+}
+
+/** Kept and printed only: nothing here serves models. */
+export interface ModelConfig extends Extensions {
+  name?: string;
+  model?: string;
+  context_size?: number;
+  runtime_flags?: string[];
+}
+export interface ServiceModel extends Extensions {
+  endpoint_var?: string;
+  model_var?: string;
+}
+
+/** A program that brings the service up in its own way. */
+export interface Provider extends Extensions {
+  type?: string;
+  options?: Record<string, string[]>;
 }
 
 export interface BlkioConfig extends Extensions {
@@ -181,6 +247,7 @@ export interface Resources extends Extensions {
   cpus?: number;
   memory?: number;
   pids?: number;
+  devices?: DeviceRequest[];
 }
 export interface DeployRestart extends Extensions {
   condition?: string;

@@ -19,6 +19,7 @@ export function validate(project: Project, tree: Node): void {
       });
     checkReferences(project, service, report);
     checkContradictions(service, report);
+    checkValues(service, report);
   }
   for (const section of ["secrets", "configs"] as const)
     for (const [name, item] of Object.entries(project[section])) {
@@ -50,7 +51,7 @@ function checkOrder(project: Project, tree: Node): void {
 type Report = (path: string[], message: string, hint?: string) => void;
 
 function checkReferences(project: Project, service: Service, report: Report): void {
-  if (!service.image && !service.build)
+  if (!service.image && !service.build && !service.provider)
     report([], "has neither an image nor a build context specified: invalid compose project");
   for (const needed of Object.keys(service.depends_on ?? {})) {
     if (project.services[needed]) continue;
@@ -78,6 +79,15 @@ function checkReferences(project: Project, service: Service, report: Report): vo
     known(project.secrets, source, "secret", ["secrets", String(index)]);
   for (const [index, { source }] of (service.build?.secrets ?? []).entries())
     known(project.secrets, source, "secret", ["build", "secrets", String(index)]);
+  for (const [name, context] of Object.entries(service.build?.additional_contexts ?? {})) {
+    const needed = /^service:(.*)$/.exec(context)?.[1];
+    if (needed === undefined || project.services[needed]?.build) continue;
+    report(
+      ["build", "additional_contexts", name],
+      `takes the context ${name} from service ${JSON.stringify(needed)}, which builds nothing`,
+      didYouMean(needed, Object.keys(project.services)),
+    );
+  }
   for (const [index, { source }] of (service.configs ?? []).entries())
     known(project.configs, source, "config", ["configs", String(index)]);
 }
@@ -105,17 +115,69 @@ function checkContradictions(service: Service, report: Report): void {
   distinct("scale", service.deploy?.replicas, "deploy.replicas");
   if (service.container_name && (service.scale ?? service.deploy?.replicas ?? 1) > 1)
     report(["container_name"], "can't set container_name and scale above 1: container names must be unique");
+  for (const [path, requests] of [
+    [["gpus"], service.gpus],
+    [["deploy", "resources", "reservations", "devices"], service.deploy?.resources?.reservations?.devices],
+  ] as const)
+    for (const [index, { count, device_ids }] of (requests ?? []).entries())
+      if (count !== undefined && device_ids?.length)
+        report(
+          [...path, String(index)],
+          "asks for devices by both count and device_ids, which are exclusive",
+        );
+  for (const [index, { action, target, exec }] of (service.develop?.watch ?? []).entries()) {
+    const here = ["develop", "watch", String(index)];
+    if (action.startsWith("sync") && target === undefined)
+      report(here, `has a watch rule with the action ${action}, which needs a target`);
+    if (action === "sync+exec" && !exec?.command?.length)
+      report(here, "has a watch rule with the action sync+exec, which needs exec with a command");
+    if (action === "rebuild" && !service.build)
+      report(here, "has a watch rule with the action rebuild, but no build section");
+  }
   const { dockerfile, dockerfile_inline } = service.build ?? {};
   if (dockerfile !== undefined && dockerfile_inline !== undefined)
     report(
       ["build"],
       "declares mutually exclusive dockerfile and dockerfile_inline: invalid compose project",
     );
-  if ((service.build?.platforms?.length ?? 0) > 1)
-    report(["build", "platforms"], "builds for more than one platform: name a single one");
+  const { platforms } = service.build ?? {};
+  if (service.platform && platforms?.length && !platforms.includes(service.platform))
+    report(
+      ["build", "platforms"],
+      `service.build.platforms MUST include service.platform ${JSON.stringify(service.platform)}`,
+    );
   for (const [index, mount] of (service.volumes ?? []).entries())
     if (!["bind", "volume", "tmpfs", "image"].includes(mount.type))
       report(["volumes", String(index)], `has a volume of type ${mount.type}, which is not supported`);
+}
+
+const restartPolicies = ["no", "always", "on-failure", "unless-stopped"];
+
+/**
+ * Values that the schema takes for any text, and that the engine would refuse without a place. Variables that were not
+ * to be filled may stand for anything.
+ */
+function checkValues(service: Service, report: Report): void {
+  const isOpen = (text: string) => text.includes("$");
+  const { restart } = service;
+  if (restart && !isOpen(restart)) checkRestart(restart, report);
+  const [form] = service.healthcheck?.test ?? [];
+  if (form !== undefined && !isOpen(form) && !["CMD", "CMD-SHELL", "NONE"].includes(form))
+    report(["healthcheck", "test"], 'healthcheck.test must start either by "CMD", "CMD-SHELL" or "NONE"');
+  for (const [index, port] of (service.expose ?? []).entries())
+    if (!isOpen(port) && !/^\d+(-\d+)?(\/[a-z]+)?$/.test(port))
+      report(["expose", String(index)], `exposes ${JSON.stringify(port)}, which is no port`);
+}
+
+function checkRestart(text: string, report: Report): void {
+  const [policy = "", retries, ...more] = text.split(":");
+  const isKnown = restartPolicies.includes(policy) && more.length === 0;
+  if (isKnown && (retries === undefined || (policy === "on-failure" && /^\d+$/.test(retries)))) return;
+  report(
+    ["restart"],
+    `has an unknown restart policy ${JSON.stringify(text)}`,
+    didYouMean(policy, restartPolicies) ?? `there are ${restartPolicies.join(", ")}, and on-failure:5`,
+  );
 }
 
 function fileObjectProblem(item: FileObject): string | undefined {

@@ -130,7 +130,10 @@ function healthcheckOf(service: Service): ContainerConfig["Healthcheck"] {
   };
 }
 
-/** The networks with the highest priority first, then by name. */
+/**
+ * The network that gives the default route first, then those with the highest priority, then by name: the
+ * engine takes the first that leads out.
+ */
 function endpoints(
   project: Project,
   name: string,
@@ -143,7 +146,12 @@ function endpoints(
     ...(service.external_links ?? []),
   ];
   return Object.entries(service.networks ?? {})
-    .sort(([a, x], [b, y]) => (y?.priority ?? 0) - (x?.priority ?? 0) || (a < b ? -1 : 1))
+    .sort(
+      ([a, x], [b, y]) =>
+        (y?.gw_priority ?? 0) - (x?.gw_priority ?? 0) ||
+        (y?.priority ?? 0) - (x?.priority ?? 0) ||
+        (a < b ? -1 : 1),
+    )
     .map(([key, own], index) => ({
       name: project.networks[key]!.name!,
       endpoint: {
@@ -241,6 +249,7 @@ function hostConfigOf(
       PathInContainer: target ?? source,
       CgroupPermissions: permissions ?? "rwm",
     })),
+    DeviceRequests: deviceRequests(service),
     DeviceCgroupRules: service.device_cgroup_rules,
     Ulimits: Object.entries(service.ulimits ?? {}).map(([Name, value]) =>
       typeof value === "number"
@@ -248,6 +257,24 @@ function hostConfigOf(
         : { Name, Soft: value.soft, Hard: value.hard },
     ),
   };
+}
+
+function deviceRequests(service: Service): HostConfig["DeviceRequests"] {
+  const all = [
+    ...(service.gpus ?? []).map(({ capabilities = [], ...rest }) => ({
+      ...rest,
+      capabilities: [...new Set([...capabilities, "gpu"])],
+    })),
+    ...(service.deploy?.resources?.reservations?.devices ?? []),
+  ];
+  if (all.length === 0) return undefined;
+  return all.map(({ driver = "", count = 0, device_ids = [], capabilities = [], options = {} }) => ({
+    Driver: driver,
+    Count: count,
+    DeviceIDs: device_ids,
+    Capabilities: [capabilities],
+    Options: options,
+  }));
 }
 
 function throttles(items: { path: string; rate: number }[] | undefined) {

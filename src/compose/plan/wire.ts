@@ -104,6 +104,13 @@ export interface HostConfig {
   BlkioDeviceWriteIOps?: Throttle[];
   Devices?: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[];
   DeviceCgroupRules?: string[];
+  DeviceRequests?: {
+    Driver: string;
+    Count: number;
+    DeviceIDs: string[];
+    Capabilities: string[][];
+    Options: Record<string, string>;
+  }[];
   Ulimits: { Name: string; Soft: number; Hard: number }[];
 }
 

@@ -1,5 +1,5 @@
 /** `up` in the foreground: output of all containers, until they end or the user does. */
-import { NotFound } from "../../lib/errors.ts";
+import { messageOf, NotFound } from "../../lib/errors.ts";
 import type { Project } from "../model/types.ts";
 import type { LiveContainer } from "./converge.ts";
 import { LinePrinter, printLogs } from "./logs.ts";
@@ -38,12 +38,18 @@ export class Attachment {
    * @param start starts what does not run and tells of each start
    * @param stop stops all in good order
    * @param kill ends all at once, at the second Ctrl-C
+   * @param alongside goes on beside the containers when they have started, until the signal; tells of each start
    * @returns the exit code
    */
   async run(
-    start: (onStarted: (container: LiveContainer) => void, signal: AbortSignal) => Promise<void>,
+    start: (
+      onStarted: (container: LiveContainer) => void,
+      onHookOutput: (container: LiveContainer, text: string) => void,
+      signal: AbortSignal,
+    ) => Promise<void>,
     stop: () => Promise<void>,
     kill: () => Promise<void>,
+    alongside?: (onStarted: (container: LiveContainer) => void, signal: AbortSignal) => Promise<void>,
   ): Promise<number> {
     const shown = this.containers.filter(({ service }) => this.options.attached(service));
     for (const container of shown) this.#printer.register(this.#nameOf(container));
@@ -59,7 +65,9 @@ export class Attachment {
     let stopping: Promise<void> | undefined;
     const starting = new AbortController();
     const ended = Promise.withResolvers<void>();
+    const beside = new AbortController();
     this.#stop = () => {
+      beside.abort();
       stopping ??= stop().finally(() => ended.resolve());
     };
     const release = this.session.onInterrupt(() => {
@@ -75,11 +83,20 @@ export class Attachment {
         if (container.state === "running") this.#follow(container, { tail: "0" });
       const before = await this.#ends(shown.filter(({ state }) => state === "kept"));
       try {
-        await start((container) => {
+        const onStarted = (container: LiveContainer) => {
           if (this.options.attached(container.service))
             this.#follow(container, { since: before.get(container.id) });
           else if (this.options.stopWhen !== "never") this.#watch(container);
-        }, starting.signal);
+        };
+        await start(
+          onStarted,
+          (container, text) => {
+            for (const line of text.replace(/\n$/, "").split("\n"))
+              this.#printer.line(`${this.#nameOf(container)} ->`, line);
+          },
+          starting.signal,
+        );
+        if (alongside && !stopping) this.#track("alongside", "watch", alongside(onStarted, beside.signal));
       } catch (error) {
         if (interrupts === 0) throw error;
       }
@@ -111,24 +128,24 @@ export class Attachment {
   }
 
   #follow(container: LiveContainer, query: { tail?: string; since?: string }): void {
-    this.#track(container, this.#printUntilExit(container, query));
+    this.#track(container.id, container.name, this.#printUntilExit(container, query));
   }
 
   /** Waits for the end of a container whose output is not shown. */
   #watch(container: LiveContainer): void {
     this.#track(
-      container,
+      container.id,
+      container.name,
       this.session.engine.wait(container.id).then((code) => this.#onExit(container, code)),
     );
   }
 
-  #track(container: LiveContainer, work: Promise<void>): void {
+  /** @param name for what it has to tell */
+  #track(key: string, name: string, work: Promise<void>): void {
     const follower = work
-      .catch((error: unknown) =>
-        this.session.warn(`${container.name}: ${error instanceof Error ? error.message : String(error)}`),
-      )
-      .finally(() => this.#followers.delete(container.id));
-    this.#followers.set(container.id, follower);
+      .catch((error: unknown) => this.session.warn(`${name}: ${messageOf(error)}`))
+      .finally(() => this.#followers.delete(key));
+    this.#followers.set(key, follower);
   }
 
   /** A restart policy can start it again: then its output goes on. */

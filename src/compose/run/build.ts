@@ -1,16 +1,10 @@
-/** Building a service's image: its context goes to the engine as a tar, the steps come back as messages. */
-import { randomBytes } from "node:crypto";
-import { statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { isAbsolute, join, relative } from "node:path";
-import { packContext } from "../../api/client/build-context.ts";
-import { GantryError, InvalidParameter } from "../../lib/errors.ts";
-import { ComposeError } from "../model/errors.ts";
-import { isRemoteContext } from "../model/paths.ts";
-import type { BuildConfig, Project } from "../model/types.ts";
+/** What services build, as orders for the part that builds. */
+import { InvalidParameter, NotImplemented } from "../../lib/errors.ts";
+import type { BuildOrder, ServiceBuild } from "../../lib/service-build.ts";
+import type { Project } from "../model/types.ts";
 import { parseSize } from "../model/units.ts";
-import { label } from "../plan/observed.ts";
-import { hostList } from "../plan/request.ts";
+import { composeVersion, label } from "../plan/observed.ts";
+import { imageOf } from "./images.ts";
 import type { Session } from "./session.ts";
 
 export interface BuildOptions {
@@ -20,116 +14,141 @@ export interface BuildOptions {
   pull?: boolean;
   /** As written: `512m`. */
   memory?: string;
+  /** `default`, `ID`, `ID=SOCKET`. */
+  ssh?: string;
+  provenance?: string;
+  sbom?: string;
   quiet?: boolean;
+  /** `--progress`, over the one of all commands. */
+  progress?: string;
+  builder?: string;
+  call?: BuildOrder["call"];
+  /** The image is for this engine's own containers: of several platforms one is enough. */
+  forRunning?: boolean;
 }
 
-/** A line of the engine's answer, whichever kind of progress it speaks. */
-interface BuildMessage {
-  stream?: string;
-  error?: string;
-  errorDetail?: { message: string };
-}
-
-/** A build that failed; message as the engine's. */
-export class BuildFailed extends GantryError {
-  constructor(service: string, message: string) {
-    super("internal", `failed to build ${service}: ${message}`);
-  }
-}
-
-/** @throws BuildFailed, InvalidParameter for a context that isn't there */
-export async function buildService(
+/**
+ * Builds services side by side, and those that they take files from.
+ * @returns the exit status; only checks that have found something give one
+ * @throws what is wrong with a build, or in it
+ */
+export async function buildServices(
   session: Session,
   project: Project,
-  name: string,
-  build: BuildConfig,
-  image: string,
+  names: Iterable<string>,
   options: BuildOptions,
-): Promise<void> {
-  const remote = isRemoteContext(build.context!);
-  const source = remote ? undefined : await sourceOf(build);
-  const messages = session.client.messages<BuildMessage>("POST", "/build", {
-    query: {
-      t: image,
-      dockerfile: source?.dockerfile ?? build.dockerfile,
-      remote: remote ? build.context : undefined,
-      buildargs: buildArgs(session, build, options),
-      labels: {
-        ...build.labels,
-        [label.project]: project.name,
-        [label.service]: name,
-        [label.version]: undefined,
-      },
-      target: build.target,
-      networkmode: build.network,
-      nocache: build.no_cache || options.noCache || undefined,
-      pull: build.pull || options.pull ? 1 : undefined,
-      shmsize: build.shm_size,
-      memory: options.memory === undefined ? undefined : memoryOf(options.memory),
-      platform: build.platforms?.[0] ?? project.services[name]?.platform,
-      extrahosts: hostList(build.extra_hosts)?.join(","),
-      ulimits: build.ulimits
-        ? Object.entries(build.ulimits).map(([Name, value]) =>
-            typeof value === "number"
-              ? { Name, Soft: value, Hard: value }
-              : { Name, Soft: value.soft, Hard: value.hard },
-          )
-        : undefined,
-      rm: true,
-      forcerm: true,
-    },
-    headers: { "Content-Type": "application/x-tar" },
-    body: source ? packContext(build.context!, source) : undefined,
+): Promise<number> {
+  const all = [...withContexts(project, names)];
+  const built = all.map((name) => {
+    const build = serviceBuild(project, name);
+    if (!build) throw new NotImplemented(`service ${JSON.stringify(name)} has no build section`);
+    return withOptions(session, project, build, options);
   });
-  for await (const message of messages) {
-    const error = message.errorDetail?.message ?? message.error;
-    if (error) throw new BuildFailed(name, error);
-    if (message.stream && !options.quiet) session.err.write(message.stream);
+  if (session.flags.dryRun) {
+    report(session, all, options.quiet);
+    return 0;
   }
-  const [repository, ...rest] = build.tags ?? [];
-  if (repository !== undefined)
-    for (const tag of [repository, ...rest]) {
-      const cut = tag.lastIndexOf(":");
-      const hasTag = cut > tag.lastIndexOf("/");
-      await session.client.call("POST", `/images/${image}/tag`, {
-        query: { repo: hasTag ? tag.slice(0, cut) : tag, tag: hasTag ? tag.slice(cut + 1) : "latest" },
-      });
-    }
-}
-
-/** The Dockerfile's place in the context; one that lies outside or is written in the Compose file is added to it. */
-async function sourceOf(
-  build: BuildConfig,
-): Promise<{ dockerfile: string; extraFiles?: Record<string, string> }> {
-  const context = build.context!;
-  if (!statSync(context, { throwIfNoEntry: false })?.isDirectory())
-    throw new InvalidParameter(`unable to prepare context: path ${JSON.stringify(context)} not found`);
-  const added = `.dockerfile.${randomBytes(10).toString("hex")}`;
-  if (build.dockerfile_inline !== undefined)
-    return { dockerfile: added, extraFiles: { [added]: build.dockerfile_inline } };
-  const path = isAbsolute(build.dockerfile!) ? build.dockerfile! : join(context, build.dockerfile!);
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
-    throw new InvalidParameter(`failed to read dockerfile: open ${path}: no such file or directory`);
-  const inside = relative(context, path);
-  if (!inside.startsWith("..")) return { dockerfile: inside };
-  return { dockerfile: added, extraFiles: { [added]: await readFile(path, "utf8") } };
-}
-
-function buildArgs(
-  session: Session,
-  build: BuildConfig,
-  options: BuildOptions,
-): Record<string, string | null> {
-  const given = (options.buildArgs ?? []).map((entry): [string, string | null] => {
-    const cut = entry.indexOf("=");
-    return cut < 0 ? [entry, session.env[entry] ?? null] : [entry.slice(0, cut), entry.slice(cut + 1)];
+  if (!session.context.buildServices) throw new NotImplemented("images can't be built here");
+  const call = options.call ?? "build";
+  const status = await session.context.buildServices({
+    builds: built,
+    env: project.environment,
+    call,
+    progress: options.progress || session.buildProgress(options.quiet),
+    parallel: session.flags.parallel,
+    memory: memoryOf(options.memory),
+    builder: options.builder,
   });
-  const all = { ...build.args, ...Object.fromEntries(given) };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
+  if (call === "build") report(session, all, options.quiet);
+  return status;
 }
 
-function memoryOf(text: string): number {
+function report(session: Session, names: string[], quiet = false): void {
+  using progress = session.progress("Building", quiet);
+  for (const name of names) progress.event(name, "Built", "done");
+}
+
+/** What a service builds, as its file says; undefined: nothing. */
+export function serviceBuild(project: Project, name: string): ServiceBuild | undefined {
+  const { build, image } = project.services[name]!;
+  if (!build) return undefined;
+  const secrets = build.secrets?.map(({ source, target = source }) => {
+    const { file, environment, content } = project.secrets[source] ?? {};
+    if (content !== undefined)
+      throw new InvalidParameter(
+        `service ${JSON.stringify(name)} builds with secret ${JSON.stringify(source)}, which has only content: give it as file or environment`,
+      );
+    return { id: target, file, environment };
+  });
+  return { ...build, service: name, image, secrets };
+}
+
+/** Each service after those whose images it takes files from (`additional_contexts: service:NAME`). */
+function withContexts(project: Project, names: Iterable<string>): Set<string> {
+  const result = new Set<string>();
+  const visit = (name: string, through: string[]): void => {
+    if (result.has(name) || through.includes(name)) return;
+    const contexts = Object.values(project.services[name]?.build?.additional_contexts ?? {});
+    for (const context of contexts)
+      if (context.startsWith("service:")) visit(context.slice("service:".length), [...through, name]);
+    result.add(name);
+  };
+  for (const name of names) visit(name, []);
+  return result;
+}
+
+function withOptions(
+  session: Session,
+  project: Project,
+  { "x-bake": _, ...build }: ServiceBuild,
+  options: BuildOptions,
+): ServiceBuild {
+  const { service } = build;
+  const own = project.services[service]?.platform ?? (session.env.DOCKER_DEFAULT_PLATFORM || undefined);
+  const several = (build.platforms?.length ?? 0) > 1;
+  const platforms =
+    build.platforms?.length && !(several && options.forRunning) ? build.platforms : own && [own];
+  return {
+    ...build,
+    tags: [...new Set([...(build.tags ?? []), imageOf(project, service)])],
+    args: { ...build.args, ...argumentsOf(session, options.buildArgs ?? []) },
+    labels: {
+      ...build.labels,
+      [label.project]: project.name,
+      [label.service]: service,
+      [label.version]: composeVersion,
+    },
+    platforms: platforms || undefined,
+    no_cache: build.no_cache || options.noCache,
+    pull: build.pull || options.pull,
+    ssh: { ...build.ssh, ...agentOf(options.ssh) },
+    provenance: options.provenance ?? build.provenance,
+    sbom: options.sbom ?? build.sbom,
+  };
+}
+
+/** A name alone takes the caller's value. */
+function argumentsOf(session: Session, entries: string[]): Record<string, string | null> {
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const cut = entry.indexOf("=");
+      return cut < 0 ? [entry, session.env[entry] ?? null] : [entry.slice(0, cut), entry.slice(cut + 1)];
+    }),
+  );
+}
+
+function agentOf(text: string | undefined): Record<string, string | null> {
+  if (!text) return {};
+  const cut = text.indexOf("=");
+  return cut < 0 ? { [text]: null } : { [text.slice(0, cut)]: text.slice(cut + 1) };
+}
+
+function memoryOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const bytes = parseSize(text);
-  if (bytes === undefined) throw ComposeError.at(undefined, `invalid size: ${JSON.stringify(text)}`);
+  if (bytes === undefined)
+    throw new InvalidParameter(
+      `invalid argument ${JSON.stringify(text)} for "-m, --memory" flag: invalid size: '${text}'`,
+    );
   return bytes;
 }

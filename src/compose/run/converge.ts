@@ -1,6 +1,6 @@
 /** Carrying out a plan: networks and volumes, then containers in the order of their dependencies. */
 import { readFileSync } from "node:fs";
-import { Internal, NotFound } from "../../lib/errors.ts";
+import { Internal } from "../../lib/errors.ts";
 import { ComposeError } from "../model/errors.ts";
 import { networkHash, volumeHash } from "../model/hash.ts";
 import type { Project, Service } from "../model/types.ts";
@@ -8,6 +8,7 @@ import { composeVersion, label, type ObservedContainer } from "../plan/observed.
 import type { ContainerAction, NetworkAction, Plan } from "../plan/plan.ts";
 import { type ContainerRequest, containerRequest, type RequestContext } from "../plan/request.ts";
 import { injectFiles, warnAboutModes } from "./files.ts";
+import { type HookedContainer, stopContainer } from "./hooks.ts";
 import { imageOf } from "./images.ts";
 import { forEachParallel, runGraph } from "./parallel.ts";
 import type { Progress } from "./progress.ts";
@@ -43,7 +44,7 @@ export async function converge(
   for (const message of plan.warnings) session.warn(message);
   const limit = session.flags.parallel;
   await forEachParallel(plan.orphans, limit, (orphan) =>
-    removeContainer(session, orphan, progress, options.timeout),
+    removeContainer(session, project, orphan, progress, options.timeout),
   );
   for (const action of plan.networks) await applyNetwork(session, project, action, progress, options.timeout);
   await forEachParallel(plan.volumes, limit, (key) => createVolume(session, project, key, progress));
@@ -68,10 +69,11 @@ export async function converge(
   return live;
 }
 
-/** Stops and removes one container, told as two steps. */
+/** Stops and removes one container, told as two steps. @param project for its hooks */
 export async function removeContainer(
   session: Session,
-  container: { id: string; name: string; state?: string },
+  project: Project | undefined,
+  container: HookedContainer & { state?: string },
   progress: Progress,
   timeout?: number,
   volumes = false,
@@ -79,20 +81,11 @@ export async function removeContainer(
   const id = `Container ${container.name}`;
   progress.event(id, "Stopping");
   if (!session.flags.dryRun && container.state !== "exited" && container.state !== "created")
-    await stopQuietly(session, container.id, timeout);
+    await stopContainer(session, project, container, timeout);
   progress.event(id, "Stopped", "done");
   progress.event(id, "Removing");
   if (!session.flags.dryRun) await session.engine.remove(container.id, volumes);
   progress.event(id, "Removed", "done");
-}
-
-async function stopQuietly(session: Session, id: string, timeout?: number): Promise<void> {
-  try {
-    await session.engine.stop(id, timeout);
-  } catch (error) {
-    // Someone else removed it: that is what was wanted.
-    if (!(error instanceof NotFound)) throw error;
-  }
 }
 
 async function applyNetwork(
@@ -107,7 +100,7 @@ async function applyNetwork(
     await forEachParallel(users, session.flags.parallel, async (container) => {
       progress.event(`Container ${container.name}`, "Stopping");
       if (!session.flags.dryRun) {
-        await stopQuietly(session, container.id, timeout);
+        await stopContainer(session, project, container, timeout);
         await session.client.call("POST", `/networks/${name}/disconnect`, {
           body: { Container: container.id, Force: true },
         });
@@ -195,7 +188,7 @@ async function applyContainer(
   live: Map<string, LiveContainer[]>,
 ): Promise<LiveContainer | undefined> {
   if (action.kind === "remove") {
-    await removeContainer(session, action.container, progress, options.timeout);
+    await removeContainer(session, project, action.container, progress, options.timeout);
     return undefined;
   }
   if (action.kind === "keep") {
@@ -274,7 +267,7 @@ async function recreate(
     temporary,
   );
   try {
-    await stopQuietly(session, old.id, options.timeout);
+    await stopContainer(session, project, old, options.timeout);
     await session.engine.remove(old.id, false);
   } catch (error) {
     await session.engine.remove(created, false);

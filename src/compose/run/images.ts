@@ -1,11 +1,11 @@
 /** The images of services: which is there, which has to be pulled or built, and how that is shown. */
 
 import { parseDuration } from "../../lib/duration.ts";
-import { NotFound, NotImplemented } from "../../lib/errors.ts";
+import { NotFound } from "../../lib/errors.ts";
 import { ComposeError } from "../model/errors.ts";
 import type { Project, Service } from "../model/types.ts";
 import { formatDuration } from "../model/units.ts";
-import { type BuildOptions, buildService } from "./build.ts";
+import { type BuildOptions, buildServices } from "./build.ts";
 import type { ImageDetails } from "./engine.ts";
 import { forEachParallel } from "./parallel.ts";
 import type { Progress } from "./progress.ts";
@@ -56,7 +56,8 @@ export async function ensureImages(
       toBuild.push(name);
     });
   }
-  if (toBuild.length > 0) await buildServices(session, project, toBuild, options.buildOptions ?? {});
+  if (toBuild.length > 0)
+    await buildServices(session, project, toBuild, { ...options.buildOptions, forRunning: true });
   for (const name of [...toPull, ...toBuild])
     ids[name] = (await session.engine.image(imageOf(project, name)))?.Id;
   if (!session.flags.dryRun)
@@ -175,27 +176,4 @@ export function splitReference(reference: string): { fromImage: string; tag: str
   const hasTag = cut > name.lastIndexOf("/");
   const repository = hasTag ? name.slice(0, cut) : name;
   return { fromImage: repository, tag: digest ?? (hasTag ? name.slice(cut + 1) : "latest") };
-}
-
-/** Builds services in an order in which none needs another's image, so all at once. */
-export async function buildServices(
-  session: Session,
-  project: Project,
-  names: string[],
-  options: BuildOptions,
-): Promise<void> {
-  using progress = session.progress("Building", options.quiet);
-  await forEachParallel([...new Set(names)], session.flags.parallel, async (name) => {
-    const service = project.services[name]!;
-    if (!service.build) throw new NotImplemented(`service ${JSON.stringify(name)} has no build section`);
-    progress.event(name, "Building");
-    try {
-      if (!session.flags.dryRun)
-        await buildService(session, project, name, service.build, imageOf(project, name), options);
-      progress.event(name, "Built", "done");
-    } catch (error) {
-      progress.event(name, "Error", "error");
-      throw error;
-    }
-  });
 }

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ApiClient } from "../../api/client/index.ts";
-import { NotFound } from "../../lib/errors.ts";
+import { NotFound, NotImplemented } from "../../lib/errors.ts";
+import type { BuildServices } from "../../lib/service-build.ts";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
 import { type LoadOptions, loadProject } from "../model/load.ts";
@@ -21,6 +22,13 @@ export interface ComposeContext {
   err?: Output;
   /** The `X-Registry-Auth` header for an image, when the user has logged in to its registry. */
   registryAuth?: (reference: string) => Promise<string | undefined>;
+  /** Builds images, which is another part's work. */
+  buildServices?: BuildServices;
+  /**
+   * Runs one of the client's own commands, `["cp", "-a", …]`, with this process's streams.
+   * @returns its exit status; what went wrong has been said
+   */
+  runCommand?: (words: string[]) => Promise<number>;
   /** What the file `-` is; default: standard input. */
   stdin?: string;
   /** Calls back at Ctrl-C and SIGTERM until the returned function is called. Default: this process's signals. */
@@ -33,6 +41,8 @@ export interface GlobalFlags {
   projectDirectory?: string;
   envFile: string[];
   profile: string[];
+  /** Networks, volumes, secrets and configs that no service uses are the project's too. */
+  allResources: boolean;
   ansi: string;
   progress: string;
   /** 0 or less: no limit. */
@@ -48,7 +58,11 @@ const overrideNames = [
   "docker-compose.override.yaml",
 ];
 
-interface ProjectOptions extends Pick<LoadOptions, "interpolate" | "builtElsewhere"> {
+interface ProjectOptions
+  extends Pick<
+    LoadOptions,
+    "interpolate" | "resolvePaths" | "resolveEnvironment" | "normalize" | "consistency" | "shownOnly"
+  > {
   allProfiles?: boolean;
 }
 
@@ -82,12 +96,21 @@ export class Session {
   }
 
   progress(title: string, quiet = false): Progress {
+    return new Progress(this.err, this.#progressMode(quiet), { title, dryRun: this.flags.dryRun });
+  }
+
+  /** The same choice in the words of `build --progress`. */
+  buildProgress(quiet = false): string {
+    const mode = this.#progressMode(quiet);
+    return mode === "json" ? "rawjson" : mode;
+  }
+
+  #progressMode(quiet: boolean): ProgressMode {
     const wanted = this.flags.progress || this.env.COMPOSE_PROGRESS || "auto";
     const known: ProgressMode[] = ["auto", "tty", "plain", "quiet", "json"];
     const mode = known.find((name) => name === wanted);
     if (!mode) throw ComposeError.at(undefined, `unsupported --progress value ${JSON.stringify(wanted)}`);
-    const effective = quiet ? "quiet" : mode === "auto" && this.flags.ansi === "never" ? "plain" : mode;
-    return new Progress(this.err, effective, { title, dryRun: this.flags.dryRun });
+    return quiet ? "quiet" : mode === "auto" && this.flags.ansi === "never" ? "plain" : mode;
   }
 
   /** Tells the user once. */
@@ -95,6 +118,12 @@ export class Session {
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
     this.err.write(this.colored(this.err) ? `\x1b[33mWARN\x1b[0m ${message}\n` : `warning: ${message}\n`);
+  }
+
+  /** @throws NotImplemented where the client's commands aren't there */
+  runCommand(words: string[]): Promise<number> {
+    if (!this.context.runCommand) throw new NotImplemented(`${words[0]} can't be run here`);
+    return this.context.runCommand(words);
   }
 
   onInterrupt(handler: () => void): () => void {
@@ -125,8 +154,8 @@ export class Session {
       projectName: this.flags.projectName,
       profiles: options.allProfiles ? ["*"] : profiles,
       named,
-      interpolate: options.interpolate,
-      builtElsewhere: options.builtElsewhere,
+      ...options,
+      allResources: this.flags.allResources,
       readFile: (path) => (path === "-" ? (this.context.stdin ?? standardInput()) : readFile(path)),
     });
     for (const message of project.warnings) this.warn(message);

@@ -3,6 +3,7 @@ import type { Dependency, Project } from "../model/types.ts";
 import { label } from "../plan/observed.ts";
 import type { LiveContainer } from "./converge.ts";
 import { type ContainerSummary, nameOf } from "./engine.ts";
+import { type HookedContainer, runHooks, stopContainer } from "./hooks.ts";
 import { forEachParallel, runGraph } from "./parallel.ts";
 import type { Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
@@ -11,6 +12,8 @@ import { DependencyFailed, waitForCondition } from "./wait.ts";
 export interface StartOptions {
   /** Called before the first container of all is started, and after each start. */
   onStarted?: (container: LiveContainer) => void;
+  /** What `post_start` hooks say. */
+  onHookOutput?: (container: LiveContainer, text: string) => void;
   signal?: AbortSignal;
 }
 
@@ -46,7 +49,7 @@ export async function startServices(
         if (container.state === "running") {
           if (!mustRestart) continue;
           progress.event(id, "Restarting");
-          if (!session.flags.dryRun) await session.engine.stop(container.id);
+          if (!session.flags.dryRun) await stopContainer(session, project, container);
         } else progress.event(id, "Starting");
         try {
           if (!session.flags.dryRun) await session.engine.start(container.id);
@@ -54,11 +57,28 @@ export async function startServices(
           progress.event(id, "Error", "error");
           throw error;
         }
-        progress.event(id, "Started", "done");
         options.onStarted?.(container);
+        if (!session.flags.dryRun) await startHooks(session, project, container, progress, options);
+        progress.event(id, "Started", "done");
       }
     },
   );
+}
+
+async function startHooks(
+  session: Session,
+  project: Project,
+  container: LiveContainer,
+  progress: Progress,
+  { onHookOutput }: StartOptions,
+): Promise<void> {
+  const hooks = project.services[container.service]?.post_start;
+  try {
+    await runHooks(session, hooks, container, onHookOutput && ((text) => onHookOutput(container, text)));
+  } catch (error) {
+    progress.event(`Container ${container.name}`, "Error", "error");
+    throw error;
+  }
 }
 
 async function awaitDependencies(
@@ -111,9 +131,14 @@ function neededServices(container: ContainerSummary): string[] {
   return (container.Labels[label.dependsOn] ?? "").split(",").flatMap((entry) => entry.split(":")[0] || []);
 }
 
-/** Stops containers, dependents first. @param timeout seconds; undefined: each container's own */
+/**
+ * Stops containers, dependents first.
+ * @param project for their hooks
+ * @param timeout seconds; undefined: each container's own
+ */
 export async function stopContainers(
   session: Session,
+  project: Project | undefined,
   containers: readonly ContainerSummary[],
   progress: Progress,
   timeout?: number,
@@ -121,7 +146,13 @@ export async function stopContainers(
   await inReverseOrder(containers, session.flags.parallel, async (container) => {
     const id = `Container ${nameOf(container)}`;
     progress.event(id, "Stopping");
-    if (!session.flags.dryRun) await session.engine.stop(container.Id, timeout);
+    if (!session.flags.dryRun) await stopContainer(session, project, hookedOf(container), timeout);
     progress.event(id, "Stopped", "done");
   });
 }
+
+export const hookedOf = (container: ContainerSummary): HookedContainer => ({
+  id: container.Id,
+  name: nameOf(container),
+  service: container.Labels[label.service] ?? "",
+});

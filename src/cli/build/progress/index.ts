@@ -19,6 +19,25 @@ export function checkProgress(text: string): ProgressKind {
   return kind;
 }
 
+/**
+ * One of several builds on a display: its steps carry its name, `[web 2/3] RUN make`. Two builds may tell of the same
+ * step, and each has it as its own.
+ */
+export function named(display: Display, name: string): Display["show"] {
+  const own = (digest: string) => `${name}/${digest}`;
+  return ({ vertexes, statuses, logs, warnings }) =>
+    display.show({
+      vertexes: vertexes?.map((vertex) => ({
+        ...vertex,
+        digest: own(vertex.digest),
+        name: vertex.name.startsWith("[") ? `[${name} ${vertex.name.slice(1)}` : `[${name}] ${vertex.name}`,
+      })),
+      statuses: statuses?.map((status) => ({ ...status, vertex: own(status.vertex) })),
+      logs: logs?.map((log) => ({ ...log, vertex: own(log.vertex) })),
+      warnings: warnings?.map((warning) => ({ ...warning, vertex: own(warning.vertex) })),
+    });
+}
+
 /** Where a build of this kind is shown: always on stderr, for stdout is the result's. */
 export async function openDisplay(
   kind: ProgressKind,

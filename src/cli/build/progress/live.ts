@@ -26,7 +26,6 @@ export class LiveProgress {
     this.#picture = new Picture((text) => screen.write(text));
     screen.write(hideCursor);
     this.#timer = setInterval(() => this.#draw(), pace);
-    process.on("SIGINT", this.#interrupted);
   }
 
   show(status: SolveStatus): void {
@@ -35,16 +34,9 @@ export class LiveProgress {
 
   end(ok: boolean): void {
     clearInterval(this.#timer);
-    process.off("SIGINT", this.#interrupted);
     this.#draw(ok ? "finished" : "failed");
     this.screen.write(`${showCursor}${warningList(this.#view.warnings)}`);
   }
-
-  readonly #interrupted = () => {
-    this.#draw("failed");
-    this.screen.write(showCursor);
-    process.exit(130);
-  };
 
   #draw(ended?: "finished" | "failed"): void {
     const { colour } = this.screen;

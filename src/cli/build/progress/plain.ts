@@ -22,6 +22,8 @@ export class PlainProgress {
   readonly #view: BuildView;
   #current: Pending | undefined;
   #since = 0;
+  /** Ends a turn in which nothing more is heard. */
+  #turnEnd: Timer | undefined;
 
   constructor(
     private readonly write: (text: string) => void,
@@ -49,6 +51,7 @@ export class PlainProgress {
   }
 
   end(): void {
+    clearTimeout(this.#turnEnd);
     for (let waiting = this.#next(); waiting; waiting = this.#next()) {
       this.#begin(waiting);
       this.#tell(waiting);
@@ -58,13 +61,19 @@ export class PlainProgress {
   }
 
   #flush(): void {
+    clearTimeout(this.#turnEnd);
     for (;;) {
       const next = this.#current ?? this.#next();
       if (!next) return;
       this.#begin(next);
       this.#tell(next);
       const over = next.vertex.completed !== undefined;
-      if (!over && (this.clock() - this.#since < turn || !this.#next(next))) return;
+      if (!over && !this.#next(next)) return;
+      const left = this.#since + turn - this.clock();
+      if (!over && left > 0) {
+        this.#turnEnd = setTimeout(() => this.#flush(), left);
+        return;
+      }
       this.#leave(next);
     }
   }

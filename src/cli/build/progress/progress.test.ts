@@ -86,6 +86,17 @@ describe("plain", () => {
     expect(shown(statuses, () => (now += 300))).toContain("#1 ...\n\n#2 second\n#2 0.000 b1\n");
   });
 
+  test("a step that says nothing gives its turn away", async () => {
+    const second = Promise.withResolvers<void>();
+    const plain = new PlainProgress((text) => {
+      if (text.startsWith("#2 second")) second.resolve();
+    });
+    plain.show(began("a", "first"));
+    plain.show(began("b", "second"));
+    await second.promise;
+    plain.end();
+  });
+
   test("transfers are told when they are over, warnings in the end", () => {
     const statuses = [
       began("a", "FROM x"),
