@@ -1,8 +1,7 @@
 /** Builds, one call each, and what they leave for the next: the cache. */
 import { mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { Cancelled, InvalidParameter, messageOf } from "../lib/errors.ts";
-import { formatReference, normalize, parseReference } from "../lib/reference.ts";
+import { Cancelled, messageOf } from "../lib/errors.ts";
 import { MNT_DETACH, mountsBelow, umountIfMounted } from "../linux/mount.ts";
 import { ImportedCache } from "./cache/import.ts";
 import { placeOf } from "./cache/options.ts";
@@ -11,31 +10,33 @@ import {
   type CheckSettings,
   type CheckWarning,
   checkFile,
-  checkSettings,
   checkStages,
-  inOrder,
-  type StageSubject,
   violationMessage,
 } from "./checks/index.ts";
-import { type DockerfileText, readDockerfile, readIgnoreRules } from "./definition.ts";
+import {
+  type DockerfileText,
+  filesOf,
+  graphOf,
+  readDockerfile,
+  readIgnoreRules,
+  settingsOf,
+} from "./definition.ts";
 import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
-import { DockerfileError, excerptOf, isLocated, stepError } from "./errors.ts";
+import { excerptOf, isLocated, stepError } from "./errors.ts";
 import { CacheMounts } from "./exec/cache-mounts.ts";
 import { activePrefix } from "./exec/workspace.ts";
 import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./export/index.ts";
 import type { IgnoreRules } from "./files/ignore.ts";
-import { formatPlatform, hostPlatform, platformArgs, proxyArgs } from "./graph/scope.ts";
-import { buildGraph, type Graph, platformOf, type Stage } from "./graph/stages.ts";
-import { outlineOf, targetsOf } from "./outline/outline.ts";
+import { formatPlatform, proxyArgs } from "./graph/scope.ts";
+import type { Graph } from "./graph/stages.ts";
 import type { Outline, TargetList } from "./outline/types.ts";
-import { lint } from "./practices/index.ts";
+import { Review, stageSubject, subjectOf } from "./review.ts";
 import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
 import { type PlatformPlace, Progress, targetVertex } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session, SharedWorks } from "./solve/session.ts";
 import type {
-  BaseImage,
   BuildBackend,
   BuildEvent,
   Builder,
@@ -54,6 +55,7 @@ export class DockerfileBuilder implements Builder {
   readonly #explanations: Explanations;
   readonly #cacheMounts: CacheMounts;
   readonly #shared = new SharedWorks();
+  readonly #review: Review;
   readonly #recovered: Promise<void>;
 
   constructor(
@@ -64,6 +66,7 @@ export class DockerfileBuilder implements Builder {
     this.#digests = new Digests(backend.store);
     this.#explanations = new Explanations(backend.store, now);
     this.#cacheMounts = new CacheMounts(backend.store, now);
+    this.#review = new Review(backend);
     this.#recovered = recover(backend);
     this.#recovered.catch(() => {});
   }
@@ -186,7 +189,7 @@ export class DockerfileBuilder implements Builder {
     const graph = graphOf(request, dockerfile);
     const definition = { dockerfile, ignore, graph };
     if (settings.error) {
-      const stages = checkStages(await this.#subject(request, definition, signal), settings);
+      const stages = checkStages(await subjectOf(this.backend, request, definition, signal), settings);
       if (first) for (const warning of stages) progress.warning(warning);
       const found = [...warnings, ...stages];
       if (found.length > 0) throw stepError(found[0]!.range, violationMessage(found));
@@ -251,104 +254,20 @@ export class DockerfileBuilder implements Builder {
     return { ...definition, source, ignore };
   }
 
-  async check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
-    await using _ = filesOf(request);
-    const source = readDockerfile(request);
-    const { name, text } = source;
-    const report = (warnings: CheckWarning[], error?: LintReport["error"]) =>
-      reportOf(source, warnings, error);
-    const warnings: CheckWarning[] = [];
-    try {
-      const dockerfile = parseDockerfile(text, name);
-      const settings = settingsOf(request, dockerfile);
-      warnings.push(...checkFile(dockerfile, settings));
-      const graph = graphOf(request, dockerfile);
-      const definition = { dockerfile, graph, ignore: readIgnoreRules(request) };
-      warnings.push(...checkStages(await this.#subject(request, definition, signal), settings));
-      const fails = settings.error && warnings.length > 0;
-      return report(warnings, fails ? { message: violationMessage(warnings) } : undefined);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof DockerfileError)) throw error;
-      const { message, line, endLine } = error;
-      return report(warnings, { message, line, endLine });
-    }
+  check(request: BuildRequest, signal: AbortSignal): Promise<LintReport> {
+    return this.#review.check(request, signal);
   }
 
-  async lint(request: BuildRequest): Promise<LintReport> {
-    await using _ = filesOf(request);
-    const source = readDockerfile(request);
-    let dockerfile: ParsedDockerfile | undefined;
-    try {
-      dockerfile = parseDockerfile(source.text, source.name);
-      const definition = {
-        dockerfile,
-        graph: graphOf(request, dockerfile),
-        ignore: readIgnoreRules(request),
-      };
-      const subject = stageSubject(request, definition, ({ base }) =>
-        typeof base === "object" && "image" in base ? this.#known(base.image) : undefined,
-      );
-      return reportOf(source, lint(dockerfile, subject, settingsOf(request, dockerfile)));
-    } catch (error) {
-      if (!(error instanceof DockerfileError)) throw error;
-      const { message, line, endLine } = error;
-      // What a stage that is missing breaks can't be told of; the rest can.
-      const found = dockerfile ? lint(dockerfile, undefined, settingsOf(request, dockerfile)) : [];
-      return reportOf(source, found, { message, line, endLine });
-    }
+  lint(request: BuildRequest): Promise<LintReport> {
+    return this.#review.lint(request);
   }
 
   outline(request: BuildRequest): Promise<Outline> {
-    return this.#parsed(request, (file) => outlineOf(file, graphOf(request, file), request.buildArgs));
+    return this.#review.outline(request);
   }
 
   targets(request: BuildRequest): Promise<TargetList> {
-    return this.#parsed(request, (file) => targetsOf(file, graphOf({ ...request, target: undefined }, file)));
-  }
-
-  async #parsed<T>(request: BuildRequest, read: (dockerfile: ParsedDockerfile) => T): Promise<T> {
-    await using _ = filesOf(request);
-    const { text, name } = readDockerfile(request);
-    try {
-      return read(parseDockerfile(text, name));
-    } catch (error) {
-      if (isLocated(error)) error.excerpt ??= excerptOf(text, error);
-      throw error;
-    }
-  }
-
-  /** An image that is here; one that isn't is not fetched for a look at it. */
-  #known(reference: string): BaseImage | undefined {
-    try {
-      const name = formatReference(normalize(parseReference(reference)));
-      return this.backend.store.images.byName(name);
-    } catch (error) {
-      if (error instanceof InvalidParameter) return undefined;
-      throw error;
-    }
-  }
-
-  /** The stages with their base images; one that can't be had is left unknown: only a build needs it. */
-  async #subject(
-    request: BuildRequest,
-    definition: Pick<Definition, "dockerfile" | "ignore"> & { graph: Graph },
-    signal: AbortSignal,
-  ): Promise<StageSubject> {
-    const { graph } = definition;
-    const bases = new Map<number, BaseImage>();
-    const resolve = async ({ index, base }: Stage) => {
-      if (typeof base !== "object" || !("image" in base)) return;
-      const platform = platformOf(graph.stages[index]!, request);
-      try {
-        const options = { pull: request.pull, platform, signal };
-        bases.set(index, await this.backend.resolveImage(base.image, options));
-      } catch {
-        signal.throwIfAborted();
-      }
-    };
-    await Promise.all(graph.needed.map((index) => resolve(graph.stages[index]!)));
-    return stageSubject(request, definition, (stage) => bases.get(stage.index));
+    return this.#review.targets(request);
   }
 
   async prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }> {
@@ -388,29 +307,6 @@ function heldBy(holders: number, resource: AsyncDisposable): AsyncDisposable {
   };
 }
 
-function reportOf(
-  { name, text }: DockerfileText,
-  warnings: readonly CheckWarning[],
-  error?: LintReport["error"],
-): LintReport {
-  return {
-    file: name,
-    source: text,
-    warnings: inOrder(warnings).map(({ rule, range, detail, edits }) => ({
-      rule: rule.name,
-      severity: rule.severity ?? "warning",
-      description: rule.description,
-      advice: rule.advice,
-      url: rule.url,
-      detail,
-      line: range.line,
-      endLine: range.endLine,
-      edits,
-    })),
-    error,
-  };
-}
-
 /** What a build is made from, read and checked. */
 interface Definition {
   source: DockerfileText;
@@ -419,33 +315,6 @@ interface Definition {
   settings: CheckSettings;
   /** Of the file alone; they have been shown. */
   warnings: CheckWarning[];
-}
-
-/** The directories that come with a request, to be released when nothing reads them any more. */
-function filesOf(request: BuildRequest): AsyncDisposableStack {
-  const files = new AsyncDisposableStack();
-  files.defer(async () => request.release?.());
-  return files;
-}
-
-function settingsOf({ buildArgs }: BuildRequest, { directives }: ParsedDockerfile): CheckSettings {
-  return checkSettings(buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? directives.get("check"));
-}
-
-function graphOf(
-  { platform, target, buildArgs, contexts }: BuildRequest,
-  dockerfile: ParsedDockerfile,
-): Graph {
-  const args = platformArgs(hostPlatform(), platform ?? hostPlatform(), target);
-  return buildGraph(dockerfile, { buildArgs, contexts, platform: args, target });
-}
-
-function stageSubject(
-  request: BuildRequest,
-  definition: Pick<Definition, "dockerfile" | "ignore"> & { graph: Graph },
-  base: StageSubject["base"],
-): StageSubject {
-  return { ...definition, base, platform: (stage) => formatPlatform(platformOf(stage, request)) };
 }
 
 function warnUnconsumed(request: BuildRequest, graph: Graph, progress: Progress): void {

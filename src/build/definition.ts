@@ -1,11 +1,15 @@
-/** The files that define a build: the Dockerfile and the ignore file that goes with it. */
+/** What defines a build: the Dockerfile, the ignore file that goes with it, and what the request makes of them. */
 import { lstatSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { InvalidParameter } from "../lib/errors.ts";
+import { type CheckSettings, checkSettings } from "./checks/index.ts";
 import { didYouMean } from "./dockerfile/nearest.ts";
+import type { ParsedDockerfile } from "./dockerfile/parse.ts";
 import { IgnoreRules } from "./files/ignore.ts";
 import { resolveInside } from "./files/inside.ts";
 import { SourceTree } from "./files/tree.ts";
+import { hostPlatform, platformArgs } from "./graph/scope.ts";
+import { buildGraph, type Graph } from "./graph/stages.ts";
 import type { BuildRequest } from "./types.ts";
 
 export interface DockerfileText {
@@ -53,4 +57,25 @@ export function readInside(contextDir: string, path: string): string | undefined
   if (!real) return undefined;
   const file = join(contextDir, real);
   return lstatSync(file, { throwIfNoEntry: false })?.isFile() ? readFileSync(file, "utf8") : undefined;
+}
+
+/** The directories that come with a request, to be released when nothing reads them any more. */
+export function filesOf(request: BuildRequest): AsyncDisposableStack {
+  const files = new AsyncDisposableStack();
+  files.defer(async () => request.release?.());
+  return files;
+}
+
+/** How the file is checked: by what the request says, else by what the file itself does. */
+export function settingsOf({ buildArgs }: BuildRequest, { directives }: ParsedDockerfile): CheckSettings {
+  return checkSettings(buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? directives.get("check"));
+}
+
+/** The file's stages for the request's platform and target. @throws DockerfileError */
+export function graphOf(
+  { platform, target, buildArgs, contexts }: BuildRequest,
+  dockerfile: ParsedDockerfile,
+): Graph {
+  const args = platformArgs(hostPlatform(), platform ?? hostPlatform(), target);
+  return buildGraph(dockerfile, { buildArgs, contexts, platform: args, target });
 }
