@@ -25,7 +25,7 @@ const before = new Map<string, string>();
 
 beforeAll(() => {
   for (const [file, line] of idFiles) {
-    // What a killed run has left would overlap.
+    // Without what a run that was killed may have left: a range that is there twice maps nothing.
     before.set(file, readFileSync(file, "utf8").replaceAll(line, ""));
     writeFileSync(file, before.get(file) + line);
   }
