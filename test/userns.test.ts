@@ -12,17 +12,14 @@ const idFiles = [
   ["/etc/subuid", `nobody:${first}:${size}\n`],
   ["/etc/subgid", `nogroup:${first}:${size}\n`],
 ] as const;
-const before = new Map<string, string>();
 
 beforeAll(() => {
-  for (const [file, line] of idFiles) {
-    before.set(file, readFileSync(file, "utf8"));
-    writeFileSync(file, before.get(file) + line);
-  }
+  for (const [file, line] of idFiles) writeFileSync(file, without(file, line) + line);
 });
 const restore = () => {
-  for (const [file, content] of before) writeFileSync(file, content);
+  for (const [file, line] of idFiles) writeFileSync(file, without(file, line));
 };
+const without = (file: string, line: string) => readFileSync(file, "utf8").replaceAll(line, "");
 const restored = onInterrupt(restore);
 afterAll(() => {
   restore();

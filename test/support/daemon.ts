@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { groupsAt, leftMounts, processesNaming, removeGroups, sweep } from "./sweep.ts";
+import { groupsAt, leftMounts, processesNaming, removeGroups, sweep, sweepLab } from "./sweep.ts";
 
 export { groupsAt, leftMounts, processesNaming, removeGroups };
 
@@ -33,6 +33,8 @@ export class TestDaemon implements AsyncDisposable {
   readonly #cleared = onInterrupt(() => {
     this.#process?.kill("SIGKILL");
     sweep(this);
+    const parent = this.flags[this.flags.indexOf("--cgroup-parent") + 1];
+    if (this.flags.includes("--cgroup-parent")) sweepLab(this.root, parent!);
   });
 
   /** @param config daemon.json */
