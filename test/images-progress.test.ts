@@ -41,7 +41,7 @@ test.each([
   ],
   ["docker", [docker], /Downloading +\[=*>? *\] +[\d.]+[kM]?B\/3\.\d+MB/, /\[1A\S+2K\r+\w+: Pull complete/],
 ] as const)("%s", async (_, client, bar, inPlace) => {
-  proxy.delay = 15;
+  proxy.delay = 40;
   const image = `${proxy.address}/bars:1`;
   const { stdout, code } = await run(
     [

@@ -20,7 +20,8 @@ let digest: string;
 let image: string;
 let saved: string;
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), "gt-interop-"));
+  // podman takes no long path.
+  scratch = mkdtempSync(join(tmpdir(), "i-"));
   own = await TestRegistry.start();
   debian = await debianRegistry();
   daemon = await TestDaemon.start();
@@ -186,7 +187,7 @@ describe("images for several platforms, one layer with gzip and one with zstd", 
             "--root",
             join(roots, "root"),
             "--runroot",
-            join(roots, "run"),
+            join(roots, "r"),
             "--storage-driver",
             "vfs",
           ],
@@ -221,12 +222,11 @@ describe("images for several platforms, one layer with gzip and one with zstd", 
 describe.each(["podman", "buildah"])("%s", (program) => {
   let roots: string;
   beforeAll(() => {
-    // podman takes no long path.
     roots = mkdtempSync(join(scratch, "p-"));
   });
   const call = (...args: string[]) =>
     must(
-      ...[program, "--root", join(roots, "root"), "--runroot", join(roots, "run"), "--storage-driver", "vfs"],
+      ...[program, "--root", join(roots, "root"), "--runroot", join(roots, "r"), "--storage-driver", "vfs"],
       ...args,
     );
   const known = async () =>

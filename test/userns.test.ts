@@ -21,18 +21,15 @@ const idFiles = [
   ["/etc/subuid", `nobody:${first}:${size}\n`],
   ["/etc/subgid", `nogroup:${first}:${size}\n`],
 ] as const;
-const before = new Map<string, string>();
 
 beforeAll(() => {
-  for (const [file, line] of idFiles) {
-    // Without what a run that was killed may have left: a range that is there twice maps nothing.
-    before.set(file, readFileSync(file, "utf8").replaceAll(line, ""));
-    writeFileSync(file, before.get(file) + line);
-  }
+  // A range that a killed run has left would overlap: what is there twice maps nothing.
+  for (const [file, line] of idFiles) writeFileSync(file, without(file, line) + line);
 });
 const restore = () => {
-  for (const [file, content] of before) writeFileSync(file, content);
+  for (const [file, line] of idFiles) writeFileSync(file, without(file, line));
 };
+const without = (file: string, line: string) => readFileSync(file, "utf8").replaceAll(line, "");
 const restored = onInterrupt(restore);
 afterAll(() => {
   restore();

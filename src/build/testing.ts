@@ -12,6 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { onInterrupt } from "../../test/support/interrupt.ts";
+import { sweepLab } from "../../test/support/sweep.ts";
 import type { Digest } from "../lib/digest.ts";
 import { NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -40,6 +42,8 @@ export interface Built extends BuildResult {
 }
 
 export class BuildLab implements AsyncDisposable {
+  readonly #cleared = onInterrupt(() => sweepLab(this.directory, this.backend.cgroupParent));
+
   private constructor(
     readonly directory: string,
     readonly backend: BuildBackend,
@@ -175,6 +179,7 @@ export class BuildLab implements AsyncDisposable {
       if (existsSync(parent)) Bun.spawnSync(["rmdir", parent]);
     }
     rmSync(this.directory, { recursive: true, force: true });
+    this.#cleared();
   }
 }
 

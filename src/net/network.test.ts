@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "
 import { connect, createServer } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
+import { onInterrupt } from "../../test/support/interrupt.ts";
 import { Nft } from "../linux/nft.ts";
 import { allocateAddress, macFromIpv4, openNetwork, withPrefixOf } from "./index.ts";
 import type { BridgeSpec, EndpointSpec, Network, PublishedPort } from "./types.ts";
@@ -132,10 +133,20 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const child of processes) child.kill("SIGKILL");
+  clear();
   await Promise.all(processes.map((child) => child.exited));
-  net.reconcile({ bridges: [], endpoints: [], sandboxes: [] });
   await net[Symbol.asyncDispose]();
+  rmSync(root, { recursive: true });
+  cleared();
+});
+
+function clear(): void {
+  for (const child of processes) child.kill("SIGKILL");
+  net.reconcile({ bridges: [], endpoints: [], sandboxes: [] });
+}
+const cleared = onInterrupt(() => {
+  clear();
+  Bun.spawnSync(["nft", "delete", "table", "ip", `gantry_${instance}`], { stderr: "ignore" });
   rmSync(root, { recursive: true });
 });
 

@@ -1,5 +1,6 @@
 /** Our server as a process of its own, to be killed. */
 import { join } from "node:path";
+import { onInterrupt } from "../../test/support/interrupt.ts";
 import type { RegistrySettings } from "./types.ts";
 
 export interface ChildRegistry extends AsyncDisposable {
@@ -24,9 +25,11 @@ export async function childRegistry(
     stderr: "inherit",
     env: { ...process.env, ...env },
   });
+  const cleared = onInterrupt(() => child.kill("SIGKILL"));
   const kill = async () => {
     child.kill("SIGKILL");
     await child.exited;
+    cleared();
   };
   const first = await child.stdout.getReader().read();
   const address = /listening on (\S+)/.exec(Buffer.from(first.value ?? []).toString())?.[1];

@@ -1,6 +1,7 @@
 /** An S3 server for tests: s3rver on a free port. */
 import { join } from "node:path";
 import type { S3Options } from "bun";
+import { onInterrupt } from "../../test/support/interrupt.ts";
 import { tempDir } from "./fixture.ts";
 
 export interface S3Server extends AsyncDisposable {
@@ -20,9 +21,11 @@ export async function s3Server(): Promise<S3Server> {
     stdout: "pipe",
     stderr: "inherit",
   });
+  const cleared = onInterrupt(() => child.kill("SIGKILL"));
   const stop = async () => {
     child.kill();
     await child.exited;
+    cleared();
     await dir[Symbol.asyncDispose]();
   };
   let port: string | undefined;

@@ -1,9 +1,11 @@
 /** Parts that this layer's tests share. */
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { onInterrupt } from "../../test/support/interrupt.ts";
 import { digestOf } from "../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../lib/oci.ts";
 import { serveRegistry } from "./index.ts";
@@ -15,7 +17,14 @@ export interface TempDir extends AsyncDisposable {
 
 export async function tempDir(): Promise<TempDir> {
   const path = await mkdtemp(join(tmpdir(), "gantry-registry-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  const cleared = onInterrupt(() => rmSync(path, { recursive: true, force: true }));
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await rm(path, { recursive: true, force: true });
+      cleared();
+    },
+  };
 }
 
 /** Our own server on a free port, with a directory that goes with it. */
@@ -45,9 +54,11 @@ export async function debianRegistry(): Promise<RegistryServer> {
   const configPath = join(dir.path, "config.yml");
   await Bun.write(configPath, JSON.stringify(config));
   const child = Bun.spawn(["docker-registry", "serve", configPath], { stdout: "ignore", stderr: "ignore" });
+  const cleared = onInterrupt(() => child.kill("SIGKILL"));
   const stop = async () => {
     child.kill();
     await child.exited;
+    cleared();
     await dir[Symbol.asyncDispose]();
   };
   for (let tries = 0; ; tries++) {

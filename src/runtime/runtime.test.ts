@@ -425,8 +425,12 @@ describe.each(["crun", "runc"])("%s", (binary) => {
 
   test("the monitor itself is killed: the container ends, and that is told", async () => {
     const { process } = await box.start(["sleep", "100"]);
-    const parent = Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${process.pid}/status`, "utf8"))![1]);
-    globalThis.process.kill(parent, SIGKILL);
+    const parentOf = (pid: number) =>
+      Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
+    const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    // Until it has ended the runtime stands between the two.
+    while (!commandOf(parentOf(process.pid)).includes("/monitor-")) await Bun.sleep(5);
+    globalThis.process.kill(parentOf(process.pid), SIGKILL);
     expect((await process.exited).exitCode).toBe(128 + SIGKILL);
     while (existsSync(`/proc/${process.pid}/exe`)) await Bun.sleep(5);
   });

@@ -3,6 +3,8 @@ import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
+import { onInterrupt } from "../../test/support/interrupt.ts";
+import { sweepLab } from "../../test/support/sweep.ts";
 import { Demultiplexer } from "../lib/stdcopy.ts";
 import { readCgroupLayout, removeCgroup } from "../linux/cgroup.ts";
 import { containerCapabilities, openRuntime } from "./index.ts";
@@ -68,6 +70,10 @@ interface StartArguments {
 export class RuntimeHarness implements AsyncDisposable {
   readonly #ids: string[] = [];
   readonly cgroupParent: string;
+  readonly #cleared = onInterrupt(() => {
+    sweepLab(this.directory, this.cgroupParent);
+    rmSync(this.rootfs, { recursive: true, force: true });
+  });
 
   private constructor(
     readonly runtime: ContainerRuntime,
@@ -88,6 +94,7 @@ export class RuntimeHarness implements AsyncDisposable {
     await removeCgroup(readCgroupLayout(), this.cgroupParent);
     rmSync(this.directory, { recursive: true, force: true });
     rmSync(this.rootfs, { recursive: true, force: true });
+    this.#cleared();
   }
 
   newStateDir(): string {

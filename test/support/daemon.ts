@@ -1,12 +1,12 @@
 /** A daemon of its own for a test file: own roots, socket, bridge and addresses, and nothing left afterwards. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { busyboxArchive } from "./busybox.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { groupsAt, leftMounts, ownRules, removeGroups, sweep } from "./sweep.ts";
+import { groupsAt, leftMounts, ownRules, processesNaming, removeGroups, sweep, sweepLab } from "./sweep.ts";
 
-export { groupsAt, leftMounts, removeGroups };
+export { groupsAt, leftMounts, processesNaming, removeGroups };
 
 const top = join(import.meta.dir, "..", "..");
 export const executable = join(top, "dist", "gantry");
@@ -33,6 +33,8 @@ export class TestDaemon implements AsyncDisposable {
   readonly #cleared = onInterrupt(() => {
     this.#process?.kill("SIGKILL");
     sweep(this);
+    const parent = this.flags[this.flags.indexOf("--cgroup-parent") + 1];
+    if (this.flags.includes("--cgroup-parent")) sweepLab(this.root, parent!);
   });
 
   /** @param config daemon.json */
@@ -225,20 +227,6 @@ export async function run(
     child.exited,
   ]);
   return { code, stdout, stderr };
-}
-
-/** Pids of processes whose command line has `needle`. */
-export function processesNaming(needle: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(needle);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
 }
 
 /** Waits until `condition` holds; what it stands for must come, so the bound is generous. */

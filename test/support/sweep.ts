@@ -43,6 +43,37 @@ export function sweep({ root, dataRoot, bridge }: Roots): void {
   rmSync(root, { recursive: true, force: true });
 }
 
+/** The end of what a test of one layer has: processes in its cgroups, mounts below its directory, and both. */
+export function sweepLab(directory: string, cgroupParent: string): void {
+  // A runtime at work would make a cgroup after all.
+  for (const pid of processesNaming(directory)) kill(pid);
+  const groups = groupsAt(cgroupParent).flatMap(groupsBelow);
+  for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
+  for (const { target } of leftMounts(directory)) Bun.spawnSync(["umount", "-l", target]);
+  for (const group of groups) removeGroup(group);
+  rmSync(directory, { recursive: true, force: true });
+}
+
+/** A cgroup and those in it, innermost first. */
+function groupsBelow(group: string): string[] {
+  const inner = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [...inner.flatMap(({ name }) => groupsBelow(join(group, name))), group];
+}
+
+/** Pids of processes whose command line has `needle`. */
+export function processesNaming(needle: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(needle);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
 /** Mounts below a directory, innermost first. */
 export function leftMounts(root: string): { target: string }[] {
   return readFileSync("/proc/self/mounts", "utf8")

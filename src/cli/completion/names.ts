@@ -3,7 +3,7 @@ import type { ContainerSummary, ImageSummary, NetworkSummary, VolumeSummary } fr
 import type { CliContext } from "../context.ts";
 import type { NameKind, NameSource, Suggestion } from "./complete.ts";
 
-const patience = 1000;
+const patience = 3000;
 
 /** Names that the engine knows now; none when it can't be reached. */
 export function liveNames(context: CliContext): NameSource {
