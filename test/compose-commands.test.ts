@@ -20,7 +20,9 @@ afterAll(async () => {
 async function project(yaml: string) {
   const root = mkdtempSync(join(directory, "p-"));
   writeFileSync(join(root, "compose.yaml"), yaml);
-  const compose = (...args: string[]) => daemon.gantry(["compose", ...args], { cwd: root });
+  // Its own directory is where its programs are.
+  const env = { PATH: `${root}:${process.env.PATH}` };
+  const compose = (...args: string[]) => daemon.gantry(["compose", ...args], { cwd: root, env });
   const ok = async (...args: string[]) => {
     const result = await compose(...args);
     expect(result).toMatchObject({ code: 0 });
@@ -135,6 +137,46 @@ volumes:
   expect(broken.stderr).toContain("said why\n");
   expect(broken.stderr).toContain("broken hook exited with status 3\n");
   await daemon.ok(["rm", "-f", `keeper-${process.pid}`]);
+});
+
+test("a provider brings a service up in its own way, and tells those that need it where it is", async () => {
+  await using app = await project(`
+name: provided
+services:
+  web: { ${sleeper}, depends_on: [data] }
+  data: { provider: { type: gantry-test-provider, options: { kind: big, size: [1, 2] } } }
+`);
+  const program = join(app.root, "gantry-test-provider");
+  writeFileSync(
+    program,
+    `#!/bin/sh
+echo "$@" >> calls
+echo '{"type":"info","message":"working"}'
+[ -e broken ] && echo '{"type":"error","message":"no more room"}'
+echo '{"type":"setenv","message":"URL=data://here"}'
+`,
+    { mode: 0o755 },
+  );
+  const { compose } = app;
+  const calls = () => readFileSync(join(app.root, "calls"), "utf8").trim().split("\n");
+  expect((await compose("up", "-d")).stderr).toMatch(/^ data {2}working$/m);
+  expect(calls()).toEqual(["compose --project-name=provided up --kind=big --size=1 --size=2 data"]);
+  expect((await compose("exec", "-T", "web", "sh", "-c", "echo $DATA_URL")).stdout).toBe("data://here\n");
+  expect((await compose("run", "--rm", "-T", "web", "sh", "-c", "echo $DATA_URL")).stdout).toBe(
+    "data://here\n",
+  );
+  expect(calls()).toHaveLength(2);
+  expect((await compose("ps", "-aq")).stdout.trim().split("\n")).toHaveLength(1);
+  expect((await compose("down", "-t", "0")).code).toBe(0);
+  expect(calls().at(-1)).toStartWith("compose --project-name=provided down ");
+
+  writeFileSync(join(app.root, "broken"), "");
+  expect(await compose("up", "-d")).toMatchObject({ code: 1 });
+  expect((await compose("up", "-d")).stderr).toContain('provider of service "data": no more room');
+  rmSync(program);
+  expect((await compose("up", "-d")).stderr).toContain('provider "gantry-test-provider" not found');
+  // What is left for the end needs no provider.
+  writeFileSync(join(app.root, "compose.yaml"), "name: provided\nservices: { web: { image: busybox } }\n");
 });
 
 test("gw_priority says which network leads out, gpus and reserved devices are asked for", async () => {

@@ -77,7 +77,12 @@ export const config = defineCommand({
           .sort(),
       );
     if (flags.networks) return lines(Object.keys(project.networks));
-    if (flags.images) return lines(Object.keys(project.services).map((name) => imageOf(project, name)));
+    if (flags.images)
+      return lines(
+        Object.keys(project.services)
+          .filter((name) => !project.services[name]!.provider)
+          .map((name) => imageOf(project, name)),
+      );
     if (flags.profiles)
       return lines(
         [...new Set(Object.values(project.services).flatMap(({ profiles }) => profiles ?? []))].sort(),

@@ -7,6 +7,7 @@ import { encodeImage, isOneOff, nameOf } from "../run/engine.ts";
 import { imageOf } from "../run/images.ts";
 import { forEachParallel } from "../run/parallel.ts";
 import type { Progress } from "../run/progress.ts";
+import { withdraw } from "../run/provider.ts";
 import type { Session } from "../run/session.ts";
 import { hookedOf, inReverseOrder } from "../run/start.ts";
 import { defineCommand } from "./command.ts";
@@ -68,6 +69,7 @@ export const down = defineCommand({
         flags.volumes,
       ),
     );
+    if (project && args.length === 0) await withdraw(session, project, progress);
     const found = await session.engine.observe(name, { networks: [], volumes: [] });
     const work: (() => Promise<void>)[] = [];
     if (args.length === 0) {
@@ -112,8 +114,10 @@ async function removeNamed(session: Session, progress: Progress, id: string, pat
 function imagesToRemove(project: Project, which: "local" | "all", services: string[]): string[] {
   const names = Object.entries(project.services)
     .filter(
-      ([name, { image }]) =>
-        (services.length === 0 || services.includes(name)) && (which === "all" || image === undefined),
+      ([name, { image, provider }]) =>
+        !provider &&
+        (services.length === 0 || services.includes(name)) &&
+        (which === "all" || image === undefined),
     )
     .map(([name]) => imageOf(project, name));
   return [...new Set(names)].sort();

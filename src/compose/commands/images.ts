@@ -102,6 +102,7 @@ export const pull = defineCommand({
     const names: string[] = [];
     for (const name of namesOf(project, args, flags["include-deps"])) {
       const service = project.services[name]!;
+      if (service.provider) continue;
       if (service.image === undefined) progress.event(name, "Skipped No image to be pulled", "done");
       else if (service.build && flags["ignore-buildable"])
         progress.event(name, "Skipped Image can be built", "done");

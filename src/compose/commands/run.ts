@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { parseDotenv } from "../model/dotenv.ts";
 import { ComposeError } from "../model/errors.ts";
+import { withDependencies } from "../model/graph.ts";
 import { parseVolume } from "../model/mounts.ts";
 import { absolutePath } from "../model/paths.ts";
 import { parsePort } from "../model/ports.ts";
@@ -10,6 +11,7 @@ import { label } from "../plan/observed.ts";
 import { createContainer } from "../run/converge.ts";
 import { isOneOff, numberOf } from "../run/engine.ts";
 import { ensureImages, imageOf } from "../run/images.ts";
+import { provide } from "../run/provider.ts";
 import { readFile, type Session } from "../run/session.ts";
 import { startServices } from "../run/start.ts";
 import { hasTerminal, join } from "../run/terminal.ts";
@@ -75,9 +77,11 @@ export const run = defineCommand({
   async run(session, flags, args) {
     const [name, ...command] = args;
     if (!name) throw ComposeError.at(undefined, "requires at least 1 arg(s), only received 0");
-    const project = session.project([name]);
-    const service = project.services[name];
-    if (!service) throw ComposeError.at(undefined, `no such service: ${name}`);
+    const given = session.project([name]);
+    if (!given.services[name]) throw ComposeError.at(undefined, `no such service: ${name}`);
+    const chosen = flags["no-deps"] ? [] : withDependencies(given.services, [name]);
+    const project = await provide(session, given, new Set(chosen));
+    const service = project.services[name]!;
 
     const needed = flags["no-deps"] ? [] : Object.keys(service.depends_on ?? {});
     await startNeeded(session, project, needed, flags);

@@ -4,6 +4,7 @@ import { chooseServices, planUp, type RecreatePolicy } from "../plan/plan.ts";
 import { Attachment } from "../run/attachment.ts";
 import { converge, type LiveContainer } from "../run/converge.ts";
 import { ensureImages } from "../run/images.ts";
+import { provide } from "../run/provider.ts";
 import type { Session } from "../run/session.ts";
 import { startServices, stopContainers } from "../run/start.ts";
 import { timeoutSignal, waitForCondition } from "../run/wait.ts";
@@ -46,7 +47,7 @@ interface ConvergeFlags {
 /** Images, plan, and everything created; nothing started yet. */
 export async function createProject(
   session: Session,
-  project: Project,
+  given: Project,
   services: string[],
   flags: ConvergeFlags,
 ): Promise<Map<string, LiveContainer[]>> {
@@ -55,8 +56,10 @@ export async function createProject(
   if (flags["force-recreate"] && flags["no-recreate"])
     throw ComposeError.at(undefined, "--force-recreate and --no-recreate are incompatible");
   const noDeps = flags["no-deps"] ?? false;
-  const chosen = chooseServices(project, { services, noDeps });
-  if (Object.keys(project.services).length === 0) throw ComposeError.at(undefined, "no service selected");
+  const chosen = chooseServices(given, { services, noDeps });
+  if (Object.keys(given.services).length === 0) throw ComposeError.at(undefined, "no service selected");
+  // What providers set is in the configuration that containers are compared with.
+  const project = await provide(session, given, chosen);
   const imageIds = await ensureImages(session, project, chosen, {
     pull: flags.pull,
     quietPull: flags["quiet-pull"],

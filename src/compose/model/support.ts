@@ -26,7 +26,6 @@ const ignored: Record<string, string> = {
 /** What can't be left out without changing what the application does. */
 const refused: Record<string, string> = {
   "services.*.models": "no models are served",
-  "services.*.provider": "providers are not run",
   "services.*.use_api_socket": "mount the engine's socket as a volume",
   models: "no models are served",
 };

@@ -100,8 +100,9 @@ export function chooseServices(
   return options.noDeps ? new Set(options.services) : withDependencies(project.services, options.services);
 }
 
-/** How many containers a service has. */
+/** How many containers a service has; what a provider gives has none. */
 export function scaleOf(service: Service): number {
+  if (service.provider) return 0;
   return service.scale ?? service.deploy?.replicas ?? 1;
 }
 

@@ -35,7 +35,7 @@ export async function ensureImages(
   names: Iterable<string>,
   options: EnsureOptions,
 ): Promise<Record<string, string | undefined>> {
-  const chosen = [...names];
+  const chosen = [...names].filter((name) => !project.services[name]!.provider);
   const ids: Record<string, string | undefined> = {};
   const toBuild: string[] = [];
   const toPull: string[] = [];
