@@ -34,6 +34,8 @@ export async function reconcile(deps: Reconciled): Promise<void> {
     mkdirSync(join(options.execRoot, directory), { recursive: true, mode: 0o700 });
   for (const directory of ["r", "f", "b"].map((name) => join(options.execRoot, name)))
     admit(context.remap?.root, directory);
+  // Read now: containers that are taken over have health checks, which are execs of this daemon's own.
+  const leftExecs = readdirSync(join(options.execRoot, "e"));
   // One container that can't be brought in line must not keep all others from their daemon.
   const attempt = (container: Container, what: string, work: Promise<void>) =>
     work.catch((error: unknown) =>
@@ -43,7 +45,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
     table.all().map((container) => attempt(container, "take over", takeOver(deps, container))),
   );
   dropStrays(deps);
-  await reapExecs(context);
+  await reapExecs(context, leftExecs);
   deps.volumes.dropIdleMounts();
   for (const container of table.all()) {
     if (shouldStart(container)) await attempt(container, "start", lifecycle.start(container));
@@ -148,10 +150,9 @@ function removePlace(path: string): void {
  * Execs whose daemon is gone: nobody can ask for them any more. A running one's monitor goes on; one that was not told
  * to start ends now that somebody has come and gone.
  */
-async function reapExecs({ options, runtime }: Context): Promise<void> {
-  const root = join(options.execRoot, "e");
-  for (const name of readdirSync(root)) {
-    const directory = join(root, name);
+async function reapExecs({ options, runtime }: Context, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const directory = join(options.execRoot, "e", name);
     const files = readdirSync(directory);
     const runs = !files.includes("exit") && (files.includes("started") || (await runtime.reopen(directory)));
     if (!runs) rmSync(directory, { recursive: true, force: true });
