@@ -232,11 +232,8 @@ test("what is not there is 501 and says what", async () => {
     expect.stringContaining("This node is not a swarm manager"),
   ]);
   expect(await (await daemon.request("/plugins")).json()).toEqual([]);
-  const kernel = await post("/containers/create", {
-    Image: "busybox",
-    HostConfig: { KernelMemoryTCP: 1 << 20 },
-  });
-  expect(kernel).toEqual({ status: 501, message: "HostConfig.KernelMemoryTCP is not supported yet" });
+  const ingress = await post("/networks/create", { Name: "mesh", Ingress: true });
+  expect(ingress).toEqual({ status: 501, message: "network.Ingress is not supported yet" });
 });
 
 test("a health that is none is refused; a directory over a file gets Docker's hint; strangers have a home", async () => {

@@ -142,6 +142,10 @@ export interface HostConfig {
   DeviceCgroupRules: string[] | null;
   DeviceRequests: DeviceRequest[] | null;
   MemoryReservation: number;
+  /** Of clients before 1.42; never kept (containers/unsupported.ts). */
+  KernelMemory?: number;
+  /** Of clients before 1.42. */
+  KernelMemoryTCP?: number;
   MemorySwap: number;
   MemorySwappiness: number | null;
   OomKillDisable: boolean | null;

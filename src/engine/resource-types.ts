@@ -12,7 +12,9 @@ import type {
 } from "../build/types.ts";
 import type { Digest } from "../lib/digest.ts";
 import type { Descriptor, Platform } from "../lib/oci.ts";
+import type { Forwarding } from "../net/types.ts";
 import type { Credentials, FoundRepository } from "../registry/types.ts";
+import type { CgroupSupport } from "../runtime/types.ts";
 import type { ImageRecord, LayerWeight, Weights } from "../store/types.ts";
 import type { EndpointConfig } from "./config.ts";
 import type { ContainerRecord, Filters } from "./container-types.ts";
@@ -285,12 +287,21 @@ export interface SystemInfo {
   architecture: string;
   cpus: number;
   memoryTotal: number;
-  cgroupVersion: "1" | "2";
+  /** Of the storage driver: names and values. */
+  driverStatus: [string, string][];
+  cgroupVersion: 1 | 2;
+  /** Which limits the kernel knows. */
+  limitSupport: CgroupSupport;
+  forwarding: Forwarding;
   defaultRuntime: string;
   runtimes: Record<string, { path: string; runtimeArgs?: string[] }>;
   /** Of containers that name none: `builtin`, `unconfined` or a path. */
   seccompProfile: string;
   noNewPrivileges: boolean;
+  /** The kernel has it on. */
+  appArmor: boolean;
+  /** Containers that ask for none have a cgroup namespace of their own. */
+  cgroupNamespaces: boolean;
   debug: boolean;
   experimental: boolean;
   runtimeVersion: string;
@@ -300,6 +311,9 @@ export interface SystemInfo {
   /** `user:group` of the subordinate ids that containers have; undefined: the host's ids. */
   usernsRemap?: string;
   startedAt: number;
+  /** Of the daemon itself. */
+  openFiles: number;
+  threads: number;
   warnings: string[];
   eventListeners: number;
   httpProxy: string;

@@ -82,6 +82,8 @@ export interface EngineOptions {
   noNewPrivileges: boolean;
   /** For containers that name no profile of their own. */
   seccomp: { name: string; profile: "default" | "unconfined" | object };
+  /** For `info`, of how the daemon is served. */
+  warnings: string[];
   /** Only told. */
   debug: boolean;
   experimental: boolean;

@@ -59,6 +59,8 @@ export interface Sandbox {
 }
 
 export interface Network extends AsyncDisposable {
+  /** As the kernel has it now. */
+  readonly forwarding: Forwarding;
   /** Makes the bridge, its addresses, forwarding and rules as told; what is there already is brought in line. */
   ensureBridge(spec: BridgeSpec): void;
   removeBridge(networkId: string, bridge: string): void;
@@ -89,6 +91,14 @@ export interface Network extends AsyncDisposable {
   counters(sandboxId: string): Record<string, InterfaceCounters>;
   /** Links of ours (`prefix`) and endpoints whose id is not in `known` are removed; rules rebuilt. */
   reconcile(known: { bridges: string[]; endpoints: string[]; sandboxes: string[] }): void;
+}
+
+/** What the kernel does with packets that aren't for this machine. */
+export interface Forwarding {
+  ipv4: boolean;
+  /** Packets within a bridge pass through the firewall too (br_netfilter). */
+  bridgedIpv4: boolean;
+  bridgedIpv6: boolean;
 }
 
 export interface InterfaceCounters {

@@ -143,6 +143,8 @@ const resources = {
     null,
   ),
   MemoryReservation: integer(),
+  KernelMemory: maybeInteger,
+  KernelMemoryTCP: maybeInteger,
   MemorySwap: integer(),
   MemorySwappiness: field(whole, null),
   OomKillDisable: field(v.boolean(), null),
@@ -194,9 +196,6 @@ const hostConfig = v.object({
   ReadonlyPaths: field(strings, null),
 });
 
-/** Parts of HostConfig that are not there yet. */
-const absent = ["KernelMemoryTCP"];
-
 /** What is asked of a container's place in a network. */
 export const endpoint = v.pipe(
   refusing(["GwPriority"], "EndpointConfig"),
@@ -212,8 +211,6 @@ export const endpoint = v.pipe(
   }),
 );
 
-const checkedHostConfig = v.pipe(refusing(absent, "HostConfig"), hostConfig);
-
 const createBody = v.object({
   ...config,
   /** Where clients before 1.44 say it. */
@@ -222,7 +219,7 @@ const createBody = v.object({
     v.pipe(
       v.nullable(v.unknown()),
       v.transform((value) => value ?? {}),
-      checkedHostConfig,
+      hostConfig,
     ),
     {},
   ),
@@ -272,6 +269,8 @@ const updateBody = v.object({
   CpusetCpus: maybeText,
   CpusetMems: maybeText,
   MemoryReservation: maybeInteger,
+  KernelMemory: maybeInteger,
+  KernelMemoryTCP: maybeInteger,
   MemorySwap: maybeInteger,
   PidsLimit: field(whole, undefined),
   RestartPolicy: field(restartPolicy, undefined),

@@ -41,6 +41,7 @@ import { sample, samples, top } from "./observe.ts";
 import { listContainers } from "./query.ts";
 import { allows, isRunning, transit } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
+import { discardUnsupported } from "./unsupported.ts";
 
 export interface ContainerDependencies {
   context: Context;
@@ -143,13 +144,14 @@ export class ContainerService implements Containers {
           "Restart policy cannot be updated because AutoRemove is enabled for the container",
         );
       }
+      const warnings = discardUnsupported(next, this.deps.context.runtime.limitSupport);
       checkLimits(next);
       checkRestartPolicy(next.RestartPolicy);
       if (isRunning(record)) await this.deps.context.runtime.update(record.id, resourceSpec(next));
       record.hostConfig = next;
       this.deps.table.save(container);
       this.#event(record, "update");
-      return { warnings: [] };
+      return { warnings };
     });
   }
 

@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { InvalidParameter } from "../../lib/errors.ts";
 import type { IdMap } from "../../lib/id-map.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
+import { appArmorIsOn } from "../../linux/process.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { HostConfig } from "../config.ts";
@@ -101,14 +102,6 @@ interface SecurityOptions {
   apparmor?: string;
 }
 
-function hostHasAppArmor(): boolean {
-  try {
-    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
-  } catch {
-    return false;
-  }
-}
-
 function parseSecurityOptions(
   options: string[],
   { noNewPrivileges, seccomp }: Context["options"],
@@ -121,7 +114,7 @@ function parseSecurityOptions(
       result.seccomp =
         value === "unconfined" ? "unconfined" : value === "builtin" ? "default" : parseProfile(value);
     // As Docker does: on a host without the module its labels and profiles mean nothing.
-    else if (key === "apparmor") result.apparmor = hostHasAppArmor() ? value : undefined;
+    else if (key === "apparmor") result.apparmor = appArmorIsOn() ? value : undefined;
     else if (key === "label") continue;
     else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
   }
