@@ -106,7 +106,7 @@ export class NetworkService {
       this.#table.delete(id);
       throw error;
     }
-    this.context.events.publish("network", "create", id, { name, type: record.driver });
+    this.event(record, "create");
     return { id, warning: "" };
   }
 
@@ -173,7 +173,7 @@ export class NetworkService {
     }
     this.#table.delete(record.id);
     this.context.network.removeBridge(record.id, record.bridge);
-    this.context.events.publish("network", "destroy", record.id, { name: record.name, type: record.driver });
+    this.event(record, "destroy");
   }
 
   prune(filters: Filters): string[] {
@@ -186,7 +186,16 @@ export class NetworkService {
       this.remove(record.id);
       removed.push(record.name);
     }
+    this.context.events.publish("network", "prune", "", { reclaimed: "0" });
     return removed;
+  }
+
+  event(
+    { id, name, driver, labels }: NetworkRecord,
+    action: string,
+    attributes: Record<string, string> = {},
+  ): void {
+    this.context.events.publish("network", action, id, { name, type: driver, ...attributes }, labels);
   }
 
   /**

@@ -260,13 +260,23 @@ export interface EngineEvent {
   type: "container" | "image" | "volume" | "network" | "daemon" | "builder";
   action: string;
   actor: { id: string; attributes: Record<string, string> };
+  /** Of what it is about; not told. */
+  labels: Readonly<Record<string, string>>;
   timeNs: bigint;
 }
 
 export interface Events {
-  /** Past ones since `since`, then live until `until` or abort. */
+  /**
+   * Past ones since `since`, then live until `until` or abort.
+   * @param options `observes`: only of what has these labels, also where its events don't show them
+   */
   subscribe(
-    options: { since?: bigint; until?: bigint; filters: Filters },
+    options: {
+      since?: bigint;
+      until?: bigint;
+      filters: Filters;
+      observes?: Readonly<Record<string, string>>;
+    },
     signal: AbortSignal,
   ): AsyncIterable<EngineEvent>;
 }

@@ -13,6 +13,7 @@ import type { NetworkService } from "../networks.ts";
 import { remapOf } from "../remap.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
+import { containerEvent } from "./events.ts";
 import { checkHostConfig } from "./host-config.ts";
 import { initLayer, initLayerKey } from "./init-layer.ts";
 import { checkLinks } from "./links.ts";
@@ -113,18 +114,13 @@ export async function createContainer(
       await deps.volumes.letGo(record);
     }
     const container = table.add(record);
-    context.events.publish("container", "create", id, eventAttributes(record));
+    containerEvent(context, record, "create");
     return { container, warnings };
   } catch (error) {
     rmSync(data, { recursive: true, force: true });
     snapshots.remove(snapshotKey(id));
     throw error;
   }
-}
-
-/** What every event of a container tells: its labels, image and name. */
-export function eventAttributes(record: ContainerRecord): Record<string, string> {
-  return { ...record.config.Labels, image: record.config.Image, name: record.name };
 }
 
 /** @throws InvalidParameter for a bad name, Conflict for a taken one */

@@ -4,6 +4,7 @@ import { defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import type { Digest } from "../../lib/digest.ts";
 import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
 import type { Descriptor, Platform } from "../../lib/oci.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
@@ -28,8 +29,9 @@ import type {
 import type { Volumes } from "../volumes.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { commitContainer } from "./commit.ts";
-import { checkContainerName, createContainer, eventAttributes } from "./create.ts";
+import { checkContainerName, createContainer } from "./create.ts";
 import { DeferredDuplex } from "./deferred.ts";
+import { containerEvent } from "./events.ts";
 import { changes, exportTree, getArchive, putArchive, statPath } from "./files.ts";
 import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
@@ -219,9 +221,12 @@ export class ContainerService implements Containers {
         throw new Internal(`cannot remove container ${record.name}: ${messageOf(error)}`, { cause: error });
       }
       table.delete(container);
-      this.#event(record, "destroy");
-      container.tellRemoval();
-      if (volumes) await this.#removeAnonymousVolumes(record);
+      try {
+        if (volumes) await this.#removeAnonymousVolumes(record);
+      } finally {
+        this.#event(record, "destroy");
+        container.tellRemoval();
+      }
     });
   }
 
@@ -347,7 +352,7 @@ export class ContainerService implements Containers {
       this.#event(container.record, "commit", {
         comment: options.comment,
         imageID: id,
-        ...(options.repository && { imageRef: options.repository }),
+        ...(options.repository && { imageRef: familiar(parseReference(options.repository)) }),
       });
       return id;
     } finally {
@@ -464,9 +469,6 @@ export class ContainerService implements Containers {
   }
 
   #event(record: ContainerRecord, action: string, attributes: Record<string, string> = {}): void {
-    this.deps.context.events.publish("container", action, record.id, {
-      ...eventAttributes(record),
-      ...attributes,
-    });
+    containerEvent(this.deps.context, record, action, attributes);
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { Conflict, InvalidParameter } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { NameSource, PublishedPort } from "../../net/types.ts";
@@ -55,6 +56,7 @@ export class Networking {
    */
   async setUp(record: ContainerRecord, namespace?: string): Promise<string | undefined> {
     const mode = record.hostConfig.NetworkMode;
+    this.#joinWithoutLink(record);
     if (mode === "host") return undefined;
     const peer = sharedWith(mode);
     if (peer) {
@@ -88,13 +90,9 @@ export class Networking {
     for (const endpoint of Object.values(record.endpoints)) {
       if (endpoint.endpointId === "") continue;
       await this.context.network.unpublish(endpoint.endpointId);
-      const { networkId, networkName, config } = endpoint;
-      Object.assign(endpoint, newEndpoint({ id: networkId, name: networkName } as NetworkRecord, config));
-      this.context.events.publish("network", "disconnect", networkId, {
-        container: record.id,
-        name: networkName,
-        type: "bridge",
-      });
+      const network = this.networks.find(endpoint.networkId);
+      Object.assign(endpoint, newEndpoint(network, endpoint.config));
+      this.networks.event(network, "disconnect", { container: record.id });
     }
     record.ports = {};
     if (record.sandboxId === "") return;
@@ -137,17 +135,15 @@ export class Networking {
     const wasWayOut = isRunning(record) && wayOut(this.#bridged(record))?.endpoint === endpoint;
     delete record.endpoints[network.name];
     if (endpoint.endpointId === "") return;
-    await this.context.network.unpublish(endpoint.endpointId);
-    this.context.network.disconnect(record.sandboxId, {
-      endpointId: endpoint.endpointId,
-      interfaceName: endpoint.interfaceName ?? "eth0",
-    });
+    if (network.driver === "bridge") {
+      await this.context.network.unpublish(endpoint.endpointId);
+      this.context.network.disconnect(record.sandboxId, {
+        endpointId: endpoint.endpointId,
+        interfaceName: endpoint.interfaceName ?? "eth0",
+      });
+    }
     if (wasWayOut) await this.#leadOutAnew(record);
-    this.context.events.publish("network", "disconnect", network.id, {
-      container: record.id,
-      name: network.name,
-      type: network.driver,
-    });
+    this.networks.event(network, "disconnect", { container: record.id });
   }
 
   /** After the way out was left: another network that leads out takes its route and its ports. */
@@ -202,11 +198,18 @@ export class Networking {
         ? []
         : [...new Set([record.name, ...(endpoint.config.Aliases ?? []), shortId(record.id)])];
     this.#link(record, joined, isDefault);
-    this.context.events.publish("network", "connect", network.id, {
-      container: record.id,
-      name: network.name,
-      type: network.driver,
-    });
+    this.networks.event(network, "connect", { container: record.id });
+  }
+
+  /** The networks `host` and `none` give nothing, but who is on them is known. */
+  #joinWithoutLink(record: ContainerRecord): void {
+    for (const endpoint of Object.values(record.endpoints)) {
+      const network = this.networks.find(endpoint.networkId || endpoint.networkName);
+      if (network.driver === "bridge") continue;
+      endpoint.networkId = network.id;
+      endpoint.endpointId = randomBytes(32).toString("hex");
+      this.networks.event(network, "connect", { container: record.id });
+    }
   }
 
   /** Makes the link, or gives one that is there the default route. */

@@ -50,7 +50,7 @@ function choose(context: Context, targets: string[], platforms: Platform[]): Cho
   const chosen = new Map<Digest, Chosen>();
   for (const text of targets) {
     const { record, target, name } = findTarget(images, text);
-    imageEvent(context, "save", record.id, record.id);
+    imageEvent(context, record, "save");
     // A platform of an index that is named by its id goes alone.
     const whole = name ? target : images.target(record.manifest)!;
     const entry = chosen.get(whole.descriptor.digest) ?? {
