@@ -214,7 +214,15 @@ test("an archive that is none, and one that is cut off", async () => {
   truncateSync(saved, statSync(saved).size >> 1);
   const cut = await daemon.gantry(["load", "-i", saved]);
   expect(cut.code).toBe(1);
-  expect(cut.stderr).toMatch(/unexpected end|truncated/i);
+  expect(cut.stderr).toContain("unexpected EOF");
+  for (const [name, message] of [
+    ["nothere", "No such image: nothere"],
+    ["nothere:1", "reference does not exist"],
+    ["BAD", "invalid reference format: repository name (library/BAD) must be lowercase"],
+  ] as const) {
+    const missing = await daemon.docker(["save", "-o", join(directory, "none.tar"), name]);
+    expect(missing.stderr).toContain(`Error response from daemon: ${message}\n`);
+  }
   expect(await daemon.ok(["images", "-q"])).toBe(before);
 });
 

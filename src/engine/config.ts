@@ -163,4 +163,6 @@ export interface EndpointConfig {
   Aliases?: string[] | null;
   MacAddress?: string;
   DriverOpts?: Record<string, string> | null;
+  /** The network with the highest is the way out. */
+  GwPriority?: number;
 }

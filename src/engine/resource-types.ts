@@ -190,10 +190,16 @@ export interface NetworkRecord {
     driver: string;
     options: Record<string, string>;
     config: { subnet: string; gateway?: string; ipRange?: string; auxAddresses?: Record<string, string> }[];
+    /** The subnet was chosen, and not asked for: an address in it can't be asked for either. */
+    automatic?: boolean;
   };
   options: Record<string, string>;
   labels: Record<string, string>;
   bridge: string;
+  /** Settings for other networks, and no network itself. */
+  configOnly?: boolean;
+  /** The network whose settings these are. */
+  configFrom?: string;
 }
 
 export interface NetworkInspection extends NetworkRecord {
@@ -216,6 +222,9 @@ export interface CreateNetwork {
   };
   options: Record<string, string>;
   labels: Record<string, string>;
+  configOnly: boolean;
+  /** Name of a network with `configOnly`; empty for none. */
+  configFrom: string;
 }
 
 export interface EngineNetworks {

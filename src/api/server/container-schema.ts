@@ -11,7 +11,6 @@ import {
   maybeInteger,
   maybeText,
   natural,
-  refusing,
   set,
   stringMap,
   strings,
@@ -197,19 +196,17 @@ const hostConfig = v.object({
 });
 
 /** What is asked of a container's place in a network. */
-export const endpoint = v.pipe(
-  refusing(["GwPriority"], "EndpointConfig"),
-  v.object({
-    IPAMConfig: field(
-      v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
-      undefined,
-    ),
-    Links: field(strings, undefined),
-    Aliases: field(strings, undefined),
-    MacAddress: maybeText,
-    DriverOpts: field(stringMap, undefined),
-  }),
-);
+export const endpoint = v.object({
+  IPAMConfig: field(
+    v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
+    undefined,
+  ),
+  Links: field(strings, undefined),
+  Aliases: field(strings, undefined),
+  MacAddress: maybeText,
+  DriverOpts: field(stringMap, undefined),
+  GwPriority: maybeInteger,
+});
 
 const createBody = v.object({
   ...config,

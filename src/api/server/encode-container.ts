@@ -113,7 +113,7 @@ function endpointSettings(state: EndpointState, id: string, version: number) {
     Aliases: aliases ?? null,
     MacAddress: state.macAddress,
     DriverOpts: config.DriverOpts ?? null,
-    GwPriority: 0,
+    GwPriority: config.GwPriority ?? 0,
     NetworkID: state.networkId,
     EndpointID: state.endpointId,
     Gateway: state.gateway,

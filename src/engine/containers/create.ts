@@ -9,6 +9,7 @@ import { resolveInRoot } from "../../store/index.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
+import { checkEndpoint } from "../endpoint-check.ts";
 import type { NetworkService } from "../networks.ts";
 import { remapOf } from "../remap.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
@@ -188,7 +189,14 @@ function planEndpoints(
       : [[host.NetworkMode, primary] as const, ...named];
   for (const [target, endpoint] of all) {
     const network = mustExist(() => deps.networks.find(target));
-    deps.networks.checkEndpoint(network, endpoint);
+    try {
+      checkEndpoint(network, endpoint);
+    } catch (error) {
+      if (!(error instanceof InvalidParameter)) throw error;
+      throw new InvalidParameter(`invalid config for network ${network.name}: ${error.message}`, {
+        cause: error,
+      });
+    }
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;
     endpoints[network.name] = newEndpoint(network, endpoint);
   }

@@ -11,18 +11,6 @@ import { discardUnsupported } from "./unsupported.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
 
-/** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
-function checkDeviceRequests(host: HostConfig): void {
-  for (const request of host.DeviceRequests ?? []) {
-    if (request.Driver !== "cdi")
-      throw new InvalidParameter(
-        `could not select device driver "${request.Driver}" with capabilities: [${request.Capabilities.map(
-          (all) => `[${all.join(" ")}]`,
-        ).join(" ")}]`,
-      );
-  }
-}
-
 /**
  * @returns a copy with the defaults in
  * @throws InvalidParameter in Docker's words
@@ -63,7 +51,6 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
     );
   if (!["", "default"].includes(host.Isolation))
     throw new InvalidParameter(`Invalid isolation: "${host.Isolation}" - linux only supports 'default'`);
-  checkDeviceRequests(host);
   containerCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged: host.Privileged });
   host.IpcMode ||= options.ipcMode;
   host.CgroupParent ||= options.cgroupParent ?? "";

@@ -9,6 +9,7 @@ import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
+import { checkEndpoint } from "../endpoint-check.ts";
 import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
 import { layerDirectories } from "../layer-directories.ts";
 import type { NetworkService } from "../networks.ts";
@@ -38,7 +39,7 @@ import type { Lifecycle } from "./lifecycle.ts";
 import { checkLimits, resourceSpec } from "./limits.ts";
 import { dropLinkHosts, parseLink } from "./links.ts";
 import { readLogs } from "./logs.ts";
-import type { Networking } from "./networking.ts";
+import { type Networking, noEndpoint } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
 import { listContainers } from "./query.ts";
 import { allows, isRunning, transit } from "./state.ts";
@@ -367,6 +368,7 @@ export class ContainerService implements Containers {
     const container = this.#find(containerTarget);
     return container.mutex.run(async () => {
       const { record } = container;
+      if (network.configOnly) throw new Forbidden(noEndpoint);
       if (network.driver !== "bridge")
         throw new Forbidden(`container cannot be connected to ${network.name} network`);
       if (record.hostConfig.NetworkMode === "host")
@@ -375,7 +377,7 @@ export class ContainerService implements Containers {
         );
       if (record.endpoints[network.name])
         throw new Forbidden(`endpoint with name ${record.name} already exists in network ${network.name}`);
-      networks.checkEndpoint(network, endpoint);
+      checkEndpoint(network, endpoint);
       await networking.attach(record, network, endpoint);
       table.save(container);
     });

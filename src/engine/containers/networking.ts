@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { Conflict, InvalidParameter } from "../../lib/errors.ts";
+import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { NameSource, PublishedPort } from "../../net/types.ts";
 import type { EndpointConfig, PortMap } from "../config.ts";
@@ -32,14 +32,25 @@ export function newEndpoint(network: NetworkRecord, config: EndpointConfig): End
 export const sharedWith = (networkMode: string) =>
   networkMode.startsWith("container:") ? networkMode.slice("container:".length) : undefined;
 
+/** Docker's words for a network that is none. */
+export const noEndpoint = "cannot create endpoint on configuration-only network";
+
 interface Joined {
   network: NetworkRecord;
   endpoint: EndpointState;
 }
 
-/** The first that leads out has the default route and the published ports; an internal network has neither. */
-const wayOut = (endpoints: Joined[]): Joined | undefined =>
-  endpoints.find(({ network }) => !network.internal);
+const priorityOf = ({ endpoint }: Joined) => endpoint.config.GwPriority ?? 0;
+
+/**
+ * Of those that lead out, the first of the highest priority has the default route and the published ports; an
+ * internal network has neither.
+ */
+function wayOut(endpoints: Joined[]): Joined | undefined {
+  const leading = endpoints.filter(({ network }) => !network.internal);
+  const highest = Math.max(...leading.map(priorityOf));
+  return leading.find((joined) => priorityOf(joined) === highest);
+}
 
 /** Joins containers to their networks: sandbox, endpoints, ports and names. */
 export class Networking {
@@ -109,11 +120,15 @@ export class Networking {
     const taken = new Set(Object.keys(this.context.network.counters(record.sandboxId)));
     let index = 0;
     while (taken.has(`eth${index}`)) index++;
+    const before = wayOut(this.#bridged(record, network));
+    const isWayOut = wayOut(this.#bridged(record))?.endpoint === endpoint;
     try {
       this.networks.assign(network, endpoint);
-      const isFirst = !network.internal && wayOut(this.#bridged(record, network)) === undefined;
-      this.#connect(record, { network, endpoint }, `eth${index}`, isFirst);
-      if (isFirst) await this.#publish(record, endpoint);
+      this.#connect(record, { network, endpoint }, `eth${index}`, isWayOut);
+      if (isWayOut) {
+        if (before) await this.context.network.unpublish(before.endpoint.endpointId);
+        await this.#publish(record, endpoint, before && record.ports);
+      }
       await this.context.network.serveNames(record.id, this.#namesFor(record));
     } catch (error) {
       delete record.endpoints[network.name];
@@ -123,6 +138,7 @@ export class Networking {
           endpointId: endpoint.endpointId,
           interfaceName: endpoint.interfaceName,
         });
+        if (isWayOut && before) await this.#leadOutAnew(record);
       }
       throw error;
     }
@@ -179,7 +195,7 @@ export class Networking {
           network: this.networks.find(endpoint.networkId || endpoint.networkName),
         }))
         .filter(({ network }) => network.driver === "bridge" && network.id !== other?.id)
-        // The network of --network is eth0 and has the default route.
+        // The network of --network is eth0 and, unless another has a higher priority, has the default route.
         .sort(
           (a, b) =>
             Number(b.network.name === record.hostConfig.NetworkMode) -
@@ -205,6 +221,7 @@ export class Networking {
   #joinWithoutLink(record: ContainerRecord): void {
     for (const endpoint of Object.values(record.endpoints)) {
       const network = this.networks.find(endpoint.networkId || endpoint.networkName);
+      if (network.configOnly) throw new Forbidden(noEndpoint);
       if (network.driver === "bridge") continue;
       endpoint.networkId = network.id;
       endpoint.endpointId = randomBytes(32).toString("hex");
