@@ -1,6 +1,6 @@
 /** Networks as containers and the host see them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { type Result, run, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -160,6 +160,32 @@ const refusedWith = async (args: string[]): Promise<string> => {
   expect(code).not.toBe(0);
   return stderr.slice(stderr.indexOf(daemonSays) + daemonSays.length).trim();
 };
+
+test("a port that is published nowhere in particular answers over IPv6 too, where the host has it", async () => {
+  const hasIPv6 = (await run(["ip", "-6", "-o", "addr", "show", "dev", "lo"])).stdout.includes("::1/128");
+  await daemon.ok(["run", "-d", "--name", "both", "-p", "80", "-p", "0.0.0.0::81", ...serve("both")]);
+  const shown = async () => (await daemon.docker(["port", "both", "80"])).stdout.trim().split("\n");
+  const [first, ...more] = await shown();
+  const port = first!.split(":").at(-1);
+  expect(first).toBe(`0.0.0.0:${port}`);
+  expect(more).toEqual(hasIPv6 ? [`[::]:${port}`] : []);
+  const listed = `0.0.0.0:${port}->80/tcp${hasIPv6 ? `, [::]:${port}->80/tcp` : ""}`;
+  const { stdout } = await daemon.docker(["ps", "--filter", "name=both", "--format", "{{.Ports}}"]);
+  expect(stdout).toContain(listed);
+  expect((await daemon.docker(["port", "both", "81"])).stdout).not.toContain("::");
+  const hosts = ["127.0.0.1", ...(hasIPv6 ? ["[::1]"] : [])];
+  const answers = async () => {
+    const pages = await Promise.all(hosts.map((host) => page(`http://${host}:${port}/`).catch(() => "")));
+    return pages.every((text) => text === "both\n");
+  };
+  await until(answers, "the page at every address");
+  // A daemon that comes later publishes the same.
+  await daemon.crash();
+  await daemon.boot();
+  expect(await shown()).toEqual([first!, ...more]);
+  await until(answers, "the page at every address, from the next daemon");
+  await daemon.ok(["rm", "-f", "both"]);
+});
 
 test("an address is asked for where the subnet was, and inside it", async () => {
   await daemon.ok(["network", "create", "chosen"]);

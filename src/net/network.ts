@@ -18,6 +18,7 @@ import type {
   Network,
   NetworkOptions,
   OpenNetwork,
+  Publication,
   PublishedPort,
   Sandbox,
 } from "./types.ts";
@@ -83,7 +84,7 @@ class KernelNetwork implements Network {
     this.#endpoints.disconnect(endpoint.endpointId);
   }
 
-  async publish(owner: string, port: PublishedPort): Promise<PublishedPort> {
+  async publish(owner: string, port: PublishedPort): Promise<Publication> {
     return this.#ports.publish(owner, port);
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import type { NameSource, PublishedPort } from "../../net/types.ts";
+import type { NameSource, Publication, PublishedPort } from "../../net/types.ts";
 import type { EndpointConfig, PortMap } from "../config.ts";
 import type { Context } from "../context.ts";
 import { hostIpOption, type NetworkService } from "../networks.ts";
@@ -265,20 +265,21 @@ export class Networking {
           {
             protocol,
             containerPort,
-            hostIp: binding.HostIp || hostIp,
+            hostIp: binding.HostIp || (hostIp === "0.0.0.0" ? "" : hostIp),
             hostPort: 0,
             containerIp: endpoint.ipAddress,
           },
           binding.HostPort,
         );
-        ports[key]!.push({ HostIp: published.hostIp, HostPort: String(published.hostPort) });
+        const HostPort = String(published.hostPort);
+        ports[key]!.push(...published.hostIps.map((HostIp) => ({ HostIp, HostPort })));
       }
     }
     record.ports = ports;
   }
 
   /** A host port may be a range: the first free one is taken. */
-  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<PublishedPort> {
+  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<Publication> {
     const [first, last = first] = (asked === "" ? "0" : asked).split("-").map(Number) as [number, number?];
     for (let hostPort = first; ; hostPort++) {
       try {
