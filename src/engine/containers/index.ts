@@ -1,8 +1,7 @@
-import { rmSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import type { Descriptor, Platform } from "../../lib/oci.ts";
 import { familiar, parseReference } from "../../lib/reference.ts";
 import { frame } from "../../lib/stdcopy.ts";
@@ -37,12 +36,12 @@ import { changes, exportTree, getArchive, putArchive, statPath } from "./files.t
 import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { checkLimits, resourceSpec } from "./limits.ts";
-import { dropLinkHosts, parseLink } from "./links.ts";
 import { readLogs } from "./logs.ts";
 import { type Networking, noEndpoint } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
 import { listContainers } from "./query.ts";
-import { allows, isRunning, transit } from "./state.ts";
+import { Removal } from "./removal.ts";
+import { isRunning } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
 import { discardUnsupported } from "./unsupported.ts";
 
@@ -64,9 +63,11 @@ export class ContainerService implements Containers {
   readonly #descriptors = new Map<Digest, Descriptor>();
 
   readonly checkpoints: Checkpoints;
+  readonly #removal: Removal;
 
   constructor(private readonly deps: ContainerDependencies) {
     this.checkpoints = new Checkpoints(deps.context, deps.table, deps.lifecycle);
+    this.#removal = new Removal(deps);
   }
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
@@ -159,76 +160,13 @@ export class ContainerService implements Containers {
   }
 
   async remove(target: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void> {
-    if (options.link) return this.#unlink(target);
-    const container = this.#find(target);
-    const { record } = container;
-    if (isRunning(record) || record.state.status === "restarting") {
-      if (!options.force) {
-        const hint =
-          record.state.status === "paused"
-            ? "unpause and then stop the container before removal or force remove"
-            : "stop the container before removing or force remove";
-        throw new Conflict(
-          `cannot remove container "/${record.name}": container is ${record.state.status}: ${hint}`,
-        );
-      }
-      await this.deps.lifecycle.kill(container, {}).catch((error: unknown) => {
-        // It may have exited on its own in the meantime.
-        if (!(error instanceof Conflict)) throw error;
-      });
-      await container.exitHandled;
-    }
-    await this.removeStopped(container, options.volumes);
-  }
-
-  /** `rm --link /web/db`: web forgets the alias db. @throws NotFound, Conflict for a container's own name */
-  #unlink(path: string): Promise<void> {
-    const [parent = "", alias, ...rest] = path.replace(/^\//, "").split("/");
-    if (alias === undefined || rest.length > 0)
-      throw new Conflict("Conflict, cannot remove the default link name of the container");
-    const container = this.#find(parent);
-    return container.mutex.run(async () => {
-      const { hostConfig } = container.record;
-      const links = hostConfig.Links ?? [];
-      const kept = links.filter((link) => parseLink(link).alias !== alias);
-      if (kept.length === links.length) throw new NotFound(`no link ${alias} of container ${parent}`);
-      dropLinkHosts(container.record, alias, this.deps.table);
-      hostConfig.Links = kept;
-      this.deps.table.save(container);
-    });
+    if (options.link) await this.#removal.link(target);
+    else await this.#removal.remove(this.#find(target), options);
   }
 
   /** The end of a container that does not run. Safe to call again after a failure or crash half-way. */
   removeStopped(container: Container, volumes: boolean): Promise<void> {
-    return container.mutex.run(async () => {
-      const { context, table, lifecycle } = this.deps;
-      const { record } = container;
-      if (!table.byId(record.id)) return;
-      if (!allows(record.state.status, "remove"))
-        throw new Conflict(
-          `cannot remove container "/${record.name}": container is ${record.state.status}: stop the container before removing or force remove`,
-        );
-      transit(record, "remove");
-      table.save(container);
-      for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
-      try {
-        await lifecycle.release(record);
-        if (context.store.snapshots.stat(snapshotKey(record.id)))
-          context.store.snapshots.remove(snapshotKey(record.id));
-        rmSync(paths.containerData(context.options, record.id), { recursive: true, force: true });
-      } catch (error) {
-        transit(record, "remove-failed");
-        table.save(container);
-        throw new Internal(`cannot remove container ${record.name}: ${messageOf(error)}`, { cause: error });
-      }
-      table.delete(container);
-      try {
-        if (volumes) await this.#removeAnonymousVolumes(record);
-      } finally {
-        this.#event(record, "destroy");
-        container.tellRemoval();
-      }
-    });
+    return this.#removal.stopped(container, volumes);
   }
 
   async wait(
@@ -456,18 +394,6 @@ export class ContainerService implements Containers {
 
   #find(target: string): Container {
     return this.deps.table.find(target);
-  }
-
-  async #removeAnonymousVolumes(record: ContainerRecord): Promise<void> {
-    for (const mount of record.mounts) {
-      if (mount.type !== "volume" || !mount.name) continue;
-      try {
-        if (this.deps.volumes.get(mount.name).anonymous) await this.deps.volumes.remove(mount.name, true);
-      } catch (error) {
-        // Another container uses it, or it is gone: both leave it alone.
-        if (!(error instanceof Conflict) && !(error instanceof NotFound)) throw error;
-      }
-    }
   }
 
   #event(record: ContainerRecord, action: string, attributes: Record<string, string> = {}): void {
