@@ -1,6 +1,6 @@
 /** Networks as containers and the host see them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { type Result, run, TestDaemon, until } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -151,4 +151,157 @@ test("a daemon that ends without containers takes its links and rules along, and
   expect(await daemon.ok(["run", "--rm", "--network", "again", ...fetchPage("back")])).toBe("back");
   await daemon.ok(["rm", "-f", "back"]);
   await daemon.ok(["network", "rm", "again"]);
+});
+
+/** Docker's client gets its errors after these words. */
+const daemonSays = "Error response from daemon: ";
+const refusedWith = async (args: string[]): Promise<string> => {
+  const { code, stderr } = await daemon.docker(args);
+  expect(code).not.toBe(0);
+  return stderr.slice(stderr.indexOf(daemonSays) + daemonSays.length).trim();
+};
+
+test("a port that is published nowhere in particular answers over IPv6 too, where the host has it", async () => {
+  const hasIPv6 = (await run(["ip", "-6", "-o", "addr", "show", "dev", "lo"])).stdout.includes("::1/128");
+  await daemon.ok(["run", "-d", "--name", "both", "-p", "80", "-p", "0.0.0.0::81", ...serve("both")]);
+  const shown = async () => (await daemon.docker(["port", "both", "80"])).stdout.trim().split("\n");
+  const [first, ...more] = await shown();
+  const port = first!.split(":").at(-1);
+  expect(first).toBe(`0.0.0.0:${port}`);
+  expect(more).toEqual(hasIPv6 ? [`[::]:${port}`] : []);
+  const listed = `0.0.0.0:${port}->80/tcp${hasIPv6 ? `, [::]:${port}->80/tcp` : ""}`;
+  const { stdout } = await daemon.docker(["ps", "--filter", "name=both", "--format", "{{.Ports}}"]);
+  expect(stdout).toContain(listed);
+  expect((await daemon.docker(["port", "both", "81"])).stdout).not.toContain("::");
+  const hosts = ["127.0.0.1", ...(hasIPv6 ? ["[::1]"] : [])];
+  const answers = async () => {
+    const pages = await Promise.all(hosts.map((host) => page(`http://${host}:${port}/`).catch(() => "")));
+    return pages.every((text) => text === "both\n");
+  };
+  await until(answers, "the page at every address");
+  // A daemon that comes later publishes the same.
+  await daemon.crash();
+  await daemon.boot();
+  expect(await shown()).toEqual([first!, ...more]);
+  await until(answers, "the page at every address, from the next daemon");
+  await daemon.ok(["rm", "-f", "both"]);
+});
+
+test("an address is asked for where the subnet was, and inside it", async () => {
+  await daemon.ok(["network", "create", "chosen"]);
+  await daemon.ok([
+    "network",
+    "create",
+    "--subnet",
+    "10.127.9.0/24",
+    "--ip-range",
+    "10.127.9.128/25",
+    "given",
+  ]);
+  const onlyConfigured =
+    "user specified IP address is supported only when connecting to networks with user configured subnets";
+  for (const [network, flag, address, message] of [
+    ["chosen", "--ip", "10.9.9.9", onlyConfigured],
+    ["given", "--ip", "10.9.9.9", "no configured subnet or ip-range contain the IP address 10.9.9.9"],
+    ["given", "--ip6", "fd00::9", onlyConfigured],
+    ["bridge", "--ip", "10.9.9.9", "user specified IP address is supported on user defined networks only"],
+  ] as const) {
+    const words = `invalid endpoint settings:\n${message}`;
+    expect(await refusedWith(["create", "--network", network, flag, address, "busybox"])).toBe(
+      `invalid config for network ${network}: ${words}`,
+    );
+  }
+  await daemon.ok(["run", "-d", "--name", "late", "--network", "none", "busybox", "sleep", "1000"]);
+  await daemon.ok(["network", "disconnect", "none", "late"]);
+  expect(await refusedWith(["network", "connect", "--ip", "10.9.9.9", "given", "late"])).toBe(
+    "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10.9.9.9",
+  );
+  const address = ["exec", "late", "ip", "-4", "-o", "addr", "show", "eth0"];
+  await daemon.ok(["network", "connect", "--ip", "10.127.9.5", "given", "late"]);
+  expect(await daemon.ok(address)).toContain("10.127.9.5/24");
+  expect(
+    await refusedWith(["run", "--rm", "--network", "given", "--ip", "10.127.9.5", "busybox", "true"]),
+  ).toStartWith("Address already in use");
+  await daemon.ok(["rm", "-f", "late"]);
+  await daemon.ok(["network", "rm", "chosen", "given"]);
+});
+
+test("the way out is on the network of the highest priority, at the start and later", async () => {
+  for (const name of ["low", "high"]) await daemon.ok(["network", "create", name]);
+  const way = () => daemon.ok(["exec", "way", "ip", "route", "show", "default"]);
+  const gateway = (name: string) =>
+    daemon.ok(["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", name]);
+  const [low, high] = await Promise.all(["low", "high"].map(gateway));
+  await daemon.ok([
+    "run",
+    "-d",
+    "--name",
+    "way",
+    "--network",
+    "low",
+    "-p",
+    "127.0.0.1::80",
+    ...serve("here"),
+  ]);
+  const url = `http://${await daemon.ok(["port", "way", "80"])}/`;
+  const answers = async () => {
+    const text = await page(url).catch(() => "");
+    return text === "here\n";
+  };
+  expect(await way()).toContain(`via ${low} `);
+  await until(answers, "the page, by the first network");
+  await daemon.ok(["network", "connect", "--gw-priority", "5", "high", "way"]);
+  expect(await way()).toContain(`via ${high} `);
+  expect(`http://${await daemon.ok(["port", "way", "80"])}/`).toBe(url);
+  await until(answers, "the page, by the second network");
+  const shown = "{{.NetworkSettings.Networks.high.GwPriority}} {{.NetworkSettings.Networks.low.GwPriority}}";
+  expect(await daemon.ok(["inspect", "-f", shown, "way"])).toBe("5 0");
+  await daemon.ok(["restart", "-t", "0", "way"]);
+  expect(await way()).toContain(`via ${high} `);
+  await daemon.ok(["network", "disconnect", "high", "way"]);
+  expect(await way()).toContain(`via ${low} `);
+  await daemon.ok(["rm", "-f", "way"]);
+  await daemon.ok(["network", "rm", "low", "high"]);
+});
+
+test("a network of settings alone, and networks that have theirs from it", async () => {
+  const create = (...args: string[]) => ["network", "create", ...args];
+  await daemon.ok(create("--config-only", "--subnet", "10.127.8.0/24", "--label", "a=b", "settings"));
+  await daemon.ok(create("--config-from", "settings", "made"));
+  const shown =
+    "{{json .ConfigOnly}} {{.ConfigFrom.Network}} {{.Driver}} {{json .Labels}} {{(index .IPAM.Config 0).Subnet}}";
+  expect(await daemon.ok(["network", "inspect", "-f", shown, "settings", "made"])).toBe(
+    'true  null {"a":"b"} 10.127.8.0/24\nfalse settings bridge {"a":"b"} 10.127.8.0/24',
+  );
+  expect(
+    await daemon.ok(["run", "--rm", "--network", "made", "busybox", "ip", "-4", "-o", "addr"]),
+  ).toContain("10.127.8.2/24");
+  for (const [args, message] of [
+    [
+      create("--config-from", "settings", "--label", "x=y", "no"),
+      "user specified configurations are not supported if the network depends on a configuration network",
+    ],
+    [create("--config-from", "made", "no"), 'configuration network "made" does not exist'],
+    [
+      create("--config-only", "--config-from", "settings", "no"),
+      "a configuration network cannot depend on another configuration network",
+    ],
+    [
+      create("--config-only", "--internal", "no"),
+      "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
+    ],
+    [
+      ["network", "rm", "settings"],
+      'error while removing network: configuration network "settings" is in use',
+    ],
+    [
+      ["run", "--rm", "--network", "settings", "busybox", "true"],
+      "cannot create endpoint on configuration-only network",
+    ],
+  ] as const) {
+    expect(await refusedWith([...args])).toStartWith(message);
+  }
+  await daemon.ok(["network", "rm", "made"]);
+  await daemon.ok(["network", "prune", "-f"]);
+  await daemon.ok(["network", "rm", "settings"]);
 });

@@ -315,3 +315,38 @@ test("a tmpfs takes options of its own, and nothing smuggled in", async () => {
   for (const wrong of [[["size", "1m,uid=5"]], [["a b"]], [[]], [["a", "b", "c"]]])
     expect((await create(wrong)).status).toBe(400);
 });
+
+test("mounts are passed on where the source's own mount does so, and refused where not", async () => {
+  const source = join(daemon.root, "passes");
+  mkdirSync(source);
+  const mount = (...args: string[]) => expect(Bun.spawnSync(["mount", ...args]).exitCode).toBe(0);
+  const runs = (propagation: string) =>
+    daemon.docker(["run", "--rm", "-v", `${source}:/m:${propagation}`, "busybox", "true"]);
+  mount("-t", "tmpfs", "tmpfs", source);
+  try {
+    mount("--make-private", source);
+    const words = (kind: string) =>
+      `Error response from daemon: path ${source} is mounted on ${source} but it is not ${kind} mount\n`;
+    for (const propagation of ["shared", "rshared"])
+      expect((await runs(propagation)).stderr).toContain(words("a shared"));
+    for (const propagation of ["slave", "rslave"])
+      expect((await runs(propagation)).stderr).toContain(words("a shared or slave"));
+    expect(await runs("rprivate")).toMatchObject({ code: 0 });
+    mount("--make-shared", source);
+    for (const propagation of ["rshared", "rslave"])
+      expect(await runs(propagation)).toMatchObject({ code: 0, stderr: "" });
+  } finally {
+    Bun.spawnSync(["umount", "-l", source]);
+  }
+});
+
+test("a request for GPUs is kept, and refused at the start", async () => {
+  await daemon.ok(["create", "--name", "graphics", "--gpus", "all", "busybox", "true"]);
+  expect(await daemon.ok(["inspect", "-f", "{{json .HostConfig.DeviceRequests}}", "graphics"])).toContain(
+    '"gpu"',
+  );
+  expect((await daemon.docker(["start", "graphics"])).stderr).toContain(
+    'Error response from daemon: could not select device driver "" with capabilities: [[gpu]]',
+  );
+  await daemon.ok(["rm", "graphics"]);
+});

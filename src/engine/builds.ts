@@ -103,11 +103,12 @@ export class BuildService implements Builds, AsyncDisposable {
       const result = await this.#builder.build({ ...options, ...files, tags, outputs }, onEvent, signal);
       const { image } = result;
       if (image) {
-        const name = image.names[0];
-        const shown = name === undefined ? image.configDigest : familiar(parseReference(name));
-        imageEvent(this.context, "build", image.configDigest, shown);
-        for (const name of image.names)
-          imageEvent(this.context, "tag", image.configDigest, familiar(parseReference(name)));
+        const names = image.names.map((name) => familiar(parseReference(name)));
+        const record = this.context.store.images.get(image.configDigest);
+        if (record) {
+          for (const name of names) imageEvent(this.context, record, "tag", name);
+          imageEvent(this.context, record, "build", names[0]);
+        }
       }
       return result;
     });

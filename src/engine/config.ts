@@ -142,6 +142,10 @@ export interface HostConfig {
   DeviceCgroupRules: string[] | null;
   DeviceRequests: DeviceRequest[] | null;
   MemoryReservation: number;
+  /** Of clients before 1.42; never kept (containers/unsupported.ts). */
+  KernelMemory?: number;
+  /** Of clients before 1.42. */
+  KernelMemoryTCP?: number;
   MemorySwap: number;
   MemorySwappiness: number | null;
   OomKillDisable: boolean | null;
@@ -159,4 +163,6 @@ export interface EndpointConfig {
   Aliases?: string[] | null;
   MacAddress?: string;
   DriverOpts?: Record<string, string> | null;
+  /** The network with the highest is the way out. */
+  GwPriority?: number;
 }

@@ -22,25 +22,29 @@ export class EventBus implements Events {
     return this.#subscribers.size;
   }
 
+  /** @param labels of what it is about, when the attributes don't have them: Docker shows none of networks and volumes */
   publish(
     type: EngineEvent["type"],
     action: string,
     id: string,
     attributes: Record<string, string> = {},
+    labels: Record<string, string> = attributes,
   ): void {
-    const event: EngineEvent = { type, action, actor: { id, attributes }, timeNs: nowNs() };
+    const event: EngineEvent = { type, action, actor: { id, attributes }, labels, timeNs: nowNs() };
     this.#history.push(event);
     if (this.#history.length > historyLimit) this.#history.shift();
     for (const notify of this.#subscribers) notify(event);
   }
 
   async *subscribe(
-    options: { since?: bigint; until?: bigint; filters: Filters },
+    options: Parameters<Events["subscribe"]>[0],
     signal: AbortSignal,
   ): AsyncIterable<EngineEvent> {
-    const { since, until, filters } = options;
+    const { since, until, filters, observes = {} } = options;
     const wanted = (event: EngineEvent) =>
-      matches(event, filters) && (until === undefined || event.timeNs <= until);
+      matches(event, filters) &&
+      Object.entries(observes).every(([name, value]) => event.labels[name] === value) &&
+      (until === undefined || event.timeNs <= until);
     const queue = new AsyncQueue<EngineEvent>(() => {
       this.#subscribers.delete(notify);
       clearTimeout(timer);

@@ -7,8 +7,8 @@ import { newId } from "../lib/ids.ts";
 import { Demultiplexer, frame } from "../lib/stdcopy.ts";
 import { containerCapabilities, resolveUser, StartFailure } from "../runtime/index.ts";
 import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
-import { eventAttributes } from "./containers/create.ts";
 import { DeferredDuplex } from "./containers/deferred.ts";
+import { containerEvent } from "./containers/events.ts";
 import { linkEnvironment } from "./containers/links.ts";
 import { processEnv, rlimits } from "./containers/spec.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
@@ -49,7 +49,7 @@ export class ExecService implements Execs {
       started: false,
     });
     container.record.execIds.push(id);
-    this.#event(container, `exec_create: ${config.cmd.join(" ")}`, id);
+    this.#event(container, `exec_create: ${commandOf(config)}`, id);
     return id;
   }
 
@@ -141,6 +141,7 @@ export class ExecService implements Execs {
     const demultiplexer = new Demultiplexer((_stream, data) => {
       if (output.length < 4096) output += data.toString();
     });
+    this.#event(container, `exec_create: ${commandOf(config)}`, id);
     const spec = await this.#processSpec(container, config, undefined);
     await this.#run(exec, spec, async (process) => {
       const stream = await process.attach({ stdin: false, stdout: true, stderr: true });
@@ -171,6 +172,8 @@ export class ExecService implements Execs {
     const { record, container } = exec;
     const stateDir = paths.execDir(this.context.options, record.id);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    // As Docker: before it runs, so also of one that can't.
+    this.#event(container, `exec_start: ${commandOf(record.config)}`, record.id);
     try {
       exec.process = await this.context.runtime.exec(container.record.id, spec, {
         execId: record.id,
@@ -188,7 +191,6 @@ export class ExecService implements Execs {
     }
     record.running = true;
     record.pid = exec.process.pid;
-    this.#event(container, `exec_start: ${record.config.cmd.join(" ")}`, record.id);
     void exec.process.exited.then((exit) => {
       record.running = false;
       record.exitCode = exit.exitCode;
@@ -266,10 +268,9 @@ export class ExecService implements Execs {
     execID: string,
     attributes: Record<string, string> = {},
   ): void {
-    this.context.events.publish("container", action, container.record.id, {
-      ...eventAttributes(container.record),
-      execID,
-      ...attributes,
-    });
+    containerEvent(this.context, container.record, action, { execID, ...attributes });
   }
 }
+
+/** As events show it: Docker ends a command without arguments with a blank. */
+const commandOf = ({ cmd: [program, ...args] }: ExecConfig) => `${program} ${args.join(" ")}`;

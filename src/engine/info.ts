@@ -1,9 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import { currentProxies } from "../lib/outgoing.ts";
+import { appArmorIsOn } from "../linux/process.ts";
 import { cdiDevices, cdiDirectories } from "../runtime/index.ts";
 import { logDrivers } from "./containers/log-config.ts";
 import type { Context } from "./context.ts";
+import { kernelWarnings } from "./kernel-warnings.ts";
 import type { SystemInfo } from "./types.ts";
 
 /** What does not change while the daemon runs. */
@@ -23,7 +25,7 @@ function hostFacts() {
     architecture: process.arch === "x64" ? "x86_64" : process.arch === "arm64" ? "aarch64" : process.arch,
     cpus: cpus().length,
     memoryTotal: totalmem(),
-    cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? ("2" as const) : ("1" as const),
+    appArmor: appArmorIsOn(),
   };
 }
 
@@ -39,12 +41,14 @@ export class Info {
   ) {}
 
   read(): SystemInfo {
-    const { options, runtime, store, events } = this.context;
+    const { options, runtime, store, network, events } = this.context;
     const statuses = this.statuses();
     const count = (...wanted: string[]) => statuses.filter((status) => wanted.includes(status)).length;
     const running = count("running", "restarting");
     const paused = count("paused");
     const proxies = currentProxies();
+    const { limitSupport, cgroupVersion } = runtime;
+    const { forwarding } = network;
     return {
       ...this.#facts,
       id: this.id,
@@ -54,6 +58,10 @@ export class Info {
       paused,
       stopped: statuses.length - running - paused,
       images: store.images.list().length,
+      driverStatus: store.driverStatus(),
+      cgroupVersion,
+      limitSupport,
+      forwarding,
       defaultRuntime: runtime.name,
       runtimes: runtime.programs(),
       runtimeVersion: runtime.version,
@@ -62,11 +70,14 @@ export class Info {
       labels: options.labels,
       startedAt: this.#startedAt,
       seccompProfile: options.seccomp.name,
+      cgroupNamespaces: cgroupNamespaceMode(this.context) === "private",
       noNewPrivileges: options.noNewPrivileges,
       debug: options.debug,
       experimental: options.experimental,
       usernsRemap: this.context.remap?.name,
-      warnings: [],
+      openFiles: readdirSync("/proc/self/fd").length,
+      threads: readdirSync("/proc/self/task").length,
+      warnings: [...options.warnings, ...kernelWarnings(limitSupport, cgroupVersion, forwarding.ipv4)],
       eventListeners: events.listeners,
       httpProxy: proxies.http ?? "",
       httpsProxy: proxies.https ?? "",
@@ -78,4 +89,9 @@ export class Info {
       cdiDevices: cdiDevices(),
     };
   }
+}
+
+/** Of containers that ask for none. Docker's default: the host's on cgroup v1, one of their own on v2. */
+export function cgroupNamespaceMode({ options, runtime }: Pick<Context, "options" | "runtime">) {
+  return options.cgroupnsMode ?? (runtime.cgroupVersion === 1 ? "host" : "private");
 }

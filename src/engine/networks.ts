@@ -10,9 +10,9 @@ import {
   withPrefixOf,
 } from "../net/index.ts";
 import type { Table } from "../store/types.ts";
-import type { EndpointConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "./filters.ts";
+import { checkConfigOnly, withConfigOf } from "./network-config.ts";
 import type {
   ContainerRecord,
   CreateNetwork,
@@ -31,6 +31,28 @@ export interface Members {
   on(networkId: string): { container: ContainerRecord; endpoint: EndpointState }[];
   /** Addresses held by what is no container: running build steps. */
   alsoTaken(): string[];
+}
+
+function newNetwork(
+  name: string,
+  given: Pick<NetworkRecord, "driver"> & Partial<NetworkRecord>,
+): NetworkRecord {
+  return {
+    id: newId(),
+    name,
+    createdAt: Date.now(),
+    scope: "local",
+    internal: false,
+    attachable: false,
+    ingress: false,
+    enableIPv4: true,
+    enableIPv6: false,
+    ipam: { driver: "default", options: {}, config: [] },
+    options: {},
+    labels: {},
+    bridge: "",
+    ...given,
+  };
 }
 
 const mtuOption = "com.docker.network.driver.mtu";
@@ -62,8 +84,8 @@ export class NetworkService {
     return this.#table.list();
   }
 
-  create(request: CreateNetwork): { id: string; warning: string } {
-    const { name } = request;
+  create(asked: CreateNetwork): { id: string; warning: string } {
+    const { name } = asked;
     if (!namePattern.test(name))
       throw new InvalidParameter(
         `invalid network name ${JSON.stringify(name)}: only [a-zA-Z0-9][a-zA-Z0-9_.-]* are allowed`,
@@ -71,6 +93,8 @@ export class NetworkService {
     if (predefined.includes(name))
       throw new Forbidden(`operation is not permitted on predefined ${name} network`);
     if (this.#table.by("name", name)) throw new Conflict(`network with name ${name} already exists`);
+    if (asked.configOnly) return this.#createConfig(asked);
+    const request = withConfigOf(asked, (from) => this.#table.by("name", from));
     if (request.driver === "host" || request.driver === "null")
       throw new Forbidden(`only one instance of "${request.driver}" network is allowed`);
     if (request.driver !== "bridge")
@@ -82,23 +106,22 @@ export class NetworkService {
     checkMtu(request.options[mtuOption]);
     if (request.ipam.driver !== "default")
       throw new NotFound(`could not find IPAM plugin ${request.ipam.driver}`);
-    const id = newId();
-    const record: NetworkRecord = {
-      id,
-      name,
-      createdAt: Date.now(),
+    const record = newNetwork(name, {
       driver: "bridge",
-      scope: "local",
       internal: request.internal,
       attachable: request.attachable,
-      ingress: false,
-      enableIPv4: true,
-      enableIPv6: false,
-      ipam: { driver: "default", options: request.ipam.options, config: this.#pools(request.ipam.config) },
+      ipam: {
+        driver: "default",
+        options: request.ipam.options,
+        config: this.#pools(request.ipam.config),
+        ...(!request.ipam.config[0]?.subnet && { automatic: true }),
+      },
       options: request.options,
       labels: request.labels,
-      bridge: request.options["com.docker.network.bridge.name"] ?? `br-${id.slice(0, 12)}`,
-    };
+      ...(request.configFrom !== "" && { configFrom: request.configFrom }),
+    });
+    const { id } = record;
+    record.bridge = request.options["com.docker.network.bridge.name"] ?? `br-${id.slice(0, 12)}`;
     this.#table.put(id, record);
     try {
       this.#ensureBridge(record);
@@ -106,8 +129,26 @@ export class NetworkService {
       this.#table.delete(id);
       throw error;
     }
-    this.context.events.publish("network", "create", id, { name, type: record.driver });
+    this.event(record, "create");
     return { id, warning: "" };
+  }
+
+  #createConfig(request: CreateNetwork): { id: string; warning: string } {
+    checkConfigOnly(request);
+    const { driver, options } = request.ipam;
+    const config = request.ipam.config.flatMap(({ subnet, ...rest }) =>
+      subnet ? [{ ...rest, subnet }] : [],
+    );
+    const record = newNetwork(request.name, {
+      driver: "null",
+      ipam: { driver, options, config },
+      options: request.options,
+      labels: request.labels,
+      configOnly: true,
+    });
+    this.#table.put(record.id, record);
+    this.event(record, "create");
+    return { id: record.id, warning: "" };
   }
 
   /** By name, full id or unique prefix of an id. @throws NotFound "network x not found" */
@@ -162,6 +203,10 @@ export class NetworkService {
     const record = this.find(target);
     if (predefined.includes(record.name))
       throw new Forbidden(`${record.name} is a pre-defined network and cannot be removed`);
+    if (record.configOnly && this.#table.list().some(({ configFrom }) => configFrom === record.name))
+      throw new Forbidden(
+        `error while removing network: configuration network ${JSON.stringify(record.name)} is in use`,
+      );
     const active = this.members.on(record.id).filter(({ endpoint }) => endpoint.endpointId);
     if (active.length > 0) {
       const who = active
@@ -172,8 +217,8 @@ export class NetworkService {
       );
     }
     this.#table.delete(record.id);
-    this.context.network.removeBridge(record.id, record.bridge);
-    this.context.events.publish("network", "destroy", record.id, { name: record.name, type: record.driver });
+    if (record.driver === "bridge") this.context.network.removeBridge(record.id, record.bridge);
+    this.event(record, "destroy");
   }
 
   prune(filters: Filters): string[] {
@@ -181,12 +226,23 @@ export class NetworkService {
     const until = untilFilter(filters);
     const removed: string[] = [];
     for (const record of this.#table.list()) {
-      if (predefined.includes(record.name) || this.members.on(record.id).length > 0) continue;
+      // What only holds settings goes when somebody says so.
+      if (predefined.includes(record.name) || record.configOnly || this.members.on(record.id).length > 0)
+        continue;
       if (!matchLabels(filters, record.labels) || (until !== undefined && record.createdAt > until)) continue;
       this.remove(record.id);
       removed.push(record.name);
     }
+    this.context.events.publish("network", "prune", "", { reclaimed: "0" });
     return removed;
+  }
+
+  event(
+    { id, name, driver, labels }: NetworkRecord,
+    action: string,
+    attributes: Record<string, string> = {},
+  ): void {
+    this.context.events.publish("network", action, id, { name, type: driver, ...attributes }, labels);
   }
 
   /**
@@ -233,23 +289,11 @@ export class NetworkService {
     return record.ipam.config[0]?.gateway ?? "";
   }
 
-  /** @throws InvalidParameter for what an endpoint on this network can't have */
-  checkEndpoint(record: NetworkRecord, config: EndpointConfig): void {
-    const requested = config.IPAMConfig?.IPv4Address || config.IPAMConfig?.IPv6Address;
-    if (requested && ["bridge", "host", "none"].includes(record.name)) {
-      throw new InvalidParameter(
-        `invalid config for network ${record.name}: user specified IP address is supported on user defined networks only`,
-      );
-    }
-    if (config.Aliases?.length && record.name === "bridge") {
-      throw new InvalidParameter(
-        "invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks",
-      );
-    }
-  }
-
   #pools(asked: CreateNetwork["ipam"]["config"]): NetworkRecord["ipam"]["config"] {
-    const taken = this.#table.list().flatMap((record) => record.ipam.config.map((config) => config.subnet));
+    const taken = this.#table
+      .list()
+      .filter(({ configOnly }) => !configOnly)
+      .flatMap((record) => record.ipam.config.map((config) => config.subnet));
     const firstAddress = (subnet: string) => allocateAddress({ subnet, taken: [] });
     if (asked.length === 0 || !asked[0]!.subnet) {
       const subnet = findFreeSubnet(this.context.options.addressPools, [...taken, ...hostRoutes()]);
@@ -265,24 +309,8 @@ export class NetworkService {
     const { options } = this.context;
     const put = (name: string, driver: NetworkRecord["driver"], more: Partial<NetworkRecord>) => {
       if (this.#table.by("name", name)) return;
-      const id = newId();
-      this.#table.put(id, {
-        id,
-        name,
-        createdAt: Date.now(),
-        driver,
-        scope: "local",
-        internal: false,
-        attachable: false,
-        ingress: false,
-        enableIPv4: true,
-        enableIPv6: false,
-        ipam: { driver: "default", options: {}, config: [] },
-        options: {},
-        labels: {},
-        bridge: "",
-        ...more,
-      });
+      const record = newNetwork(name, { driver, ...more });
+      this.#table.put(record.id, record);
     };
     put("host", "host", {});
     put("none", "null", {});

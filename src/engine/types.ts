@@ -7,12 +7,12 @@ import type { CachePolicy } from "../build/types.ts";
 import type { Credentials } from "../registry/types.ts";
 import type { RuntimeProgram } from "../runtime/types.ts";
 import type { LayerLimits } from "../store/types.ts";
+import type { Builds } from "./build-types.ts";
 import type { Containers, Execs } from "./container-types.ts";
+import type { EngineImages } from "./image-types.ts";
 import type {
-  Builds,
   CheckReport,
   DiskUsage,
-  EngineImages,
   EngineNetworks,
   EngineTokens,
   EngineVolumes,
@@ -20,7 +20,9 @@ import type {
   SystemInfo,
 } from "./resource-types.ts";
 
+export type * from "./build-types.ts";
 export type * from "./container-types.ts";
+export type * from "./image-types.ts";
 export type * from "./resource-types.ts";
 
 export interface Engine extends AsyncDisposable {
@@ -82,6 +84,8 @@ export interface EngineOptions {
   noNewPrivileges: boolean;
   /** For containers that name no profile of their own. */
   seccomp: { name: string; profile: "default" | "unconfined" | object };
+  /** For `info`, of how the daemon is served. */
+  warnings: string[];
   /** Only told. */
   debug: boolean;
   experimental: boolean;

@@ -1,10 +1,10 @@
 /** Volumes of the `local` driver that are mounts: `--opt type=nfs --opt o=addr=…,rw --opt device=:/path`. */
 import { lookup } from "node:dns/promises";
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { Internal, InvalidParameter } from "../lib/errors.ts";
 import { Mutex } from "../lib/mutex.ts";
 import { MNT_DETACH, umountIfMounted } from "../linux/mount.ts";
+import { mountOf } from "../linux/mountinfo.ts";
 import type { VolumeRecord } from "./types.ts";
 
 const knownOptions = ["type", "o", "device", "size"];
@@ -34,7 +34,8 @@ export class VolumeMounts {
   hold(volume: VolumeRecord, holder: string): Promise<void> {
     return this.#mutex.run(async () => {
       const holders = this.#holders.get(volume.name) ?? new Set();
-      if (holders.size === 0 && !isMountpoint(volume.mountpoint)) await mountVolume(volume);
+      if (holders.size === 0 && mountOf(volume.mountpoint).mountpoint !== volume.mountpoint)
+        await mountVolume(volume);
       this.#holders.set(volume.name, holders.add(holder));
     });
   }
@@ -95,15 +96,4 @@ async function withAddress(type: string, words: string): Promise<string> {
   } catch (error) {
     throw new Internal(`error resolving passed in network volume address ${name}`, { cause: error });
   }
-}
-
-function isMountpoint(path: string): boolean {
-  // Blanks and backslashes stand there as octal numbers (proc(5), mountinfo).
-  const escaped = path.replace(
-    /[\s\\]/g,
-    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .some((line) => line.split(" ", 5)[4] === escaped);
 }

@@ -19,6 +19,8 @@ const removing = ".removing-";
 export class Volumes implements EngineVolumes {
   #table: Table<VolumeRecord>;
   #mounts = new VolumeMounts();
+  /** Ids of containers of which it was told that they have mounted theirs. */
+  readonly #told = new Set<string>();
 
   constructor(
     private readonly context: Context,
@@ -56,7 +58,7 @@ export class Volumes implements EngineVolumes {
     mkdirSync(record.mountpoint, { recursive: true, mode: 0o755 });
     const { remap } = this.context;
     if (remap) chownSync(record.mountpoint, remap.root.uid, remap.root.gid);
-    this.context.events.publish("volume", "create", name, { driver });
+    this.#event(record, "create");
     return record;
   }
 
@@ -123,6 +125,43 @@ export class Volumes implements EngineVolumes {
     for (const volume of this.#mountsOf(container)) await this.#mounts.letGo(volume, container.id);
   }
 
+  /** The events of a start: the volumes are mounted now, and where. */
+  tellUse({ id, mounts }: ContainerRecord): void {
+    this.#told.add(id);
+    for (const { name, destination, rw, propagation } of mounts) {
+      const volume = name === undefined ? undefined : this.#table.get(name);
+      if (volume)
+        this.#event(volume, "mount", {
+          container: id,
+          destination,
+          propagation,
+          "read/write": String(rw),
+        });
+    }
+  }
+
+  /** The events of an end, once for each `tellUse`. */
+  tellRelease({ id, mounts }: ContainerRecord): void {
+    if (!this.#told.delete(id)) return;
+    for (const { name } of mounts) {
+      const volume = name === undefined ? undefined : this.#table.get(name);
+      if (volume) this.#event(volume, "unmount", { container: id });
+    }
+  }
+
+  /** A container that a daemon before this one has started: its volumes are mounted, which was told then. */
+  adopt({ id }: ContainerRecord): void {
+    this.#told.add(id);
+  }
+
+  #event(
+    { name, driver, labels }: VolumeRecord,
+    action: string,
+    attributes: Record<string, string> = {},
+  ): void {
+    this.context.events.publish("volume", action, name, { driver, ...attributes }, labels);
+  }
+
   /** After a restart, when every running container holds its volumes again. */
   dropIdleMounts(): void {
     this.#mounts.dropIdle(this.#table.list());
@@ -145,7 +184,7 @@ export class Volumes implements EngineVolumes {
     renameSync(directory, doomed);
     this.#table.delete(record.name);
     rmSync(doomed, { recursive: true, force: true });
-    this.context.events.publish("volume", "destroy", record.name, { driver: record.driver });
+    this.#event(record, "destroy");
   }
 
   /**

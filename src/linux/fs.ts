@@ -238,6 +238,17 @@ export function unlessMissing<T>(call: () => T): T | undefined {
   }
 }
 
+const DT_UNKNOWN = 0;
+
+/** Whether the open directory's file system says with a name what it is, as overlayfs wants it. @throws Errno */
+export function tellsTypes(directory: number): boolean {
+  const buffer = Buffer.allocUnsafe(64 << 10);
+  const length = check(Number(symbols.getdents64(directory, buffer, buffer.length)), "getdents64");
+  for (let at = 0; at < length; at += buffer.readUInt16LE(at + 16))
+    if (buffer[at + 18] === DT_UNKNOWN) return false;
+  return true;
+}
+
 /** Names in the open directory, without `.` and `..`, in the kernel's order. @throws Errno */
 export function readNames(directory: number): Buffer[] {
   const names: Buffer[] = [];

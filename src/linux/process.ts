@@ -158,3 +158,12 @@ export function heldCapabilities(): Set<string> {
   const bits = mask("CapBnd") & mask("CapPrm");
   return new Set(capabilityNames.filter((_, bit) => (bits >> BigInt(bit)) & 1n));
 }
+
+/** Whether the kernel confines processes by AppArmor's profiles. */
+export function appArmorIsOn(): boolean {
+  try {
+    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
+  } catch {
+    return false;
+  }
+}

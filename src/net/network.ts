@@ -1,5 +1,5 @@
 /** The network layer put together over one netlink socket, one firewall and the sandboxes of an exec root. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { InvalidParameter } from "../lib/errors.ts";
 import { deleteLink, NetlinkSocket } from "../linux/netlink/index.ts";
 import { Bridges, portFlags } from "./bridges.ts";
@@ -12,11 +12,13 @@ import { Sandboxes } from "./sandboxes.ts";
 import type {
   BridgeSpec,
   EndpointSpec,
+  Forwarding,
   InterfaceCounters,
   NameSource,
   Network,
   NetworkOptions,
   OpenNetwork,
+  Publication,
   PublishedPort,
   Sandbox,
 } from "./types.ts";
@@ -39,6 +41,14 @@ class KernelNetwork implements Network {
     this.#endpoints = new Endpoints(this.#host, this.#sandboxes, labels);
     this.#ports = new Ports(this.#firewall);
     this.#names = new NameServers(this.#sandboxes);
+  }
+
+  get forwarding(): Forwarding {
+    return {
+      ipv4: isSet("ipv4/ip_forward"),
+      bridgedIpv4: isSet("bridge/bridge-nf-call-iptables"),
+      bridgedIpv6: isSet("bridge/bridge-nf-call-ip6tables"),
+    };
   }
 
   ensureBridge(spec: BridgeSpec): void {
@@ -74,7 +84,7 @@ class KernelNetwork implements Network {
     this.#endpoints.disconnect(endpoint.endpointId);
   }
 
-  async publish(owner: string, port: PublishedPort): Promise<PublishedPort> {
+  async publish(owner: string, port: PublishedPort): Promise<Publication> {
     return this.#ports.publish(owner, port);
   }
 
@@ -119,6 +129,15 @@ class KernelNetwork implements Network {
     this.#firewall[Symbol.dispose]();
     this.#sandboxes[Symbol.dispose]();
     this.#host[Symbol.dispose]();
+  }
+}
+
+/** A switch below /proc/sys/net; one whose module isn't loaded is off. */
+function isSet(name: string): boolean {
+  try {
+    return readFileSync(`/proc/sys/net/${name}`, "utf8").trim() === "1";
+  } catch {
+    return false;
   }
 }
 

@@ -6,13 +6,14 @@ import { Errno } from "../linux/libc.ts";
 import { listenSocket } from "../linux/sockets.ts";
 import type { Firewall } from "./firewall.ts";
 import { type PortProxy, proxyTcp, proxyUdp } from "./proxy.ts";
-import type { PublishedPort } from "./types.ts";
+import type { Publication, PublishedPort } from "./types.ts";
 
 const ANY4 = "0.0.0.0";
 const ANY6 = "::";
 
-interface Publication {
+interface Held {
   port: PublishedPort;
+  hostIps: string[];
   proxies: PortProxy[];
 }
 
@@ -38,7 +39,7 @@ const reasons: Record<string, string> = {
 };
 
 export class Ports {
-  readonly #published = new Map<string, Publication[]>();
+  readonly #published = new Map<string, Held[]>();
   #cursor = 0;
 
   constructor(private readonly firewall: Firewall) {}
@@ -47,11 +48,11 @@ export class Ports {
    * Reserves and forwards a port of the host. Publishing the same port for the same owner again is no error.
    * @throws Conflict when the port is taken, InvalidParameter for addresses that make no sense
    */
-  publish(owner: string, wanted: PublishedPort): PublishedPort {
+  publish(owner: string, wanted: PublishedPort): Publication {
     validate(wanted);
     const own = this.#published.get(owner) ?? [];
     const present = own.find(({ port }) => isSame(port, wanted));
-    if (present) return present.port;
+    if (present) return { hostPort: present.port.hostPort, hostIps: present.hostIps };
     const { port, reserved } = wanted.hostPort === 0 ? this.#reserveAny(wanted) : this.#reserveGiven(wanted);
     try {
       for (const forwarded of forwardedPorts(port)) this.firewall.addPort(forwarded);
@@ -63,8 +64,11 @@ export class Ports {
     const proxies = reserved.map(({ fd, family }) =>
       port.protocol === "tcp" ? proxyTcp(fd, target) : proxyUdp(fd, family, target),
     );
-    this.#published.set(owner, [...own, { port, proxies }]);
-    return port;
+    // What is only forwarded (SCTP) has no sockets, and no way for IPv6.
+    const families = reserved.length > 0 ? reserved.map(({ family }) => family) : [4];
+    const hostIps = addressesOf(port.hostIp).filter((address) => families.includes(isIP(address)));
+    this.#published.set(owner, [...own, { port, hostIps, proxies }]);
+    return { hostPort: port.hostPort, hostIps };
   }
 
   /** Withdraws all ports of an owner; none is no error. */

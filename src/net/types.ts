@@ -41,6 +41,13 @@ export interface PublishedPort {
   containerPort: number;
 }
 
+/** A port that is published: where the host answers. */
+export interface Publication {
+  hostPort: number;
+  /** One; or all IPv4 ones, and all IPv6 ones where the host has IPv6, when none was asked for. */
+  hostIps: string[];
+}
+
 /** Answers a query from a sandbox. */
 export interface NameSource {
   /** Addresses of a container name, alias or id as seen from this sandbox; undefined: not ours, ask upstream. */
@@ -59,6 +66,8 @@ export interface Sandbox {
 }
 
 export interface Network extends AsyncDisposable {
+  /** As the kernel has it now. */
+  readonly forwarding: Forwarding;
   /** Makes the bridge, its addresses, forwarding and rules as told; what is there already is brought in line. */
   ensureBridge(spec: BridgeSpec): void;
   removeBridge(networkId: string, bridge: string): void;
@@ -75,11 +84,11 @@ export interface Network extends AsyncDisposable {
   connect(sandboxId: string, endpoint: EndpointSpec): void;
   disconnect(sandboxId: string, endpoint: Pick<EndpointSpec, "interfaceName" | "endpointId">): void;
   /**
-   * Reserves a host port and forwards it. hostPort 0 picks a free one from the ephemeral range; the chosen
-   * one is returned. Reaches it from outside, from the host's own addresses and 127.0.0.1, and from other
+   * Reserves a host port and forwards it; an empty hostIp stands for all addresses. hostPort 0 picks a free one from the ephemeral range; the chosen
+   * one is told. Reaches it from outside, from the host's own addresses and 127.0.0.1, and from other
    * containers by the host's address. @throws Conflict "…port is already allocated" / address already in use
    */
-  publish(owner: string, port: PublishedPort): Promise<PublishedPort>;
+  publish(owner: string, port: PublishedPort): Promise<Publication>;
   /** Withdraws all ports of an owner (an endpoint id). */
   unpublish(owner: string): Promise<void>;
   /** Serves DNS at 127.0.0.11:53 (UDP and TCP) inside the sandbox; idempotent. */
@@ -89,6 +98,14 @@ export interface Network extends AsyncDisposable {
   counters(sandboxId: string): Record<string, InterfaceCounters>;
   /** Links of ours (`prefix`) and endpoints whose id is not in `known` are removed; rules rebuilt. */
   reconcile(known: { bridges: string[]; endpoints: string[]; sandboxes: string[] }): void;
+}
+
+/** What the kernel does with packets that aren't for this machine. */
+export interface Forwarding {
+  ipv4: boolean;
+  /** Packets within a bridge pass through the firewall too (br_netfilter). */
+  bridgedIpv4: boolean;
+  bridgedIpv6: boolean;
 }
 
 export interface InterfaceCounters {

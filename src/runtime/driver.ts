@@ -13,6 +13,7 @@ import {
   signalCgroup,
 } from "../linux/cgroup.ts";
 import { readCgroupFigures } from "../linux/cgroup-stats.ts";
+import { type CgroupSupport, readCgroupSupport } from "../linux/cgroup-support.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
 import { criuComplaint, isBuiltWithCriu, needCriu } from "./criu.ts";
 import { checkLengths, startFailure } from "./failures.ts";
@@ -68,10 +69,12 @@ export class OciRuntime implements OneRuntime {
   readonly #known = new Map<string, Known>();
   readonly #filters = new CompiledFilters();
   readonly #sealed: SealedBinary;
+  readonly limitSupport: CgroupSupport;
 
   constructor(private readonly options: DriverOptions) {
     this.name = options.name;
     this.#sealed = new SealedBinary(options.binary);
+    this.limitSupport = readCgroupSupport(options.cgroup);
   }
 
   get version(): string {

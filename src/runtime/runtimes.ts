@@ -3,6 +3,7 @@ import { accessSync, constants } from "node:fs";
 import { basename } from "node:path";
 import { InvalidParameter, Unavailable } from "../lib/errors.ts";
 import type {
+  CgroupSupport,
   ContainerRuntime,
   ContainerSpec,
   MonitoredProcess,
@@ -43,6 +44,9 @@ export class Runtimes implements ContainerRuntime {
   }
   get cgroupVersion(): 1 | 2 {
     return this.standard.cgroupVersion;
+  }
+  get limitSupport(): CgroupSupport {
+    return this.standard.limitSupport;
   }
 
   programs(): Record<string, RuntimeProgram> {

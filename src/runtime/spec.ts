@@ -206,6 +206,7 @@ export function ociResources(resources: ResourceSpec, cgroup: CgroupLayout): Rec
       reservation: resources.memoryReservation,
       swap: swap ? resources.memorySwap : undefined,
       swappiness: v1 ? resources.memorySwappiness : undefined,
+      kernelTCP: v1 ? resources.kernelMemoryTcp : undefined,
       disableOOMKiller: v1 ? resources.oomKillDisable : undefined,
     },
     cpu: {

@@ -5,6 +5,7 @@
 import type { Duplex } from "node:stream";
 import type { IdMap } from "../lib/id-map.ts";
 import type { CgroupFigures } from "../linux/cgroup-stats.ts";
+import type { CgroupSupport } from "../linux/cgroup-support.ts";
 
 /** The user part is already resolved to numbers (see `users.ts`: resolveUser(rootfs, "name:group")). */
 export interface ProcessSpec {
@@ -62,6 +63,8 @@ export interface ResourceSpec {
   /** Memory plus swap; -1 unlimited. */
   memorySwap?: number;
   memorySwappiness?: number;
+  /** Of TCP buffers; cgroup v1 alone has it. */
+  kernelMemoryTcp?: number;
   oomKillDisable?: boolean;
   cpuShares?: number;
   cpuQuota?: number;
@@ -231,6 +234,8 @@ export interface ContainerRuntime {
   readonly name: string;
   readonly version: string;
   readonly cgroupVersion: 1 | 2;
+  /** Which limits the kernel knows. */
+  readonly limitSupport: CgroupSupport;
   /** A start or an exec will come soon; what it would wait for in the kernel begins now. */
   expectStart(): void;
   /** Writes the bundle and starts. @throws StartFailure (extends InvalidParameter, has exitCode) */
@@ -269,6 +274,7 @@ export interface ContainerRuntime {
 }
 
 export type CgroupStats = CgroupFigures;
+export type { CgroupSupport };
 
 export interface RuntimeOptions {
   /** Path or name on PATH of the OCI runtime; undefined: crun, or runc where crun can't run. */

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { Conflict } from "../lib/errors.ts";
 import { tryLock } from "../linux/fs.ts";
 import { FileContentStore } from "./content.ts";
+import { driverStatus } from "./driver-status.ts";
 import { ImageStore } from "./images.ts";
 import { WorkerLayers } from "./layers/index.ts";
 import { WorkerPool } from "./layers/pool.ts";
 import { SqliteMetadata } from "./metadata.ts";
-import { OverlaySnapshots } from "./snapshots.ts";
+import { OverlaySnapshots, overlayOptions } from "./snapshots.ts";
 import type { OpenStore } from "./types.ts";
 
 export { chainIds } from "./chain.ts";
@@ -45,6 +46,7 @@ export const openStore: OpenStore = async (root, options = {}) => {
     snapshots,
     layers,
     images,
+    driverStatus: () => driverStatus(root, overlayOptions),
     async verify(digest, signal) {
       if (!content.has(digest)) return false;
       return (await workers.run("digest", { path: content.path(digest) }, signal)) === digest;

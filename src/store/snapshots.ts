@@ -42,7 +42,7 @@ export type Measure = (directory: string) => Promise<{ bytes: number; inodes: nu
  * So that an upper directory is plain, a layer as it stands: no redirects, no metadata-only copies, no index that
  * ties it to its lower ones. `nofollow` also keeps a layer's own attributes from pointing elsewhere.
  */
-const overlayOptions = ["index=off", "redirect_dir=nofollow", "metacopy=off"];
+export const overlayOptions = ["index=off", "redirect_dir=nofollow", "metacopy=off"];
 
 export class OverlaySnapshots implements Snapshots {
   readonly #database: Database;

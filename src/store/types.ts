@@ -327,6 +327,8 @@ export interface Store extends AsyncDisposable {
   readonly snapshots: Snapshots;
   readonly layers: Layers;
   readonly images: Images;
+  /** What the file system below the snapshots is and can: names and values, as `docker info` has them. */
+  driverStatus(): [string, string][];
   /** Reads a blob and compares it with its digest. @returns false also when it is gone */
   verify(digest: Digest, signal?: AbortSignal): Promise<boolean>;
 }

@@ -180,7 +180,7 @@ step("a terminal", b"10 33" in seen and client.api.wait(tty["Id"])["StatusCode"]
 
 events = client.api.events(since=int(time.time()) - 60, until=int(time.time()) + 1, decode=True, filters={"container": "py-web"})
 actions = [event["Action"] for event in events]
-step("events", "create" in actions and "start" in actions and "exec_create: cat" in actions)
+step("events", "create" in actions and "start" in actions and "exec_create: cat " in actions)
 step("nobody", raises(NotFound, lambda: client.containers.get("nobody")))
 step("a taken name", raises(APIError, lambda: client.containers.create("busybox", name="py-web")))
 step("disk usage", len(client.df()["Images"]) >= 1)

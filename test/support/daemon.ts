@@ -37,16 +37,17 @@ export class TestDaemon implements AsyncDisposable {
     if (this.flags.includes("--cgroup-parent")) sweepLab(this.root, parent!);
   });
 
-  /** @param config daemon.json */
+  /** @param config daemon.json @param through a command that ends by executing the daemon: `unshare -n` */
   constructor(
     readonly flags: string[] = [],
     readonly config: object = {},
+    readonly through: string[] = [],
   ) {}
 
   static async start(
-    options: { flags?: string[]; config?: object; images?: boolean } = {},
+    options: { flags?: string[]; config?: object; images?: boolean; through?: string[] } = {},
   ): Promise<TestDaemon> {
-    const daemon = new TestDaemon(options.flags, options.config);
+    const daemon = new TestDaemon(options.flags, options.config, options.through);
     try {
       await daemon.boot();
       if (options.images !== false) {
@@ -87,7 +88,7 @@ export class TestDaemon implements AsyncDisposable {
       `base=10.${this.#block}.128.0/17,size=24`,
       ...this.flags,
     ];
-    this.#process = Bun.spawn([executable, ...args], {
+    this.#process = Bun.spawn([...this.through, executable, ...args], {
       stdin: "ignore",
       stdout: Bun.file(join(this.root, "log")),
       stderr: Bun.file(join(this.root, "log")),

@@ -11,7 +11,6 @@ import {
   maybeInteger,
   maybeText,
   natural,
-  refusing,
   set,
   stringMap,
   strings,
@@ -143,6 +142,8 @@ const resources = {
     null,
   ),
   MemoryReservation: integer(),
+  KernelMemory: maybeInteger,
+  KernelMemoryTCP: maybeInteger,
   MemorySwap: integer(),
   MemorySwappiness: field(whole, null),
   OomKillDisable: field(v.boolean(), null),
@@ -194,25 +195,18 @@ const hostConfig = v.object({
   ReadonlyPaths: field(strings, null),
 });
 
-/** Parts of HostConfig that are not there yet. */
-const absent = ["KernelMemoryTCP"];
-
 /** What is asked of a container's place in a network. */
-export const endpoint = v.pipe(
-  refusing(["GwPriority"], "EndpointConfig"),
-  v.object({
-    IPAMConfig: field(
-      v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
-      undefined,
-    ),
-    Links: field(strings, undefined),
-    Aliases: field(strings, undefined),
-    MacAddress: maybeText,
-    DriverOpts: field(stringMap, undefined),
-  }),
-);
-
-const checkedHostConfig = v.pipe(refusing(absent, "HostConfig"), hostConfig);
+export const endpoint = v.object({
+  IPAMConfig: field(
+    v.object({ IPv4Address: maybeText, IPv6Address: maybeText, LinkLocalIPs: field(strings, undefined) }),
+    undefined,
+  ),
+  Links: field(strings, undefined),
+  Aliases: field(strings, undefined),
+  MacAddress: maybeText,
+  DriverOpts: field(stringMap, undefined),
+  GwPriority: maybeInteger,
+});
 
 const createBody = v.object({
   ...config,
@@ -222,7 +216,7 @@ const createBody = v.object({
     v.pipe(
       v.nullable(v.unknown()),
       v.transform((value) => value ?? {}),
-      checkedHostConfig,
+      hostConfig,
     ),
     {},
   ),
@@ -272,6 +266,8 @@ const updateBody = v.object({
   CpusetCpus: maybeText,
   CpusetMems: maybeText,
   MemoryReservation: maybeInteger,
+  KernelMemory: maybeInteger,
+  KernelMemoryTCP: maybeInteger,
   MemorySwap: maybeInteger,
   PidsLimit: field(whole, undefined),
   RestartPolicy: field(restartPolicy, undefined),

@@ -127,7 +127,8 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/update",
     async handle(x) {
-      const { warnings } = await x.engine.containers.update(x.params.id!, await x.body(updateSchema));
+      const change = await x.body(updateSchema, "container update");
+      const { warnings } = await x.engine.containers.update(x.params.id!, change);
       x.json({ Warnings: warnings });
     },
   },

@@ -28,6 +28,8 @@ export type Answer = { response: ServerResponse } | { socket: Socket; head: Buff
 export class Exchange {
   readonly #abort = new AbortController();
   #started = false;
+  /** Labels of what alone events may tell: the scope of a token. */
+  observes: Readonly<Record<string, string>> = {};
   /** Looks at a JSON body before its schema does: what a token's scope adds to it, or refuses of it. */
   revise: (body: Record<string, unknown>) => Record<string, unknown> = (body) => body;
 

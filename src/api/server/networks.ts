@@ -18,7 +18,7 @@ const ipam = v.object({
   Config: field(v.array(subnet), []),
 });
 const createSchema = v.pipe(
-  refusing(["Ingress", "ConfigOnly", "ConfigFrom"], "network"),
+  refusing(["Ingress"], "network"),
   v.object({
     Name: text(),
     Driver: text("bridge"),
@@ -28,6 +28,8 @@ const createSchema = v.pipe(
     IPAM: field(ipam, { Driver: "default", Options: {}, Config: [] }),
     Options: field(stringMap, {}),
     Labels: field(stringMap, {}),
+    ConfigOnly: flag(),
+    ConfigFrom: field(v.object({ Network: text() }), { Network: "" }),
   }),
 );
 const connectSchema = v.object({ Container: text(), EndpointConfig: field(endpoint, {}) });
@@ -68,6 +70,8 @@ export const networkRoutes: Route[] = [
         },
         options: body.Options,
         labels: body.Labels,
+        configOnly: body.ConfigOnly,
+        configFrom: body.ConfigFrom.Network,
       });
       x.json({ Id: id, Warning: warning }, 201);
     },
@@ -138,8 +142,8 @@ function encode(record: NetworkRecord) {
     Internal: record.internal,
     Attachable: record.attachable,
     Ingress: record.ingress,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
+    ConfigFrom: { Network: record.configFrom ?? "" },
+    ConfigOnly: record.configOnly ?? false,
     Options: record.options,
     Labels: record.labels,
   };

@@ -84,7 +84,7 @@ export const systemRoutes: Route[] = [
     async handle(x) {
       const until = parseTimestamp(x.text("until"));
       const events = x.engine.events.subscribe(
-        { since: parseTimestamp(x.text("since")), until, filters: x.filters },
+        { since: parseTimestamp(x.text("since")), until, filters: x.filters, observes: x.observes },
         x.signal,
       );
       const output = x.open("application/json");

@@ -86,6 +86,7 @@ const bodies = {
     ...from(25, "HostConfig.AutoRemove", "StopTimeout"),
     ...from(40, "HostConfig.Mounts.*.BindOptions.NonRecursive"),
     ...from(41, "HostConfig.CgroupnsMode"),
+    ...before(42, "HostConfig.KernelMemory", "HostConfig.KernelMemoryTCP"),
     ...from(42, "HostConfig.ConsoleSize", "HostConfig.Mounts.*.BindOptions.CreateMountpoint"),
     ...from(43, "HostConfig.Annotations"),
     ...from(
@@ -101,6 +102,7 @@ const bodies = {
     ...from(48, "HostConfig.Mounts.*.ImageOptions"),
     ...from(48, "NetworkingConfig.EndpointsConfig.*.GwPriority"),
   ],
+  "container update": before(42, "KernelMemory", "KernelMemoryTCP"),
   "exec create": [...from(25, "Env"), ...from(35, "WorkingDir"), ...from(42, "ConsoleSize")],
   "exec start": from(42, "ConsoleSize"),
   "network connect": [...from(44, "EndpointConfig.MacAddress"), ...from(48, "EndpointConfig.GwPriority")],

@@ -11,6 +11,7 @@ import { parseSize } from "../../lib/units.ts";
 import type { Parsed } from "../command.ts";
 import { builderSchema, buildGcRules, diskSizeAt } from "./build-gc.ts";
 import { defaultBridgeOf, oneOf, runtimesOf, seccompOf } from "./container-defaults.ts";
+import { exposureWarnings } from "./exposure.ts";
 import type { daemonFlags } from "./flags.ts";
 import { setForeignAside } from "./foreign.ts";
 import { imageGcOf, imageGcSchema } from "./image-gc.ts";
@@ -125,8 +126,10 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
     throw new InvalidParameter(
       `${flags["config-file"]}: these settings are given as flags too, remove one of each: ${twice.join(", ")}`,
     );
+  const listeners = listenersOf(parsed, file);
   return {
     engine: {
+      warnings: exposureWarnings(listeners),
       dataRoot: file["data-root"] ?? flags["data-root"],
       execRoot: file["exec-root"] ?? flags["exec-root"],
       runtime: file["default-runtime"] ?? flags["default-runtime"],
@@ -183,7 +186,7 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       },
     },
     warnings,
-    listeners: listenersOf(parsed, file),
+    listeners,
     proxies: {
       http: file.proxies?.["http-proxy"] ?? flags["http-proxy"],
       https: file.proxies?.["https-proxy"] ?? flags["https-proxy"],

@@ -2,10 +2,8 @@ import { applyChanges } from "../../build/index.ts";
 import type { Digest } from "../../lib/digest.ts";
 import { NotFound } from "../../lib/errors.ts";
 import type { ImageConfig, ImageRunConfig } from "../../lib/oci.ts";
-import { familiar, parseReference } from "../../lib/reference.ts";
 import type { ContainerConfig } from "../config.ts";
 import { type Context, snapshotKey } from "../context.ts";
-import { imageEvent } from "../images/events.ts";
 import { registerImage } from "../images/register.ts";
 import type { CommitOptions, ContainerRecord } from "../types.ts";
 import { mergeImageConfig } from "./merge.ts";
@@ -47,9 +45,7 @@ export async function commitContainer(
   };
   const { repository } = options;
   const layers = [...base.layers.map((layer) => layer.descriptor), descriptor];
-  const id = await registerImage(context, config, layers, repository);
-  if (repository) imageEvent(context, "tag", id, familiar(parseReference(repository)));
-  return id;
+  return registerImage(context, config, layers, repository);
 }
 
 /** What of a container's configuration an image can hold. */

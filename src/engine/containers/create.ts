@@ -9,10 +9,12 @@ import { resolveInRoot } from "../../store/index.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
+import { checkEndpoint } from "../endpoint-check.ts";
 import type { NetworkService } from "../networks.ts";
 import { remapOf } from "../remap.ts";
 import type { ContainerRecord, CreateContainer, EndpointState } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
+import { containerEvent } from "./events.ts";
 import { checkHostConfig } from "./host-config.ts";
 import { initLayer, initLayerKey } from "./init-layer.ts";
 import { checkLinks } from "./links.ts";
@@ -113,18 +115,13 @@ export async function createContainer(
       await deps.volumes.letGo(record);
     }
     const container = table.add(record);
-    context.events.publish("container", "create", id, eventAttributes(record));
+    containerEvent(context, record, "create");
     return { container, warnings };
   } catch (error) {
     rmSync(data, { recursive: true, force: true });
     snapshots.remove(snapshotKey(id));
     throw error;
   }
-}
-
-/** What every event of a container tells: its labels, image and name. */
-export function eventAttributes(record: ContainerRecord): Record<string, string> {
-  return { ...record.config.Labels, image: record.config.Image, name: record.name };
 }
 
 /** @throws InvalidParameter for a bad name, Conflict for a taken one */
@@ -192,7 +189,14 @@ function planEndpoints(
       : [[host.NetworkMode, primary] as const, ...named];
   for (const [target, endpoint] of all) {
     const network = mustExist(() => deps.networks.find(target));
-    deps.networks.checkEndpoint(network, endpoint);
+    try {
+      checkEndpoint(network, endpoint);
+    } catch (error) {
+      if (!(error instanceof InvalidParameter)) throw error;
+      throw new InvalidParameter(`invalid config for network ${network.name}: ${error.message}`, {
+        cause: error,
+      });
+    }
     if (target === host.NetworkMode && target !== network.name) host.NetworkMode = network.name;
     endpoints[network.name] = newEndpoint(network, endpoint);
   }

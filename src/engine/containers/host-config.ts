@@ -3,23 +3,13 @@ import { InvalidParameter } from "../../lib/errors.ts";
 import { containerCapabilities } from "../../runtime/index.ts";
 import type { HostConfig, RestartPolicy } from "../config.ts";
 import type { Context } from "../context.ts";
+import { cgroupNamespaceMode } from "../info.ts";
 import { checkLimits } from "./limits.ts";
 import { checkLogConfig } from "./log-config.ts";
 import { parsePort } from "./networking.ts";
+import { discardUnsupported } from "./unsupported.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
-
-/** A request that no driver here can meet. @throws InvalidParameter in Docker's words */
-function checkDeviceRequests(host: HostConfig): void {
-  for (const request of host.DeviceRequests ?? []) {
-    if (request.Driver !== "cdi")
-      throw new InvalidParameter(
-        `could not select device driver "${request.Driver}" with capabilities: [${request.Capabilities.map(
-          (all) => `[${all.join(" ")}]`,
-        ).join(" ")}]`,
-      );
-  }
-}
 
 /**
  * @returns a copy with the defaults in
@@ -37,6 +27,12 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
   if (host.RestartPolicy.Name === "") host.RestartPolicy = { Name: "no", MaximumRetryCount: 0 };
   if (host.AutoRemove && host.RestartPolicy.Name !== "no")
     throw new InvalidParameter("can't set 'AutoRemove' and 'RestartPolicy' at the same time"); // Docker's words
+  host.OomKillDisable ??= false;
+  warnings.push(...discardUnsupported(host, runtime.limitSupport));
+  if (host.OomKillDisable && host.Memory === 0)
+    warnings.push(
+      "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+    );
   checkLimits(host);
   for (const [key, bindings] of Object.entries(host.PortBindings)) {
     parsePort(key);
@@ -55,19 +51,17 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
     );
   if (!["", "default"].includes(host.Isolation))
     throw new InvalidParameter(`Invalid isolation: "${host.Isolation}" - linux only supports 'default'`);
-  checkDeviceRequests(host);
   containerCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged: host.Privileged });
   host.IpcMode ||= options.ipcMode;
   host.CgroupParent ||= options.cgroupParent ?? "";
   host.ShmSize ||= options.defaultShmSize;
-  // Docker's default: the host's on cgroup v1, one of its own on v2.
-  const cgroupns = options.cgroupnsMode ?? (runtime.cgroupVersion === 1 ? "host" : "private");
-  host.CgroupnsMode ||= host.Privileged ? "host" : cgroupns;
-  if (runtime.cgroupVersion === 1) host.OomKillDisable ??= false;
+  host.CgroupnsMode ||= host.Privileged ? "host" : cgroupNamespaceMode(context);
   // What sees the host's processes is not told apart by labels; clients of Docker read that here.
   const labelled = host.SecurityOpt?.some((option) => /^label\b/.test(option));
   if (!labelled && (host.Privileged || host.PidMode === "host" || host.IpcMode === "host"))
     host.SecurityOpt = [...(host.SecurityOpt ?? []), "label=disable"];
+  if (!context.network.forwarding.ipv4 && !["host", "none"].includes(host.NetworkMode))
+    warnings.push("IPv4 forwarding is disabled. Networking will not work.");
   if (Object.keys(host.PortBindings).length > 0 && host.NetworkMode === "host")
     warnings.push("Published ports are discarded when using host network mode");
   return host;

@@ -1,13 +1,14 @@
-import { rmSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../../lib/detach-keys.ts";
 import type { Digest } from "../../lib/digest.ts";
-import { Conflict, Forbidden, Internal, InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
+import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import type { Descriptor, Platform } from "../../lib/oci.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
 import { frame } from "../../lib/stdcopy.ts";
 import type { ImageRecord } from "../../store/types.ts";
 import type { EndpointConfig, HostConfig, RestartPolicy } from "../config.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
+import { checkEndpoint } from "../endpoint-check.ts";
 import { checkFilters, matchLabels, untilFilter } from "../filters.ts";
 import { layerDirectories } from "../layer-directories.ts";
 import type { NetworkService } from "../networks.ts";
@@ -28,19 +29,21 @@ import type {
 import type { Volumes } from "../volumes.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { commitContainer } from "./commit.ts";
-import { checkContainerName, createContainer, eventAttributes } from "./create.ts";
+import { checkContainerName, createContainer } from "./create.ts";
 import { DeferredDuplex } from "./deferred.ts";
+import { containerEvent } from "./events.ts";
 import { changes, exportTree, getArchive, putArchive, statPath } from "./files.ts";
 import { checkRestartPolicy } from "./host-config.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { checkLimits, resourceSpec } from "./limits.ts";
-import { dropLinkHosts, parseLink } from "./links.ts";
 import { readLogs } from "./logs.ts";
-import type { Networking } from "./networking.ts";
+import { type Networking, noEndpoint } from "./networking.ts";
 import { sample, samples, top } from "./observe.ts";
 import { listContainers } from "./query.ts";
-import { allows, isRunning, transit } from "./state.ts";
+import { Removal } from "./removal.ts";
+import { isRunning } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
+import { discardUnsupported } from "./unsupported.ts";
 
 export interface ContainerDependencies {
   context: Context;
@@ -60,9 +63,11 @@ export class ContainerService implements Containers {
   readonly #descriptors = new Map<Digest, Descriptor>();
 
   readonly checkpoints: Checkpoints;
+  readonly #removal: Removal;
 
   constructor(private readonly deps: ContainerDependencies) {
     this.checkpoints = new Checkpoints(deps.context, deps.table, deps.lifecycle);
+    this.#removal = new Removal(deps);
   }
 
   async create(request: CreateContainer): Promise<{ id: string; warnings: string[] }> {
@@ -143,84 +148,25 @@ export class ContainerService implements Containers {
           "Restart policy cannot be updated because AutoRemove is enabled for the container",
         );
       }
+      const warnings = discardUnsupported(next, this.deps.context.runtime.limitSupport);
       checkLimits(next);
       checkRestartPolicy(next.RestartPolicy);
       if (isRunning(record)) await this.deps.context.runtime.update(record.id, resourceSpec(next));
       record.hostConfig = next;
       this.deps.table.save(container);
       this.#event(record, "update");
-      return { warnings: [] };
+      return { warnings };
     });
   }
 
   async remove(target: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void> {
-    if (options.link) return this.#unlink(target);
-    const container = this.#find(target);
-    const { record } = container;
-    if (isRunning(record) || record.state.status === "restarting") {
-      if (!options.force) {
-        const hint =
-          record.state.status === "paused"
-            ? "unpause and then stop the container before removal or force remove"
-            : "stop the container before removing or force remove";
-        throw new Conflict(
-          `cannot remove container "/${record.name}": container is ${record.state.status}: ${hint}`,
-        );
-      }
-      await this.deps.lifecycle.kill(container, {}).catch((error: unknown) => {
-        // It may have exited on its own in the meantime.
-        if (!(error instanceof Conflict)) throw error;
-      });
-      await container.exitHandled;
-    }
-    await this.removeStopped(container, options.volumes);
-  }
-
-  /** `rm --link /web/db`: web forgets the alias db. @throws NotFound, Conflict for a container's own name */
-  #unlink(path: string): Promise<void> {
-    const [parent = "", alias, ...rest] = path.replace(/^\//, "").split("/");
-    if (alias === undefined || rest.length > 0)
-      throw new Conflict("Conflict, cannot remove the default link name of the container");
-    const container = this.#find(parent);
-    return container.mutex.run(async () => {
-      const { hostConfig } = container.record;
-      const links = hostConfig.Links ?? [];
-      const kept = links.filter((link) => parseLink(link).alias !== alias);
-      if (kept.length === links.length) throw new NotFound(`no link ${alias} of container ${parent}`);
-      dropLinkHosts(container.record, alias, this.deps.table);
-      hostConfig.Links = kept;
-      this.deps.table.save(container);
-    });
+    if (options.link) await this.#removal.link(target);
+    else await this.#removal.remove(this.#find(target), options);
   }
 
   /** The end of a container that does not run. Safe to call again after a failure or crash half-way. */
   removeStopped(container: Container, volumes: boolean): Promise<void> {
-    return container.mutex.run(async () => {
-      const { context, table, lifecycle } = this.deps;
-      const { record } = container;
-      if (!table.byId(record.id)) return;
-      if (!allows(record.state.status, "remove"))
-        throw new Conflict(
-          `cannot remove container "/${record.name}": container is ${record.state.status}: stop the container before removing or force remove`,
-        );
-      transit(record, "remove");
-      table.save(container);
-      for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
-      try {
-        await lifecycle.release(record);
-        if (context.store.snapshots.stat(snapshotKey(record.id)))
-          context.store.snapshots.remove(snapshotKey(record.id));
-        rmSync(paths.containerData(context.options, record.id), { recursive: true, force: true });
-      } catch (error) {
-        transit(record, "remove-failed");
-        table.save(container);
-        throw new Internal(`cannot remove container ${record.name}: ${messageOf(error)}`, { cause: error });
-      }
-      table.delete(container);
-      this.#event(record, "destroy");
-      container.tellRemoval();
-      if (volumes) await this.#removeAnonymousVolumes(record);
-    });
+    return this.#removal.stopped(container, volumes);
   }
 
   async wait(
@@ -345,7 +291,7 @@ export class ContainerService implements Containers {
       this.#event(container.record, "commit", {
         comment: options.comment,
         imageID: id,
-        ...(options.repository && { imageRef: options.repository }),
+        ...(options.repository && { imageRef: familiar(parseReference(options.repository)) }),
       });
       return id;
     } finally {
@@ -360,6 +306,7 @@ export class ContainerService implements Containers {
     const container = this.#find(containerTarget);
     return container.mutex.run(async () => {
       const { record } = container;
+      if (network.configOnly) throw new Forbidden(noEndpoint);
       if (network.driver !== "bridge")
         throw new Forbidden(`container cannot be connected to ${network.name} network`);
       if (record.hostConfig.NetworkMode === "host")
@@ -368,7 +315,7 @@ export class ContainerService implements Containers {
         );
       if (record.endpoints[network.name])
         throw new Forbidden(`endpoint with name ${record.name} already exists in network ${network.name}`);
-      networks.checkEndpoint(network, endpoint);
+      checkEndpoint(network, endpoint);
       await networking.attach(record, network, endpoint);
       table.save(container);
     });
@@ -449,22 +396,7 @@ export class ContainerService implements Containers {
     return this.deps.table.find(target);
   }
 
-  async #removeAnonymousVolumes(record: ContainerRecord): Promise<void> {
-    for (const mount of record.mounts) {
-      if (mount.type !== "volume" || !mount.name) continue;
-      try {
-        if (this.deps.volumes.get(mount.name).anonymous) await this.deps.volumes.remove(mount.name, true);
-      } catch (error) {
-        // Another container uses it, or it is gone: both leave it alone.
-        if (!(error instanceof Conflict) && !(error instanceof NotFound)) throw error;
-      }
-    }
-  }
-
   #event(record: ContainerRecord, action: string, attributes: Record<string, string> = {}): void {
-    this.deps.context.events.publish("container", action, record.id, {
-      ...eventAttributes(record),
-      ...attributes,
-    });
+    containerEvent(this.deps.context, record, action, attributes);
   }
 }

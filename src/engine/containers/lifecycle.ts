@@ -9,8 +9,8 @@ import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
 import type { ContainerRecord, StopOptions } from "../types.ts";
 import type { Volumes } from "../volumes.ts";
-import { eventAttributes } from "./create.ts";
 import { shareEtcFiles, writeEtcFiles } from "./etc-files.ts";
+import { containerEvent } from "./events.ts";
 import { watchHealth } from "./health.ts";
 import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { logSpec } from "./log-config.ts";
@@ -89,12 +89,12 @@ export class Lifecycle {
     this.table.save(container);
     const exited = container.exitHandled;
     const timeout = options.timeout ?? record.config.StopTimeout ?? 10;
-    await this.#signal(container, signal);
+    await this.#kill(container, signal);
     if (record.state.status === "paused") await this.unpause(container);
     const timer =
       timeout < 0
         ? undefined
-        : setTimeout(() => void this.#signal(container, constants.signals.SIGKILL), timeout * 1000);
+        : setTimeout(() => void this.#kill(container, constants.signals.SIGKILL), timeout * 1000);
     await exited;
     clearTimeout(timer);
     this.#event(container, "stop");
@@ -121,7 +121,7 @@ export class Lifecycle {
     record.state.asked = { what: "kill", signal, by: options.by ?? "", at: Date.now() };
     this.table.save(container);
     const exited = container.exitHandled;
-    await this.#signal(container, signal);
+    await this.#kill(container, signal);
     if (signal !== constants.signals.SIGKILL) return;
     // A frozen process dies only once thawed.
     if (record.state.status === "paused") await this.context.runtime.resume(record.id);
@@ -186,6 +186,7 @@ export class Lifecycle {
     this.#follow(container, process);
     this.table.save(container);
     await this.volumes.hold(record);
+    this.volumes.adopt(record);
     await this.networking.resume(record);
   }
 
@@ -200,6 +201,7 @@ export class Lifecycle {
     await runtime.delete(record.id, { force: true });
     await this.volumes.letGo(record);
     await this.networking.tearDown(record);
+    this.volumes.tellRelease(record);
     record.idMap = undefined;
     store.snapshots.unmount(paths.rootfs(options, record.id));
     rmSync(paths.rootfs(options, record.id), { recursive: true, force: true });
@@ -220,6 +222,7 @@ export class Lifecycle {
       store.snapshots.mountAt(snapshotKey(record.id), paths.rootfs(options, record.id), user?.view);
       await this.volumes.hold(record);
       const sandboxPath = await this.networking.setUp(record, user?.networkPath);
+      this.volumes.tellUse(record);
       const peer = sharedWith(record.hostConfig.NetworkMode);
       if (peer !== undefined) shareEtcFiles(record, this.table.find(peer).record);
       else
@@ -268,7 +271,6 @@ export class Lifecycle {
       this.#follow(container, process);
       this.table.note(container);
       refreshLinkHosts(record, this.table);
-      this.#volumeEvents(record, "mount");
       this.#event(container, "start");
     } catch (error) {
       for (const { stream } of container.waitingAttachers.splice(0)) stream.abandon();
@@ -328,7 +330,6 @@ export class Lifecycle {
       });
       container.tellExit();
       await this.release(record);
-      this.#volumeEvents(record, "unmount");
       this.table.note(container);
       if (again) this.#scheduleRestart(container, ran);
       else if (record.hostConfig.AutoRemove) queueMicrotask(() => void this.hooks.autoRemove(container));
@@ -381,25 +382,13 @@ export class Lifecycle {
     container.restartTimer = undefined;
   }
 
-  async #signal(container: Container, signal: number): Promise<void> {
+  async #kill(container: Container, signal: number): Promise<void> {
     await this.context.runtime.kill(container.record.id, signal);
     this.#event(container, "kill", { signal: String(signal) });
   }
 
-  #volumeEvents({ id, mounts }: ContainerRecord, action: "mount" | "unmount"): void {
-    for (const { name, driver = "", destination, propagation, rw } of mounts) {
-      if (name === undefined) continue;
-      const place = { destination, propagation, "read/write": String(rw) };
-      const attributes = { container: id, driver, ...(action === "mount" && place) };
-      this.context.events.publish("volume", action, name, attributes);
-    }
-  }
-
   #event(container: Container, action: string, attributes: Record<string, string> = {}): void {
-    this.context.events.publish("container", action, container.record.id, {
-      ...eventAttributes(container.record),
-      ...attributes,
-    });
+    containerEvent(this.context, container.record, action, attributes);
   }
 }
 

@@ -169,6 +169,7 @@ export function resourceSpec(host: HostConfig): ResourceSpec {
     memorySwap: host.MemorySwap || (host.Memory ? host.Memory * 2 : undefined),
     memorySwappiness:
       host.MemorySwappiness !== null && host.MemorySwappiness >= 0 ? host.MemorySwappiness : undefined,
+    kernelMemoryTcp: host.KernelMemoryTCP || undefined,
     oomKillDisable: host.OomKillDisable || undefined,
     cpuShares: host.CpuShares || undefined,
     cpuQuota: host.NanoCpus ? Math.round(host.NanoCpus / 10_000) : host.CpuQuota || undefined,

@@ -1,6 +1,7 @@
-import { Conflict, InvalidParameter } from "../../lib/errors.ts";
+import { randomBytes } from "node:crypto";
+import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import type { NameSource, PublishedPort } from "../../net/types.ts";
+import type { NameSource, Publication, PublishedPort } from "../../net/types.ts";
 import type { EndpointConfig, PortMap } from "../config.ts";
 import type { Context } from "../context.ts";
 import { hostIpOption, type NetworkService } from "../networks.ts";
@@ -31,14 +32,25 @@ export function newEndpoint(network: NetworkRecord, config: EndpointConfig): End
 export const sharedWith = (networkMode: string) =>
   networkMode.startsWith("container:") ? networkMode.slice("container:".length) : undefined;
 
+/** Docker's words for a network that is none. */
+export const noEndpoint = "cannot create endpoint on configuration-only network";
+
 interface Joined {
   network: NetworkRecord;
   endpoint: EndpointState;
 }
 
-/** The first that leads out has the default route and the published ports; an internal network has neither. */
-const wayOut = (endpoints: Joined[]): Joined | undefined =>
-  endpoints.find(({ network }) => !network.internal);
+const priorityOf = ({ endpoint }: Joined) => endpoint.config.GwPriority ?? 0;
+
+/**
+ * Of those that lead out, the first of the highest priority has the default route and the published ports; an
+ * internal network has neither.
+ */
+function wayOut(endpoints: Joined[]): Joined | undefined {
+  const leading = endpoints.filter(({ network }) => !network.internal);
+  const highest = Math.max(...leading.map(priorityOf));
+  return leading.find((joined) => priorityOf(joined) === highest);
+}
 
 /** Joins containers to their networks: sandbox, endpoints, ports and names. */
 export class Networking {
@@ -55,6 +67,7 @@ export class Networking {
    */
   async setUp(record: ContainerRecord, namespace?: string): Promise<string | undefined> {
     const mode = record.hostConfig.NetworkMode;
+    this.#joinWithoutLink(record);
     if (mode === "host") return undefined;
     const peer = sharedWith(mode);
     if (peer) {
@@ -88,13 +101,9 @@ export class Networking {
     for (const endpoint of Object.values(record.endpoints)) {
       if (endpoint.endpointId === "") continue;
       await this.context.network.unpublish(endpoint.endpointId);
-      const { networkId, networkName, config } = endpoint;
-      Object.assign(endpoint, newEndpoint({ id: networkId, name: networkName } as NetworkRecord, config));
-      this.context.events.publish("network", "disconnect", networkId, {
-        container: record.id,
-        name: networkName,
-        type: "bridge",
-      });
+      const network = this.networks.find(endpoint.networkId);
+      Object.assign(endpoint, newEndpoint(network, endpoint.config));
+      this.networks.event(network, "disconnect", { container: record.id });
     }
     record.ports = {};
     if (record.sandboxId === "") return;
@@ -111,11 +120,15 @@ export class Networking {
     const taken = new Set(Object.keys(this.context.network.counters(record.sandboxId)));
     let index = 0;
     while (taken.has(`eth${index}`)) index++;
+    const before = wayOut(this.#bridged(record, network));
+    const isWayOut = wayOut(this.#bridged(record))?.endpoint === endpoint;
     try {
       this.networks.assign(network, endpoint);
-      const isFirst = !network.internal && wayOut(this.#bridged(record, network)) === undefined;
-      this.#connect(record, { network, endpoint }, `eth${index}`, isFirst);
-      if (isFirst) await this.#publish(record, endpoint);
+      this.#connect(record, { network, endpoint }, `eth${index}`, isWayOut);
+      if (isWayOut) {
+        if (before) await this.context.network.unpublish(before.endpoint.endpointId);
+        await this.#publish(record, endpoint, before && record.ports);
+      }
       await this.context.network.serveNames(record.id, this.#namesFor(record));
     } catch (error) {
       delete record.endpoints[network.name];
@@ -125,6 +138,7 @@ export class Networking {
           endpointId: endpoint.endpointId,
           interfaceName: endpoint.interfaceName,
         });
+        if (isWayOut && before) await this.#leadOutAnew(record);
       }
       throw error;
     }
@@ -137,17 +151,15 @@ export class Networking {
     const wasWayOut = isRunning(record) && wayOut(this.#bridged(record))?.endpoint === endpoint;
     delete record.endpoints[network.name];
     if (endpoint.endpointId === "") return;
-    await this.context.network.unpublish(endpoint.endpointId);
-    this.context.network.disconnect(record.sandboxId, {
-      endpointId: endpoint.endpointId,
-      interfaceName: endpoint.interfaceName ?? "eth0",
-    });
+    if (network.driver === "bridge") {
+      await this.context.network.unpublish(endpoint.endpointId);
+      this.context.network.disconnect(record.sandboxId, {
+        endpointId: endpoint.endpointId,
+        interfaceName: endpoint.interfaceName ?? "eth0",
+      });
+    }
     if (wasWayOut) await this.#leadOutAnew(record);
-    this.context.events.publish("network", "disconnect", network.id, {
-      container: record.id,
-      name: network.name,
-      type: network.driver,
-    });
+    this.networks.event(network, "disconnect", { container: record.id });
   }
 
   /** After the way out was left: another network that leads out takes its route and its ports. */
@@ -183,7 +195,7 @@ export class Networking {
           network: this.networks.find(endpoint.networkId || endpoint.networkName),
         }))
         .filter(({ network }) => network.driver === "bridge" && network.id !== other?.id)
-        // The network of --network is eth0 and has the default route.
+        // The network of --network is eth0 and, unless another has a higher priority, has the default route.
         .sort(
           (a, b) =>
             Number(b.network.name === record.hostConfig.NetworkMode) -
@@ -202,11 +214,19 @@ export class Networking {
         ? []
         : [...new Set([record.name, ...(endpoint.config.Aliases ?? []), shortId(record.id)])];
     this.#link(record, joined, isDefault);
-    this.context.events.publish("network", "connect", network.id, {
-      container: record.id,
-      name: network.name,
-      type: network.driver,
-    });
+    this.networks.event(network, "connect", { container: record.id });
+  }
+
+  /** The networks `host` and `none` give nothing, but who is on them is known. */
+  #joinWithoutLink(record: ContainerRecord): void {
+    for (const endpoint of Object.values(record.endpoints)) {
+      const network = this.networks.find(endpoint.networkId || endpoint.networkName);
+      if (network.configOnly) throw new Forbidden(noEndpoint);
+      if (network.driver === "bridge") continue;
+      endpoint.networkId = network.id;
+      endpoint.endpointId = randomBytes(32).toString("hex");
+      this.networks.event(network, "connect", { container: record.id });
+    }
   }
 
   /** Makes the link, or gives one that is there the default route. */
@@ -245,20 +265,21 @@ export class Networking {
           {
             protocol,
             containerPort,
-            hostIp: binding.HostIp || hostIp,
+            hostIp: binding.HostIp || (hostIp === "0.0.0.0" ? "" : hostIp),
             hostPort: 0,
             containerIp: endpoint.ipAddress,
           },
           binding.HostPort,
         );
-        ports[key]!.push({ HostIp: published.hostIp, HostPort: String(published.hostPort) });
+        const HostPort = String(published.hostPort);
+        ports[key]!.push(...published.hostIps.map((HostIp) => ({ HostIp, HostPort })));
       }
     }
     record.ports = ports;
   }
 
   /** A host port may be a range: the first free one is taken. */
-  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<PublishedPort> {
+  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<Publication> {
     const [first, last = first] = (asked === "" ? "0" : asked).split("-").map(Number) as [number, number?];
     for (let hostPort = first; ; hostPort++) {
       try {

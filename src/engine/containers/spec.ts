@@ -1,10 +1,12 @@
-import { readFileSync, statSync } from "node:fs";
-import { InvalidParameter } from "../../lib/errors.ts";
+import { realpathSync, statSync } from "node:fs";
+import { Internal, InvalidParameter } from "../../lib/errors.ts";
 import type { IdMap } from "../../lib/id-map.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
+import { mountOf } from "../../linux/mountinfo.ts";
+import { appArmorIsOn } from "../../linux/process.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
-import type { HostConfig } from "../config.ts";
+import type { DeviceRequest, HostConfig } from "../config.ts";
 import { type Context, cgroupPath, paths } from "../context.ts";
 import type { ContainerRecord, MountPoint } from "../types.ts";
 import { checkUlimits, resourceSpec } from "./limits.ts";
@@ -73,8 +75,14 @@ export async function containerSpec(
     annotations: host.Annotations,
     init: host.Init ?? context.options.init,
   };
-  const required = (host.DeviceRequests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs);
-  return injectCdiDevices(spec, { required });
+  return injectCdiDevices(spec, { required: (host.DeviceRequests ?? []).flatMap(requestedDevices) });
+}
+
+/** @returns full names of CDI devices @throws Internal, as Docker, for a request that no driver here can meet */
+function requestedDevices({ Driver, Capabilities, DeviceIDs }: DeviceRequest): string[] {
+  if (Driver === "cdi") return DeviceIDs;
+  const capabilities = Capabilities.map((all) => `[${all.join(" ")}]`).join(" ");
+  throw new Internal(`could not select device driver "${Driver}" with capabilities: [${capabilities}]`);
 }
 
 /** Environment of the container's and its execs' processes. */
@@ -101,14 +109,6 @@ interface SecurityOptions {
   apparmor?: string;
 }
 
-function hostHasAppArmor(): boolean {
-  try {
-    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
-  } catch {
-    return false;
-  }
-}
-
 function parseSecurityOptions(
   options: string[],
   { noNewPrivileges, seccomp }: Context["options"],
@@ -121,7 +121,7 @@ function parseSecurityOptions(
       result.seccomp =
         value === "unconfined" ? "unconfined" : value === "builtin" ? "default" : parseProfile(value);
     // As Docker does: on a host without the module its labels and profiles mean nothing.
-    else if (key === "apparmor") result.apparmor = hostHasAppArmor() ? value : undefined;
+    else if (key === "apparmor") result.apparmor = appArmorIsOn() ? value : undefined;
     else if (key === "label") continue;
     else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
   }
@@ -154,6 +154,16 @@ export function rlimits(context: Context, host: HostConfig): ProcessSpec["rlimit
   return [...defaults.map(spec(false)), ...asked.map(spec(true))];
 }
 
+/** What is mounted later shows only where the source's own mount passes it on. @throws Internal in Docker's words */
+function checkPropagation({ propagation, source }: MountPoint): void {
+  const wanted = propagation.replace(/^r/, "");
+  if (wanted !== "shared" && wanted !== "slave") return;
+  const { mountpoint, shared, slave } = mountOf(realpathSync(source));
+  if (shared || (wanted === "slave" && slave)) return;
+  const kinds = wanted === "shared" ? "a shared" : "a shared or slave";
+  throw new Internal(`path ${source} is mounted on ${mountpoint} but it is not ${kinds} mount`);
+}
+
 /** Binds, volumes and tmpfs of the record, and the three files that Docker puts into /etc. */
 function mountSpecs(record: ContainerRecord, sources: MountSources): MountSpec[] {
   const specs: MountSpec[] = [];
@@ -176,6 +186,7 @@ function mountSpecs(record: ContainerRecord, sources: MountSources): MountSpec[]
         options: ["nosuid", "nodev", ...(extra.includes("exec") ? [] : ["noexec"]), ...extra],
       });
     } else {
+      checkPropagation(mount);
       const source = sources.sourceOf(mount);
       specs.push({
         destination: mount.destination,

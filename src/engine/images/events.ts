@@ -1,9 +1,16 @@
-/** What is told of images. */
-import type { Digest } from "../../lib/digest.ts";
+import type { ImageRecord } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 
-/** With the image's labels, as far as it is here. */
-export function imageEvent({ events, store }: Context, action: string, id: Digest, name: string): void {
-  const labels = store.images.get(id)?.config.config?.Labels;
-  events.publish("image", action, id, { ...labels, name });
+/**
+ * Tells of an image, with its labels as Docker does, which has none of an image that is gone.
+ * @param name what it was called; its id when by none
+ */
+export function imageEvent(
+  { events }: Pick<Context, "events">,
+  record: Pick<ImageRecord, "id" | "config">,
+  action: string,
+  name: string = record.id,
+): void {
+  const labels = record.config.config?.Labels ?? {};
+  events.publish("image", action, record.id, { ...(action === "delete" ? {} : labels), name }, labels);
 }

@@ -8,6 +8,7 @@ import { hostPlatform } from "../../lib/platform.ts";
 import type { Context } from "../context.ts";
 import type { ImportOptions, OnProgress } from "../types.ts";
 import { throttle } from "./download.ts";
+import { imageEvent } from "./events.ts";
 import { registerImage } from "./register.ts";
 
 /** An archive that lies behind a URL of http or https. @throws as `openUrl` and `importImage` */
@@ -84,7 +85,9 @@ export async function importImage(
     };
     const reference =
       options.repository && (options.tag ? `${options.repository}:${options.tag}` : options.repository);
-    return await registerImage(context, config, [descriptor], reference || undefined);
+    const id = await registerImage(context, config, [descriptor], reference || undefined);
+    imageEvent(context, { id, config }, "import");
+    return id;
   } finally {
     snapshots.remove(key);
     await rm(target, { recursive: true, force: true });

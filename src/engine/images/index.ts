@@ -183,7 +183,7 @@ export class ImageService implements EngineImages {
     if (parseReference(name).digest)
       throw new InvalidParameter("refusing to create a tag with a digest reference");
     this.context.store.images.tag(name, record.id, found.target.descriptor.digest);
-    imageEvent(this.context, "tag", record.id, familiar(parseReference(name)));
+    imageEvent(this.context, record, "tag", familiar(parseReference(name)));
   }
 
   async remove(

@@ -14,7 +14,7 @@ import type { ContentStore, FileDigests, ImageRecord, Lease } from "../../store/
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { imageEvent } from "./events.ts";
-import { fullName, imagesOf, namesOf } from "./names.ts";
+import { fullName, imagesOf } from "./names.ts";
 import { registerImage } from "./register.ts";
 
 const legacySchema = v.array(
@@ -172,7 +172,7 @@ function name(
     onProgress({ status: "", stream: `Loaded image: ${familiar(normalize(parseReference(tag)))}\n` });
   }
   if (tags.length === 0) onProgress({ status: "", stream: `Loaded image ID: ${id}\n` });
-  imageEvent(context, "load", id, namesOf(images, id).repoTags[0] ?? id);
+  imageEvent(context, images.get(id)!, "load");
 }
 
 const blobName = ({ digest }: Descriptor) => `blobs/${digest.replace(":", "/")}`;

@@ -127,7 +127,9 @@ async function pullReference(
   if (!reference.digest) images.tag(fullName(name), shown.id, descriptor.digest);
   images.tag(digestName(reference, descriptor.digest), shown.id, descriptor.digest);
   onProgress({ status: `Digest: ${descriptor.digest}` });
-  context.events.publish("image", "pull", name, { name });
+  const labels = record.config.config?.Labels ?? {};
+  const attributes = { ...labels, name: familiarName(reference) };
+  context.events.publish("image", "pull", name, attributes, labels);
   return { record, isNew: before?.target !== descriptor.digest || !known.has(record.id) };
 }
 

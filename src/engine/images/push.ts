@@ -106,7 +106,9 @@ class Push {
         aux: { manifestPushedInsteadOfIndex: true, originalIndex: index, selectedManifest: pushed },
       });
     const repository = familiarName(this.reference);
-    this.context.events.publish("image", "push", `${repository}:${tag}`, { name: repository });
+    const labels = this.context.store.images.get(this.name.id)?.config.config?.Labels ?? {};
+    const attributes = { ...labels, name: repository };
+    this.context.events.publish("image", "push", `${repository}:${tag}`, attributes, labels);
   }
 
   #hold(lease: Lease): void {

@@ -1,6 +1,8 @@
 import type { Digest } from "../../lib/digest.ts";
 import { type ImageConfig, type Manifest, mediaTypes } from "../../lib/oci.ts";
+import { familiar, parseReference } from "../../lib/reference.ts";
 import type { Context } from "../context.ts";
+import { imageEvent } from "./events.ts";
 import { fullName } from "./names.ts";
 
 /** Writes config and manifest, registers the image, and names it when asked. Returns its id. */
@@ -30,6 +32,10 @@ export async function registerImage(
     digest,
     size: bytes.length,
   });
-  if (reference) store.images.tag(fullName(reference), record.id);
+  if (reference) {
+    const name = fullName(reference);
+    store.images.tag(name, record.id);
+    imageEvent(context, record, "tag", familiar(parseReference(name)));
+  }
   return record.id;
 }

@@ -72,7 +72,7 @@ export class Removal {
       for (const { reference, target } of names) images.tag(reference, next, target);
       if (names.length > 0) await images.registerIndex(target.descriptor);
       this.removed.push({ deleted: record.id });
-      this.context.events.publish("image", "delete", record.id, { name: record.id });
+      imageEvent(this.context, record, "delete");
     }
     await this.#collect([...gone]);
   }
@@ -100,7 +100,7 @@ export class Removal {
   #delete(record: ImageRecord): void {
     this.context.store.images.remove(record.id);
     this.removed.push({ deleted: record.id });
-    this.context.events.publish("image", "delete", record.id, { name: record.id });
+    imageEvent(this.context, record, "delete");
   }
 
   async #collect(records: ImageRecord[]): Promise<void> {
@@ -114,7 +114,8 @@ export class Removal {
   #untag({ reference, id }: ImageName): void {
     this.context.store.images.untag(reference);
     this.removed.push({ untagged: familiar(parseReference(reference)) });
-    imageEvent(this.context, "untag", id, id);
+    const record = this.context.store.images.get(id);
+    if (record) imageEvent(this.context, record, "untag");
   }
 
   /** With the last tag of a repository its digests go too, unless it was one of them that was removed. */

@@ -45,12 +45,25 @@ export function saveImages(
   return pack.pipe(new PassThrough());
 }
 
+/** @throws NotFound in Docker's words: those of a name with a tag aren't those of a name or an id */
+function findSaved(context: Context, text: string): ReturnType<typeof findTarget> {
+  try {
+    return findTarget(context.store.images, text);
+  } catch (error) {
+    if (!(error instanceof NotFound)) throw error;
+    const isId = text.startsWith("sha256:");
+    const { tag, digest } = isId ? {} : parseReference(text);
+    const message = tag || digest ? "reference does not exist" : `No such image: ${text}`;
+    throw new NotFound(message, { cause: error });
+  }
+}
+
 function choose(context: Context, targets: string[], platforms: Platform[]): Chosen[] {
   const { images } = context.store;
   const chosen = new Map<Digest, Chosen>();
   for (const text of targets) {
-    const { record, target, name } = findTarget(images, text);
-    imageEvent(context, "save", record.id, record.id);
+    const { record, target, name } = findSaved(context, text);
+    imageEvent(context, record, "save");
     // A platform of an index that is named by its id goes alone.
     const whole = name ? target : images.target(record.manifest)!;
     const entry = chosen.get(whole.descriptor.digest) ?? {

@@ -79,7 +79,7 @@ export class TarReader {
     // The two zero blocks at the end are missing in some writers' archives; everyone accepts that.
     const complete =
       state.at === "end" || (state.at === "header" && this.#filled === 0 && this.#pax.size === 0);
-    if (!complete) throw new InvalidParameter("unexpected end of archive");
+    if (!complete) throw new InvalidParameter("unexpected EOF");
   }
 
   #take(chunk: Uint8Array): number {
@@ -333,7 +333,7 @@ export class TarReader {
   }
 
   #fail(what: string): never {
-    throw new InvalidParameter(`invalid tar header near byte ${this.#position}: ${what}`);
+    throw new InvalidParameter(`archive/tar: invalid tar header near byte ${this.#position}: ${what}`);
   }
 }
 

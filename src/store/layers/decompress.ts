@@ -121,7 +121,7 @@ async function* resume(head: Uint8Array, rest: AsyncIterator<Uint8Array>): Async
 /** zlib's own errors are the data's fault; others (an abort, the disk) pass. */
 function explain(error: Error, format: string): Error {
   const code = (error as NodeJS.ErrnoException).code ?? "";
-  if (code === "Z_BUF_ERROR") return new InvalidParameter("unexpected end of archive", { cause: error });
+  if (code === "Z_BUF_ERROR") return new InvalidParameter("unexpected EOF", { cause: error });
   if (/^(Z_|ZSTD_)/.test(code))
     return new InvalidParameter(`corrupt ${format} data: ${error.message}`, { cause: error });
   return error;

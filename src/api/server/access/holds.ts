@@ -12,10 +12,15 @@ export const fits = (labels: Labels, own: Record<string, string> | undefined): b
 /** Touches nothing of anybody's. */
 export const free: Hold = () => {};
 
-/** A list, a prune, events: only what has the labels. */
+/** A list, a prune: only what has the labels. */
 export const listed: Hold = (x, labels) => {
   const wanted = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
   x.query.set("filters", JSON.stringify({ ...x.filters, label: [...(x.filters.label ?? []), ...wanted] }));
+};
+
+/** Events of what has the labels, also where Docker's events don't show them. */
+export const observed: Hold = (x, labels) => {
+  x.observes = labels;
 };
 
 /** @returns its id, which no other container takes over meanwhile as one may a name */

@@ -14,6 +14,7 @@ import {
   network,
   newExec,
   newVolume,
+  observed,
   restored,
   volume,
 } from "./holds.ts";
@@ -41,7 +42,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   "GET /version": look(free),
   "GET /info": look(free),
   "GET /plugins": look(free),
-  "GET /events": look(listed),
+  "GET /events": look(observed),
   "GET /system/df": look(),
   "POST /gantry/check": all,
   "POST /auth": change(),
