@@ -2,6 +2,7 @@
 import { isAbsolute, resolve } from "node:path";
 import { serviceHash } from "../model/hash.ts";
 import type { Project, Service, VolumeMount } from "../model/types.ts";
+import { endpoints } from "./endpoints.ts";
 import { withSharedNamespaces } from "./namespaces.ts";
 import { composeVersion, label } from "./observed.ts";
 import type { ContainerConfig, EndpointConfig, HostConfig, MountConfig, PortMap } from "./wire.ts";
@@ -128,56 +129,6 @@ function healthcheckOf(service: Service): ContainerConfig["Healthcheck"] {
     StartInterval: check.start_interval,
     Retries: check.retries,
   };
-}
-
-/**
- * The network that gives the default route first, then those with the highest priority, then by name: the
- * engine takes the first that leads out.
- */
-function endpoints(
-  project: Project,
-  name: string,
-  service: Service,
-  context: RequestContext,
-): { name: string; endpoint: EndpointConfig }[] {
-  if (service.network_mode !== undefined) return [];
-  const links = [
-    ...(service.links ?? []).map((link) => linkOf(link, context)),
-    ...(service.external_links ?? []),
-  ];
-  return Object.entries(service.networks ?? {})
-    .sort(
-      ([a, x], [b, y]) =>
-        (y?.gw_priority ?? 0) - (x?.gw_priority ?? 0) ||
-        (y?.priority ?? 0) - (x?.priority ?? 0) ||
-        (a < b ? -1 : 1),
-    )
-    .map(([key, own], index) => ({
-      name: project.networks[key]!.name!,
-      endpoint: {
-        Aliases: [
-          ...(context.useAliases ? [context.containerName, name] : [context.containerName]),
-          ...(context.useAliases ? (own?.aliases ?? []) : []),
-        ],
-        ...(links.length > 0 ? { Links: links } : {}),
-        ...(own?.ipv4_address || own?.ipv6_address || own?.link_local_ips
-          ? {
-              IPAMConfig: {
-                IPv4Address: own.ipv4_address,
-                IPv6Address: own.ipv6_address,
-                LinkLocalIPs: own.link_local_ips,
-              },
-            }
-          : {}),
-        MacAddress: own?.mac_address ?? (index === 0 ? service.mac_address : undefined),
-        DriverOpts: own?.driver_opts,
-      },
-    }));
-}
-
-function linkOf(link: string, context: RequestContext): string {
-  const [service = "", alias = service] = link.split(":");
-  return `${context.containerOf(service)}:${alias}`;
 }
 
 function hostConfigOf(

@@ -120,4 +120,5 @@ export interface EndpointConfig {
   IPAMConfig?: { IPv4Address?: string; IPv6Address?: string; LinkLocalIPs?: string[] };
   MacAddress?: string;
   DriverOpts?: Record<string, string>;
+  GwPriority?: number;
 }
