@@ -14,6 +14,7 @@ interface Inspection {
   State: {
     Status: string;
     ExitCode: number;
+    Error: string;
     Health?: { Status: string; FailingStreak: number; Log: { ExitCode: number }[] };
   };
 }
@@ -94,6 +95,36 @@ test("restart counters: counted on, and the limit holds over all daemons", async
   const { RestartCount, State } = await inspect("again");
   expect([RestartCount, State.ExitCode]).toEqual([4, 9]);
   expect(await daemon.ok(["logs", "again"])).toBe("1\n2\n3\n4\n5");
+});
+
+test("restarts that are due and probes that never rest do not disturb a daemon that comes back, nor it them", async () => {
+  const names = Array.from({ length: 8 }, (_, n) => `due${n}`);
+  for (const name of names)
+    await daemon.ok([
+      ...["run", "-d", "--name", name, "--restart", "always"],
+      ...["busybox", "sh", "-c", "sleep 0.05; exit 1"],
+    ]);
+  const probed = ["probed0", "probed1", "probed2", "probed3"];
+  for (const name of probed)
+    await daemon.ok([
+      ...["run", "-d", "--name", name, "--health-cmd", "true", "--health-interval", "1ms"],
+      ...["busybox", "sleep", "1000"],
+    ]);
+  for (let daemons = 0; daemons < 8; daemons++) {
+    await daemon.crash();
+    await daemon.boot();
+  }
+  // The pauses between restarts double: all are waited for at once.
+  await Promise.all(
+    names.map(async (name) => {
+      const { RestartCount } = await inspect(name);
+      await until(async () => (await inspect(name)).RestartCount > RestartCount, `a restart of ${name}`);
+      expect((await inspect(name)).State).toMatchObject({ Error: "" });
+    }),
+  );
+  for (const name of probed)
+    await until(async () => (await healthOf(name)).Status === "healthy", "a healthy probe");
+  await daemon.ok(["rm", "-f", ...names, ...probed]);
 });
 
 test("a terminal: the shell behind it goes on, with its variables and its size", async () => {

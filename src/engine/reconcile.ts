@@ -47,6 +47,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   dropStrays(deps);
   await reapExecs(context, leftExecs);
   deps.volumes.dropIdleMounts();
+  lifecycle.admitStarts();
   for (const container of table.all()) {
     if (shouldStart(container)) await attempt(container, "start", lifecycle.start(container));
     else if (container.record.hostConfig.AutoRemove && container.record.state.status === "exited")

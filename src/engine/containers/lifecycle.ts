@@ -42,6 +42,7 @@ export interface LifecycleHooks {
 /** Start, exit, stop and restart of containers: all that moves one through its states. */
 export class Lifecycle {
   hooks!: LifecycleHooks;
+  readonly #startsAdmitted = Promise.withResolvers<void>();
 
   constructor(
     private readonly context: Context,
@@ -49,6 +50,14 @@ export class Lifecycle {
     private readonly networking: Networking,
     private readonly volumes: Volumes,
   ) {}
+
+  /**
+   * From now on containers start; those whose restart was due before do now. Until then what the last daemon has left
+   * is put in order, and what a start makes would pass for that.
+   */
+  admitStarts(): void {
+    this.#startsAdmitted.resolve();
+  }
 
   /**
    * @param checkpoint directory of one to go on from
@@ -210,6 +219,7 @@ export class Lifecycle {
   }
 
   async #launch(container: Container, checkpoint?: string): Promise<void> {
+    await this.#startsAdmitted.promise;
     const { record } = container;
     const { options, runtime, store, signatures } = this.context;
     try {
