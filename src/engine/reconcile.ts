@@ -72,6 +72,8 @@ async function takeOver(
     await lifecycle.release(record);
     if (record.state.status === "restarting") lifecycle.resumeRestart(container);
   } else if (record.state.status === "restarting") {
+    // Its start may have been cut short, with a container of the runtime's that is there already.
+    await lifecycle.release(record);
     lifecycle.resumeRestart(container);
   } else if (record.sandboxId !== "") {
     await lifecycle.release(record);
