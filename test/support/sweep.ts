@@ -24,6 +24,8 @@ interface Roots {
 
 /** Processes, mounts, links, rules, control groups and files. Nothing there is no error. */
 export function sweep({ root, dataRoot, bridge }: Roots): void {
+  // A runtime or monitor at work would make something after all.
+  for (const pid of processesNaming(root)) kill(pid);
   const containers = join(dataRoot, "containers");
   const groups = existsSync(containers)
     ? readdirSync(containers).flatMap((id) => groupsAt(`gantry/${id}`))
