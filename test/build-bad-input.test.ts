@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFile
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { endOfArchive, formatHeader } from "../src/lib/tar/index.ts";
+import { endOfArchive, formatHeader, plainEntry } from "../src/lib/tar/index.ts";
 import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 
@@ -51,19 +51,7 @@ function contextOf(files: Record<string, string | Uint8Array>): string {
   return context;
 }
 
-const header = (path: string, size: number) =>
-  formatHeader({
-    path,
-    type: "file",
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    size,
-    mtime: 0n,
-    linkPath: "",
-    device: { major: 0, minor: 0 },
-    xattrs: new Map(),
-  });
+const header = (path: string, size: number) => formatHeader(plainEntry({ path, size }));
 
 const dockerfile = "FROM busybox\nCOPY . /c\n";
 const dockerfileEntry = Buffer.concat([

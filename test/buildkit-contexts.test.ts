@@ -10,8 +10,9 @@ const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
 
 describe.skipIf(!withBuildx)("docker buildx", () => {
   let daemon: TestDaemon;
-  const directory = mkdtempSync(join(tmpdir(), "gt-contexts-"));
+  let directory: string;
   beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "gt-contexts-"));
     daemon = await TestDaemon.start();
   });
   afterAll(() => disposeAll(daemon, directory));

@@ -16,8 +16,9 @@ interface RawVertex {
 
 describe.skipIf(!withBuildx)("docker buildx", () => {
   let daemon: TestDaemon;
-  const directory = mkdtempSync(join(tmpdir(), "gt-history-"));
+  let directory: string;
   beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "gt-history-"));
     daemon = await TestDaemon.start();
   });
   afterAll(() => disposeAll(daemon, directory));

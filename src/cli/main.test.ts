@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { endOfArchive, formatHeader } from "../lib/tar/index.ts";
+import { endOfArchive, formatHeader, plainEntry } from "../lib/tar/index.ts";
 
 let root: string;
 let server: ReturnType<typeof Bun.serve>;
@@ -34,18 +34,7 @@ const answers: Record<string, (url: URL) => Response> = {
       '{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"name":"web","image":"app"}},"time":1700000000,"timeNano":1700000000123456789}\n',
     ),
   "GET /containers/web/archive": () => {
-    const entry = formatHeader({
-      path: "hosts",
-      type: "file",
-      mode: 0o644,
-      uid: 0,
-      gid: 0,
-      size: 4,
-      mtime: 0n,
-      linkPath: "",
-      device: { major: 0, minor: 0 },
-      xattrs: new Map(),
-    });
+    const entry = formatHeader(plainEntry({ path: "hosts", size: 4 }));
     const stat = Buffer.from(JSON.stringify({ name: "hosts", mode: 0o644, linkTarget: "" })).toString(
       "base64",
     );

@@ -67,17 +67,12 @@ async function takeOver(
     await lifecycle.adopt(container, process);
   } else if (isRunning(record)) {
     await lifecycle.settleExit(container, await process?.exited);
-  } else if (process) {
-    // Started and ended before the daemon that started it could say so: nothing was acknowledged.
-    await lifecycle.release(record);
-    if (record.state.status === "restarting") lifecycle.resumeRestart(container);
-  } else if (record.state.status === "restarting") {
-    // Its start may have been cut short, with a container of the runtime's that is there already.
-    await lifecycle.release(record);
-    lifecycle.resumeRestart(container);
-  } else if (record.sandboxId !== "") {
+  } else if (process || record.state.status === "restarting" || record.sandboxId !== "") {
+    // Started and ended before the daemon that started it could say so, or cut short in its start: nothing was
+    // acknowledged, and what there is would be in the way of the next start.
     await lifecycle.release(record);
     table.note(container);
+    if (record.state.status === "restarting") lifecycle.resumeRestart(container);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The end of a daemon's things without the daemon: what it leaves when it was killed and can't come back. */
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** How the engine marks what is its own in the kernel. */
@@ -30,7 +30,7 @@ export function sweep({ root, dataRoot, bridge }: Roots): void {
   const groups = existsSync(containers)
     ? readdirSync(containers).flatMap((id) => groupsAt(`gantry/${id}`))
     : [];
-  for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
+  for (const group of groups) endAllIn(group);
   for (const { target } of leftMounts(root)) Bun.spawnSync(["umount", "-l", target]);
   const ip = (...args: string[]) => Bun.spawnSync(["ip", ...args]).stdout.toString();
   const instance = instanceOf(dataRoot);
@@ -50,7 +50,7 @@ export function sweepLab(directory: string, cgroupParent: string): void {
   // A runtime at work would make a cgroup after all.
   for (const pid of processesNaming(directory)) kill(pid);
   const groups = groupsAt(cgroupParent).flatMap(groupsBelow);
-  for (const group of groups) for (const pid of pidsIn(group)) kill(pid);
+  for (const group of groups) endAllIn(group);
   for (const { target } of leftMounts(directory)) Bun.spawnSync(["umount", "-l", target]);
   for (const group of groups) removeGroup(group);
   rmSync(directory, { recursive: true, force: true });
@@ -95,6 +95,16 @@ export function groupsAt(path: string): string[] {
 /** Removes a cgroup that nothing is in any more. */
 export function removeGroups(path: string): void {
   for (const group of groupsAt(path)) removeGroup(group);
+}
+
+function endAllIn(group: string): void {
+  for (const pid of pidsIn(group)) kill(pid);
+  // What is frozen dies only once thawed.
+  for (const [file, word] of [
+    ["freezer.state", "THAWED"],
+    ["cgroup.freeze", "0"],
+  ] as const)
+    if (existsSync(join(group, file))) writeFileSync(join(group, file), word);
 }
 
 function pidsIn(group: string): number[] {

@@ -4,7 +4,14 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { type IgnoreRules, parseIgnore } from "../../lib/ignore.ts";
-import { type EntryType, endOfArchive, formatHeader, fromText, paddingOf } from "../../lib/tar/index.ts";
+import {
+  type EntryType,
+  endOfArchive,
+  formatHeader,
+  fromText,
+  paddingOf,
+  plainEntry,
+} from "../../lib/tar/index.ts";
 
 export interface PackOptions {
   /** Path of the Dockerfile inside the context; it and `.dockerignore` are sent whatever the rules say. */
@@ -81,20 +88,16 @@ function header(
   { mode, mtimeMs }: Pick<Stats, "mode" | "mtimeMs">,
   more: { size?: number; linkPath?: string } = {},
 ): Buffer {
-  return formatHeader({
-    path: fromText(path),
-    type,
-    mode: mode & 0o7777,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    // Whole seconds: times are no part of what a build takes from its context.
-    mtime: BigInt(Math.floor(mtimeMs / 1000)) * 1_000_000_000n,
-    linkPath: "",
-    device: { major: 0, minor: 0 },
-    xattrs: new Map(),
-    ...more,
-  });
+  return formatHeader(
+    plainEntry({
+      path: fromText(path),
+      type,
+      mode: mode & 0o7777,
+      // Whole seconds: times are no part of what a build takes from its context.
+      mtime: BigInt(Math.floor(mtimeMs / 1000)) * 1_000_000_000n,
+      ...more,
+    }),
+  );
 }
 
 /** Exactly as many bytes as the header says: a file that grows meanwhile is cut, one that shrinks filled with zeros. */

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { type Digest, hexOf } from "../../lib/digest.ts";
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import { familiar, parseReference } from "../../lib/reference.ts";
-import { endOfArchive, formatHeader, fromText, paddingOf } from "../../lib/tar/index.ts";
+import { endOfArchive, formatHeader, fromText, paddingOf, plainEntry } from "../../lib/tar/index.ts";
 import { isIndex } from "../../store/index.ts";
 import type { Store } from "../../store/types.ts";
 import { type Bundle, blobsOf, documentsOf } from "./bundle.ts";
@@ -58,18 +58,7 @@ async function allBlobs(store: Store, bundle: Bundle): Promise<Digest[]> {
 }
 
 function header(name: string, size: number): Uint8Array {
-  return formatHeader({
-    path: fromText(name),
-    type: "file",
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    size,
-    mtime: 0n,
-    linkPath: "",
-    device: { major: 0, minor: 0 },
-    xattrs: new Map(),
-  });
+  return formatHeader(plainEntry({ path: fromText(name), size }));
 }
 
 function* file(name: string, bytes: Uint8Array): Generator<Uint8Array> {

@@ -1,5 +1,12 @@
 /** What can be told from a stream's first bytes, and the smallest archive. */
-import { blockSize, endOfArchive, formatHeader, fromText, paddingOf } from "../../lib/tar/index.ts";
+import {
+  blockSize,
+  endOfArchive,
+  formatHeader,
+  fromText,
+  paddingOf,
+  plainEntry,
+} from "../../lib/tar/index.ts";
 
 const magics = [
   [0x1f, 0x8b],
@@ -36,18 +43,7 @@ export function archiveOf(files: readonly (readonly [name: string, content: Uint
 }
 
 function entryOf(name: string, content: Uint8Array): Uint8Array[] {
-  const header = formatHeader({
-    path: fromText(name),
-    type: "file",
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    size: content.length,
-    mtime: 0n,
-    linkPath: "",
-    device: { major: 0, minor: 0 },
-    xattrs: new Map(),
-  });
+  const header = formatHeader(plainEntry({ path: fromText(name), size: content.length }));
   return [header, content, Buffer.alloc(paddingOf(content.length))];
 }
 

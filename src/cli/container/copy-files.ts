@@ -27,6 +27,7 @@ import {
   formatHeader,
   fromText,
   paddingOf,
+  plainEntry,
   readable,
   type TarEntry,
   TarReader,
@@ -69,20 +70,16 @@ async function* packEntry(path: string, name: string): AsyncGenerator<Uint8Array
     mode: stat.mode & 0o7777,
     uid: stat.uid,
     gid: stat.gid,
-    size: 0,
     mtime: BigInt(Math.trunc(stat.mtimeMs)) * 1_000_000n,
-    linkPath: "",
-    device: { major: 0, minor: 0 },
-    xattrs: new Map<string, string>(),
   };
   if (stat.isDirectory()) {
-    yield formatHeader({ ...header, path: fromText(`${name}/`), type: "directory" });
+    yield formatHeader(plainEntry({ ...header, path: fromText(`${name}/`), type: "directory" }));
     for (const child of (await readdir(path)).sort()) yield* packEntry(join(path, child), `${name}/${child}`);
   } else if (stat.isSymbolicLink()) {
     const linkPath = fromText(await readlink(path));
-    yield formatHeader({ ...header, path: fromText(name), type: "symlink", linkPath });
+    yield formatHeader(plainEntry({ ...header, path: fromText(name), type: "symlink", linkPath }));
   } else if (stat.isFile()) {
-    yield formatHeader({ ...header, path: fromText(name), type: "file", size: stat.size });
+    yield formatHeader(plainEntry({ ...header, path: fromText(name), size: stat.size }));
     yield* contentOf(path, stat);
     yield Buffer.alloc(paddingOf(stat.size));
   }

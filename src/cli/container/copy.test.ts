@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { endOfArchive, formatHeader, type TarEntry, TarReader } from "../../lib/tar/index.ts";
+import { endOfArchive, formatHeader, plainEntry, type TarEntry, TarReader } from "../../lib/tar/index.ts";
 import { packCopy, sourceInfo, unpackCopy } from "./copy-files.ts";
 import { type CopyPlace, placeCopy, splitCopyPath } from "./copy-paths.ts";
 
@@ -91,19 +91,7 @@ test("a tree survives the way there and back", async () => {
 
 describe("an archive can't write outside", () => {
   const entry = (fields: Partial<TarEntry>): Uint8Array =>
-    formatHeader({
-      path: "r/",
-      type: "directory",
-      mode: 0o755,
-      uid: 0,
-      gid: 0,
-      size: 0,
-      mtime: 0n,
-      linkPath: "",
-      device: { major: 0, minor: 0 },
-      xattrs: new Map(),
-      ...fields,
-    });
+    formatHeader(plainEntry({ path: "r/", type: "directory", mode: 0o755, ...fields }));
   const link = (path: string, linkPath: string) => entry({ path, type: "symlink", linkPath });
   const cases: [string, Uint8Array[]][] = [
     ["by ..", [entry({ path: "r/../../evil", type: "file" })]],

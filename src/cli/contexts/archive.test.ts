@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { GantryError, InvalidParameter } from "../../lib/errors.ts";
-import { endOfArchive, formatHeader } from "../../lib/tar/index.ts";
+import { endOfArchive, formatHeader, plainEntry } from "../../lib/tar/index.ts";
 import { packContext, unpackContext } from "./archive.ts";
 
 const meta = {
@@ -20,18 +20,9 @@ test("what is packed comes out again, under its new name", () => {
 
 const entry = (path: string, type: "file" | "symlink", text: string) =>
   Buffer.concat([
-    formatHeader({
-      path,
-      type,
-      mode: 0o644,
-      uid: 0,
-      gid: 0,
-      size: text.length,
-      mtime: 0n,
-      linkPath: type === "symlink" ? "/etc/passwd" : "",
-      device: { major: 0, minor: 0 },
-      xattrs: new Map(),
-    }),
+    formatHeader(
+      plainEntry({ path, type, size: text.length, linkPath: type === "symlink" ? "/etc/passwd" : "" }),
+    ),
     Buffer.from(text.padEnd(512 * Math.ceil(text.length / 512), "\0")),
   ]);
 const good = entry("meta.json", "file", "{}");

@@ -7,6 +7,7 @@ import {
   formatHeader,
   fromText,
   paddingOf,
+  plainEntry,
   readable,
   TarReader,
 } from "../../lib/tar/index.ts";
@@ -33,18 +34,7 @@ export function packContext(meta: ContextMeta, tls: TlsFiles): Uint8Array {
   const add = (path: string, type: EntryType, mode: number, text = "") => {
     const bytes = Buffer.from(text);
     parts.push(
-      formatHeader({
-        path: fromText(path),
-        type,
-        mode,
-        uid: 0,
-        gid: 0,
-        size: bytes.length,
-        mtime: 0n,
-        linkPath: "",
-        device: { major: 0, minor: 0 },
-        xattrs: new Map(),
-      }),
+      formatHeader(plainEntry({ path: fromText(path), type, mode, size: bytes.length })),
       bytes,
       new Uint8Array(paddingOf(bytes.length)),
     );

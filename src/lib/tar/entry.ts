@@ -25,6 +25,22 @@ export interface TarEntry {
   xattrs: Map<ByteString, ByteString>;
 }
 
+/** An entry of which only what is given matters: else a file of root's, readable by all, of no size and no age. */
+export function plainEntry(fields: Partial<TarEntry> & Pick<TarEntry, "path">): TarEntry {
+  return {
+    type: "file",
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime: 0n,
+    linkPath: "",
+    device: { major: 0, minor: 0 },
+    xattrs: new Map(),
+    ...fields,
+  };
+}
+
 export const blockSize = 512;
 export const endOfArchive = new Uint8Array(2 * blockSize);
 

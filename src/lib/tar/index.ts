@@ -6,6 +6,7 @@ export {
   endOfArchive,
   fromText,
   paddingOf,
+  plainEntry,
   readable,
   type TarEntry,
   toByteString,
