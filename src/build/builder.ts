@@ -35,7 +35,8 @@ import { Digests } from "./solve/digests.ts";
 import { Explanations } from "./solve/explain.ts";
 import { type PlatformPlace, Progress, targetVertex } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
-import { Session, SharedWorks } from "./solve/session.ts";
+import { Session } from "./solve/session.ts";
+import { SharedWorks } from "./solve/works.ts";
 import type {
   BuildBackend,
   BuildEvent,

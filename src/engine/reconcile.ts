@@ -5,6 +5,7 @@ import { spreadDirectories } from "../linux/inode-flags.ts";
 import { mountsBelow } from "../linux/mount.ts";
 import type { ContainerService } from "./containers/index.ts";
 import type { Lifecycle } from "./containers/lifecycle.ts";
+import { startsWithDaemon } from "./containers/restart-policy.ts";
 import { isRunning } from "./containers/state.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths, snapshotKey } from "./context.ts";
@@ -49,7 +50,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   deps.volumes.dropIdleMounts();
   lifecycle.admitStarts();
   for (const container of table.all()) {
-    if (shouldStart(container)) await attempt(container, "start", lifecycle.start(container));
+    if (startsWithDaemon(container.record)) await attempt(container, "start", lifecycle.start(container));
     else if (container.record.hostConfig.AutoRemove && container.record.state.status === "exited")
       await attempt(container, "remove", containers.removeStopped(container, true));
   }
@@ -81,13 +82,6 @@ async function stillRuns(exited: Promise<unknown>): Promise<boolean> {
   return (
     (await Promise.race([exited, new Promise((resolve) => setImmediate(() => resolve(running)))])) === running
   );
-}
-
-/** `always` brings a container back with the daemon; `unless-stopped` unless somebody stopped it. */
-function shouldStart({ record }: Container): boolean {
-  const { Name } = record.hostConfig.RestartPolicy;
-  if (record.state.status !== "exited") return false;
-  return Name === "always" || (Name === "unless-stopped" && !record.hasBeenManuallyStopped);
 }
 
 /** What belongs to no container: kernel objects, directories and snapshots of work that a crash cut short. */

@@ -1,11 +1,9 @@
 /** What the stages of one build share. */
 import { mkdirSync, rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../lib/errors.ts";
 import { newId, shortId } from "../../lib/ids.ts";
 import type { Platform } from "../../lib/oci.ts";
-import { Slots } from "../../lib/slots.ts";
 import type { Lease } from "../../store/types.ts";
 import type { BuildOrigin } from "../attest/types.ts";
 import type { ImportedCache } from "../cache/import.ts";
@@ -16,9 +14,8 @@ import { nearest } from "../dockerfile/nearest.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import { placed } from "../errors.ts";
 import type { CacheMounts } from "../exec/cache-mounts.ts";
-import { parseRunMounts } from "../exec/run-mounts.ts";
 import { Views } from "../exec/workspace.ts";
-import { type PackedLayer, Packer } from "../export/pack.ts";
+import { Packer } from "../export/pack.ts";
 import type { LayerFormat } from "../export/types.ts";
 import { copySelections } from "../files/copy.ts";
 import type { IgnoreRules } from "../files/ignore.ts";
@@ -31,10 +28,12 @@ import type { BaseImage, BuildBackend, BuildRequest } from "../types.ts";
 import type { Digests } from "./digests.ts";
 import type { Explanations } from "./explain.ts";
 import { keyOf } from "./key.ts";
+import { clientSecrets } from "./origin.ts";
 import { nameVertices, type PlatformPlace, type Progress, type VertexName } from "./progress.ts";
 import type { CacheRecord, CacheRecords } from "./records.ts";
 import { SharedWork, type Wish } from "./shared.ts";
 import { StageBuilder, type StageState, type Tree } from "./stage.ts";
+import type { PullEvent, SharedWorks, StepEvent } from "./works.ts";
 
 /** What `--from` may name. */
 export type Source =
@@ -42,31 +41,6 @@ export type Source =
   | { kind: "tree"; tree: Tree; files: () => SourceTree }
   /** A directory of the client's: its owners are those of another machine and don't count. */
   | { kind: "context"; files: SourceTree };
-
-/** What a shared step tells the builds that wait for it. */
-export type StepEvent =
-  | { type: "log"; stream: 1 | 2; data: Uint8Array }
-  /** The name of the snapshot that it is about to commit. */
-  | { type: "snapshot"; key: string };
-
-/** What all builds of one builder share while they run. */
-export class SharedWorks {
-  /** Of a step's output, those who come later are told the last megabyte. */
-  readonly steps = new SharedWork<CacheRecord, StepEvent>(
-    (event) => (event.type === "log" ? event.data.length : 0),
-    1024 * 1024,
-  );
-  readonly pulls = new SharedWork<BaseImage, PullEvent>();
-  readonly packs = new SharedWork<PackedLayer>();
-  /** Steps that run at a time: a file of a thousand stages must not become a thousand containers. */
-  readonly slots = new Slots(Math.max(16, 4 * availableParallelism()));
-}
-
-interface PullEvent {
-  name: string;
-  current: number;
-  total?: number;
-}
 
 export interface SessionParts {
   backend: BuildBackend;
@@ -356,25 +330,7 @@ export class Session implements AsyncDisposable {
         image: await image,
       })),
     );
-    const mounts = this.graph.needed
-      .flatMap((index) => this.graph.stages[index]!.instructions)
-      .flatMap((one) =>
-        one.kind === "RUN"
-          ? parseRunMounts(
-              one,
-              (text) => text,
-              (path) => path,
-            )
-          : [],
-      );
-    const named = (type: "secret" | "ssh") =>
-      [
-        ...new Map(
-          mounts.flatMap((mount) => (mount.type === type ? [[mount.id, mount.required] as const] : [])),
-        ),
-      ].map(([id, required]) => ({ id, optional: !required }));
-    const platform = this.request.platform ?? hostPlatform();
-    return { platform, bases, secrets: named("secret"), ssh: named("ssh") };
+    return { platform: this.request.platform ?? hostPlatform(), bases, ...clientSecrets(this.graph) };
   }
 
   /** The steps that the build has met. */

@@ -21,8 +21,9 @@ import { workdirOwner } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
-import type { Session, StepEvent } from "./session.ts";
+import type { Session } from "./session.ts";
 import { explainBase, startState } from "./start.ts";
+import type { StepEvent } from "./works.ts";
 
 /** A tree of files: its name in keys, and the committed snapshot that holds it (none: empty). */
 export interface Tree {

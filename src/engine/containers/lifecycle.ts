@@ -16,17 +16,15 @@ import { linkHosts, refreshLinkHosts } from "./links.ts";
 import { logSpec } from "./log-config.ts";
 import { MountSources } from "./mount-sources.ts";
 import { type Networking, sharedWith } from "./networking.ts";
+import { backOff, firstDelay, shouldRestart } from "./restart-policy.ts";
 import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
 import type { Container, ContainerTable } from "./table.ts";
 import { holdNamespaceOf } from "./user-namespace.ts";
 
-/** A run at least this long forgets the back-off of a restart policy (milliseconds). */
-const steadyRun = 10_000;
 /** A label, for Docker's API has no field for it: the container is restarted when it becomes unhealthy. */
 const restartUnhealthy = "gantry.restart-unhealthy";
-const maxRestartDelay = 60_000;
 
 export interface LifecycleHooks {
   /** Runs a health probe in the container. */
@@ -73,7 +71,7 @@ export class Lifecycle {
       this.#cancelRestart(container);
       container.record.hasBeenManuallyStopped = false;
       container.record.restartCount = 0;
-      container.restartDelay = 100;
+      container.restartDelay = firstDelay;
       return this.#launch(container, checkpoint).then(
         () => undefined,
         (error: unknown) => ({ error }),
@@ -330,7 +328,7 @@ export class Lifecycle {
         oomKilled: exit.oom !== undefined,
         oom: exit.oom,
       });
-      const again = this.#shouldRestart(record);
+      const again = shouldRestart(record);
       if (again) transit(record, "await-restart");
       this.table.note(container);
       if (exit.oom) this.#event(container, "oom");
@@ -346,31 +344,20 @@ export class Lifecycle {
     });
   }
 
-  #shouldRestart(record: ContainerRecord): boolean {
-    const { Name, MaximumRetryCount } = record.hostConfig.RestartPolicy;
-    if (record.hasBeenManuallyStopped) return false;
-    if (Name === "always" || Name === "unless-stopped") return true;
-    return (
-      Name === "on-failure" &&
-      record.state.exitCode !== 0 &&
-      (MaximumRetryCount === 0 || record.restartCount < MaximumRetryCount)
-    );
-  }
-
   #scheduleRestart(container: Container, ranMs: number): void {
-    if (ranMs >= steadyRun) container.restartDelay = 100;
-    const delay = container.restartDelay;
-    container.restartDelay = Math.min(delay * 2, maxRestartDelay);
-    container.restartTimer = setTimeout(() => {
-      container.mutex
-        .run(async () => {
-          if (container.record.state.status !== "restarting") return;
-          await this.#launch(container);
-        })
-        .catch(() => {
-          // The failed start has been recorded; the policy gives up, as Docker's does.
-        });
-    }, delay);
+    container.restartTimer = setTimeout(
+      () => {
+        container.mutex
+          .run(async () => {
+            if (container.record.state.status !== "restarting") return;
+            await this.#launch(container);
+          })
+          .catch(() => {
+            // The failed start has been recorded; the policy gives up, as Docker's does.
+          });
+      },
+      backOff(container, ranMs),
+    );
   }
 
   /** A restart that was due when the daemon stopped. */

@@ -4,6 +4,7 @@ import type { MonitoredProcess } from "../../runtime/types.ts";
 import type { Metadata, Table } from "../../store/types.ts";
 import type { ContainerRecord } from "../types.ts";
 import type { DeferredDuplex } from "./deferred.ts";
+import { firstDelay } from "./restart-policy.ts";
 
 /** A container in memory: its record, and what lives only as long as this daemon. */
 export class Container {
@@ -19,7 +20,7 @@ export class Container {
   }[] = [];
   restartTimer: ReturnType<typeof setTimeout> | undefined;
   /** Milliseconds until the next restart by policy. */
-  restartDelay = 100;
+  restartDelay = firstDelay;
   stopHealthChecks: (() => void) | undefined;
   #exitWaiters = new Set<(exitCode: number) => void>();
   #removalWaiters = new Set<(exitCode: number) => void>();
