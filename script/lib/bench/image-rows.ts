@@ -137,6 +137,7 @@ export function imageRowsIn(directory: string): Row[] {
     {
       name: "images",
       title: `images, ${many} of them`,
+      targetMs: 20,
       takesPart: heavy.takesPart,
       prepare: (engine) => {
         archive ??= manyImages(directory, many);

@@ -8,7 +8,7 @@ import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman
 import { imageRowsIn } from "./image-rows.ts";
 import { measure, type Timing } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
-import { rowsIn } from "./rows.ts";
+import { type Row, rowsIn } from "./rows.ts";
 import { streamRows } from "./stream-rows.ts";
 
 const { values } = parseArgs({
@@ -66,7 +66,7 @@ try {
     lines.push({
       row: row.name,
       title: row.title,
-      target: row.target === undefined ? undefined : `≤ ${row.target}`,
+      target: aimOf(row),
       unit: "ms",
       values: Object.fromEntries([...timings].map(([engine, timing]) => [engine.name, timing])),
     });
@@ -94,6 +94,11 @@ function table(): string {
   const facts = Object.entries(versions).map(([name, version]) => `${name}: ${version}`);
   const ruler = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
   return [draw(header), ruler, ...rows.map(draw), "", ...facts].join("\n");
+}
+
+function aimOf({ target, targetMs }: Row): string | undefined {
+  if (targetMs !== undefined) return `< ${targetMs} ms`;
+  return target === undefined ? undefined : `≤ ${target}`;
 }
 
 function middle(value: Timing | number | undefined): number | undefined {

@@ -1,13 +1,15 @@
 /** What is measured. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Engine, must, quietly } from "./engine.ts";
+import { type Engine, must, Podman, quietly } from "./engine.ts";
 
 export interface Row {
   name: string;
   title: string;
   /** The ratio to dockerd that is aimed at. */
   target?: number;
+  /** What is aimed at in milliseconds, where it is no ratio. */
+  targetMs?: number;
   /** At most as many rounds, for what takes long. */
   rounds?: number;
   /** Whether an engine is measured here; all are when it's left out. */
@@ -26,19 +28,23 @@ export interface Row {
 /** Containers that run while `ps` and memory are looked at. */
 export const crowd = 20;
 
+/** As many as a large machine has. */
+export const largeCrowd = 200;
+
 export const nameFor = (engine: Engine, suffix: string) =>
   `bench-${engine.name.toLowerCase().replace(/\W+/g, "-")}-${suffix}`;
 const sleeper = (engine: Engine, name: string) =>
   engine.command(["run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "10000"]);
 
-const crowdNames = (engine: Engine) => Array.from({ length: crowd }, (_, n) => nameFor(engine, `crowd-${n}`));
+const crowdNames = (engine: Engine, size = crowd) =>
+  Array.from({ length: size }, (_, n) => nameFor(engine, `crowd-${n}`));
 
-export function startCrowd(engine: Engine): void {
-  for (const name of crowdNames(engine)) must(sleeper(engine, name));
+export function startCrowd(engine: Engine, size = crowd): void {
+  for (const name of crowdNames(engine, size)) must(sleeper(engine, name));
 }
 
-export function endCrowd(engine: Engine): void {
-  quietly(engine.remove(crowdNames(engine)));
+export function endCrowd(engine: Engine, size = crowd): void {
+  quietly(engine.remove(crowdNames(engine, size)));
 }
 
 /** All of a crowd by as many clients at once. */
@@ -81,9 +87,18 @@ export function rowsIn(directory: string): Row[] {
       name: "ps",
       title: `ps with ${crowd} running containers`,
       target: 0.5,
-      prepare: startCrowd,
+      prepare: (engine) => startCrowd(engine),
       command: (engine) => engine.command(["ps"]),
-      finish: endCrowd,
+      finish: (engine) => endCrowd(engine),
+    },
+    {
+      name: "ps-large",
+      title: `ps with ${largeCrowd} running containers`,
+      targetMs: 15,
+      takesPart: (engine) => !(engine instanceof Podman),
+      prepare: (engine) => startCrowd(engine, largeCrowd),
+      command: (engine) => engine.command(["ps"]),
+      finish: (engine) => endCrowd(engine, largeCrowd),
     },
     {
       name: "build-cached",
@@ -111,7 +126,7 @@ export function rowsIn(directory: string): Row[] {
       title: `${crowd} run -d busybox sleep at once`,
       target: 0.35,
       command: burst,
-      after: endCrowd,
+      after: (engine) => endCrowd(engine),
     },
     {
       name: "rm-f-burst",

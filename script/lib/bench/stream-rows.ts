@@ -35,7 +35,18 @@ async function followed(engine: Engine, name: string): Promise<number> {
   }
 }
 
+const gigabyte = ["dd", "if=/dev/zero", "bs=1M", "count=1024"];
+
 export const streamRows: Row[] = [
+  {
+    name: "attach-output",
+    title: "run, 1 GB of output attached",
+    target: 1,
+    rounds: 3,
+    takesPart: (engine) => !(engine instanceof Podman),
+    command: (engine) =>
+      engine.command(["run", "--rm", "--network", "none", "--log-driver", "none", "busybox", ...gigabyte]),
+  },
   {
     name: "exec-output",
     title: "exec, 1 GB of output",
@@ -44,14 +55,13 @@ export const streamRows: Row[] = [
     takesPart: (engine) => !(engine instanceof Podman),
     prepare: (engine) =>
       void must(engine.command(["run", "-d", "--name", nameFor(engine, "out"), "busybox", "sleep", "1000"])),
-    command: (engine) =>
-      engine.command(["exec", nameFor(engine, "out"), "dd", "if=/dev/zero", "bs=1M", "count=1024"]),
+    command: (engine) => engine.command(["exec", nameFor(engine, "out"), ...gigabyte]),
     finish: (engine) => quietly(engine.remove([nameFor(engine, "out")])),
   },
   {
     name: "logs-f",
     title: "logs -f, from line to reader",
-    target: 1,
+    targetMs: 10,
     takesPart: (engine) => !(engine instanceof Podman),
     rounds: 3,
     prepare: (engine) =>
