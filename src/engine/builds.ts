@@ -34,7 +34,7 @@ import { extraHostLines, hostResolvConf, hostsFile } from "./containers/etc-file
 import { type Context, cgroupPath, paths } from "./context.ts";
 import { untilFilter } from "./filters.ts";
 import { imageEvent } from "./images/events.ts";
-import { findImage, fullName, knownImage } from "./images/names.ts";
+import { findImage, fullName, knownImage, requireImage } from "./images/names.ts";
 import { pullImage } from "./images/pull.ts";
 import type { NetworkService } from "./networks.ts";
 import type { Remap } from "./remap.ts";
@@ -247,11 +247,11 @@ export class BuildService implements Builds, AsyncDisposable {
         const known = isDigest(reference) ? findImage(images, reference) : options.pull ? undefined : here();
         if (known) {
           context.signatures.check(reference, known.id);
-          return known;
+          return requireImage(known, reference);
         }
         const signal = options.signal ?? new AbortController().signal;
         const auth = await options.credentials?.(parseReference(reference).domain, signal);
-        return pullImage(
+        const pulled = await pullImage(
           context,
           reference,
           { platform: options.platform, auth, signal },
@@ -260,6 +260,7 @@ export class BuildService implements Builds, AsyncDisposable {
               options.onProgress?.(id, progressDetail.current, progressDetail.total);
           },
         );
+        return requireImage(pulled, reference);
       },
       stepUser: context.remap && (() => holdStepUser(context.remap!)),
       stepNetwork: (_id, mode, extraHosts, namespace) => this.#stepNetwork(mode, extraHosts, namespace),

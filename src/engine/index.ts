@@ -17,6 +17,7 @@ import { EventBus } from "./events.ts";
 import { ExecService } from "./execs.ts";
 import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
+import { requireImage } from "./images/names.ts";
 import { SignaturePolicy } from "./images/signature-policy.ts";
 import { allLayers, sizeOf } from "./images/sizes.ts";
 import { Info } from "./info.ts";
@@ -86,7 +87,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     networking,
     volumes,
     lifecycle,
-    findImage: (reference, platform) => images.find(reference, platform),
+    findImage: (reference, platform) => requireImage(images.find(reference, platform), reference),
     isAncestor: (reference, record) => images.isAncestor(reference, record),
   });
   const execs = new ExecService(context, table);

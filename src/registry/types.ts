@@ -38,6 +38,11 @@ export interface RepositoryClient {
   manifestDigest(reference: string, signal?: AbortSignal): Promise<Digest | undefined>;
   /** All tags, in the registry's order. @throws as `manifest` */
   tags(signal?: AbortSignal): Promise<string[]>;
+  /**
+   * Manifests whose subject is this one, where the last manifest came from: by the API, or by the tag that stands for
+   * it at registries without. None where neither is there. @throws Unauthorized, Unavailable
+   */
+  referrers(subject: Digest, signal?: AbortSignal): Promise<Descriptor[]>;
   hasBlob(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
   /** Streams a blob from `offset`; retries are the caller's (it knows the offset). Not verified here. */
   blob(descriptor: Descriptor, offset?: number, signal?: AbortSignal): Promise<Readable>;
@@ -50,6 +55,7 @@ export interface RepositoryClient {
     open: () => Readable,
     options?: { mountFrom?: string; onProgress?: (bytes: number) => void; signal?: AbortSignal },
   ): Promise<"pushed" | "exists" | "mounted">;
+  /** One with a subject is listed as its referrer, by ourselves where the registry does not know how. */
   pushManifest(
     reference: string,
     bytes: Uint8Array,

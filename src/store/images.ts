@@ -1,13 +1,31 @@
 /** Images, their names, and what they keep alive. */
 import { type Digest, isDigest } from "../lib/digest.ts";
-import { InvalidParameter, NotFound } from "../lib/errors.ts";
-import type { Descriptor } from "../lib/oci.ts";
+import { NotFound } from "../lib/errors.ts";
 import { parseImageConfig, parseManifest } from "../lib/oci-schema.ts";
-import { chainIds } from "./chain.ts";
 import type { FileContentStore } from "./content.ts";
+import { artifactRecord, pairLayers } from "./records.ts";
 import type { OverlaySnapshots } from "./snapshots.ts";
-import { childrenOf, imageTarget, lookAt, ownTarget, principal, Targets } from "./targets.ts";
-import type { ImageName, ImageRecord, Images, Layers, Lease, Metadata, Table, Target } from "./types.ts";
+import {
+  childrenOf,
+  imageTarget,
+  isImage,
+  lookAt,
+  ownTarget,
+  principal,
+  Targets,
+  withReferrers,
+} from "./targets.ts";
+import type {
+  ImageName,
+  ImageRecord,
+  Images,
+  Layers,
+  Lease,
+  Metadata,
+  Table,
+  Target,
+  TargetManifest,
+} from "./types.ts";
 
 export class ImageStore implements Images {
   readonly #recordTable: Table<ImageRecord>;
@@ -53,6 +71,11 @@ export class ImageStore implements Images {
     using lease = this.lease();
     lease.addBlob(descriptor.digest);
     const manifest = parseManifest(await this.content.bytes(descriptor.digest));
+    if (!isImage(manifest)) {
+      const artifact = artifactRecord(this.content, descriptor, manifest);
+      if (!this.#records.has(artifact.id)) this.#putRecord(artifact);
+      return this.#records.get(artifact.id)!;
+    }
     lease.addBlob(manifest.config.digest);
     const config = parseImageConfig(await this.content.bytes(manifest.config.digest));
     const layers = pairLayers(manifest.layers, config.rootfs.diff_ids);
@@ -72,14 +95,11 @@ export class ImageStore implements Images {
       createdAt: Date.now(),
     };
     const known = this.#records.get(record.id);
-    if (known && this.content.has(known.manifest)) {
-      // The same image under another manifest, e.g. compressed otherwise: a target of its own, which names may mean.
-      if (known.manifest !== descriptor.digest)
-        this.#targets.put(
-          imageTarget(descriptor, record.id, [record.id, ...layers.map((layer) => layer.descriptor.digest)]),
-        );
-      return known;
-    }
+    // The same image under another manifest, e.g. compressed otherwise: a target of its own, which names may mean. One
+    // with referrers may be there from before, and must know of the image.
+    if ((known && known.manifest !== descriptor.digest) || this.#targets.get(descriptor.digest))
+      this.#targets.put(imageTarget(descriptor, record));
+    if (known && this.content.has(known.manifest)) return known;
     this.#putRecord(record);
     for (const name of this.namesOf(record.id))
       if (name.target === known?.manifest) this.tag(name.reference, record.id);
@@ -109,6 +129,12 @@ export class ImageStore implements Images {
     for (const { reference, target } of this.names())
       if (target === descriptor.digest) this.tag(reference, image.id, target);
     return { target, image: this.#records.get(image.id)! };
+  }
+
+  refer(digest: Digest, referrers: TargetManifest[]): void {
+    const target = this.target(digest);
+    if (!target) throw new NotFound(`no image has the manifest ${digest}`);
+    if (referrers.length > 0) this.#targets.put(withReferrers(target, referrers));
   }
 
   #putRecord(record: ImageRecord): void {
@@ -243,8 +269,8 @@ export class ImageStore implements Images {
     // An index that keeps its other images goes on without this one.
     for (const target of this.#targets.list()) {
       if (!imagesIn(target).includes(id)) continue;
-      const manifests = target.manifests.map(({ descriptor, kind, image, blobs }) =>
-        image === id ? { descriptor, kind } : { descriptor, kind, image, blobs },
+      const manifests = target.manifests.map((manifest) =>
+        manifest.image === id ? { descriptor: manifest.descriptor, kind: manifest.kind } : manifest,
       );
       this.#targets.put({ ...target, manifests });
     }
@@ -300,8 +326,9 @@ export class ImageStore implements Images {
   #reached(): { blobs: Set<Digest>; snapshots: Set<string> } {
     const blobs = new Set<Digest>();
     const roots = new Set<string>(this.#roots.flatMap((list) => [...list()]));
-    for (const { id, manifest, layers } of this.#records.values()) {
+    for (const { id, manifest, layers, artifact } of this.#records.values()) {
       blobs.add(id).add(manifest);
+      for (const digest of artifact?.blobs ?? []) blobs.add(digest);
       for (const { descriptor, chainId } of layers) {
         blobs.add(descriptor.digest);
         roots.add(chainId);
@@ -349,18 +376,4 @@ class HeldLease implements Lease {
   [Symbol.dispose](): void {
     this.onEnd(this);
   }
-}
-
-/** @throws InvalidParameter when manifest and config count layers differently */
-function pairLayers(layers: Descriptor[], diffIds: Digest[]): ImageRecord["layers"] {
-  if (layers.length !== diffIds.length)
-    throw new InvalidParameter(
-      `invalid image: ${layers.length} layers in the manifest, ${diffIds.length} in the config`,
-    );
-  const chains = chainIds(diffIds);
-  return layers.map((descriptor, index) => ({
-    descriptor,
-    diffId: diffIds[index]!,
-    chainId: chains[index]!,
-  }));
 }

@@ -15,7 +15,15 @@ import type { OpenStore } from "./types.ts";
 export { chainIds } from "./chain.ts";
 export { decompress } from "./layers/decompress.ts";
 export { followInRoot, resolveInRoot } from "./resolve.ts";
-export { attestedBy, isAttestation, isImageConfig, isIndex, isManifest, maxIndexDepth } from "./targets.ts";
+export {
+  attestedBy,
+  isAttestation,
+  isImage,
+  isImageConfig,
+  isIndex,
+  isManifest,
+  maxIndexDepth,
+} from "./targets.ts";
 
 /**
  * Opens (creating) the store at `root`, and clears what a crash left half-done.

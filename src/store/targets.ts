@@ -27,7 +27,13 @@ export class Targets {
     return this.#all.values();
   }
 
-  put(target: Target): void {
+  /** Referrers that are known of stay. */
+  put(given: Target): void {
+    const known = this.#all.get(given.descriptor.digest)?.manifests ?? [];
+    const target = withReferrers(
+      given,
+      known.filter(({ subject }) => subject),
+    );
     this.#table.put(target.descriptor.digest, target);
     this.#all.set(target.descriptor.digest, target);
   }
@@ -41,14 +47,23 @@ export class Targets {
 /** The target of an image that is named by its own manifest. */
 export function ownTarget(record: ImageRecord, size: number): Target {
   const descriptor = { mediaType: record.manifestMediaType, digest: record.manifest, size };
-  return imageTarget(descriptor, record.id, [
-    record.id,
-    ...record.layers.map((layer) => layer.descriptor.digest),
-  ]);
+  return imageTarget(descriptor, record);
 }
 
-export function imageTarget(descriptor: Descriptor, image: Digest, blobs: Digest[]): Target {
-  return { descriptor, manifests: [{ descriptor, kind: "image", image, blobs }] };
+/** The target of a manifest that is an image's, or an artifact's. */
+export function imageTarget(
+  descriptor: Descriptor,
+  { id, artifact, layers }: Pick<ImageRecord, "id" | "artifact" | "layers">,
+): Target {
+  const blobs = artifact?.blobs ?? [id, ...layers.map((layer) => layer.descriptor.digest)];
+  return { descriptor, manifests: [{ descriptor, kind: artifact ? "unknown" : "image", image: id, blobs }] };
+}
+
+/** A target with referrers that it may have already. */
+export function withReferrers({ descriptor, manifests }: Target, referrers: TargetManifest[]): Target {
+  const listed = new Set(manifests.map((manifest) => manifest.descriptor.digest));
+  const more = referrers.filter((referrer) => !listed.has(referrer.descriptor.digest));
+  return { descriptor, manifests: [...manifests, ...more] };
 }
 
 /** Looks at a manifest of an index: what it is, and whether all of it is in the content store. */
@@ -118,8 +133,19 @@ export function attestedBy({ annotations }: Descriptor): Digest | undefined {
   return digest !== undefined && isDigest(digest) ? digest : undefined;
 }
 
-/** Whether a media type is that of an image's configuration, and not of an artifact's. */
-export const isImageConfig = (mediaType: string) =>
-  mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig;
+/** The last ones are what registries have made of Docker's, which Docker takes for it since. */
+const imageConfigs = new Set<string>([
+  mediaTypes.ociConfig,
+  mediaTypes.dockerConfig,
+  "application/octet-stream",
+  "application/json",
+  "text/html",
+  "text/plain",
+]);
 
-const isImage = ({ config, artifactType }: Manifest) => !artifactType && isImageConfig(config.mediaType);
+/** Whether a media type is that of an image's configuration, and not of an artifact's. */
+export const isImageConfig = (mediaType: string) => imageConfigs.has(mediaType);
+
+/** Whether a manifest is an image's, and not an artifact's. */
+export const isImage = ({ config, artifactType }: Manifest) =>
+  !artifactType && isImageConfig(config.mediaType);

@@ -203,7 +203,7 @@ export interface ReceivedArchive extends AsyncDisposable {
   readonly digests: FileDigests;
 }
 
-/** An image as the store knows it. `id` is the digest of its config, as Docker's image id. */
+/** An image, or an artifact, as the store knows it. `id` is the digest of its config, as Docker's image id. */
 export interface ImageRecord {
   id: Digest;
   manifest: Digest;
@@ -217,6 +217,8 @@ export interface ImageRecord {
   createdAt: number;
   /** It came as one of several of an index, beside the one that bears the names. */
   beside?: boolean;
+  /** Set for what is no image, but is kept and named like one. Its id is its manifest's digest. */
+  artifact?: { type: string; blobs: Digest[] };
 }
 
 /** One manifest of a target, and what of it is here. */
@@ -227,11 +229,14 @@ export interface TargetManifest {
   image?: Digest;
   /** Digests of config and layers; set when all of them are here. */
   blobs?: Digest[];
+  /** Of a referrer: the manifest or index that it is about. */
+  subject?: Digest;
 }
 
 /**
  * What a name stands for: a manifest, or an index (whose bytes are kept) with its manifests in order. What an index
- * inside lists stands before that one, whose own `blobs` are empty when its bytes are here.
+ * inside lists stands before that one, whose own `blobs` are empty when its bytes are here. Last come the referrers
+ * that are here.
  */
 export interface Target {
   descriptor: Descriptor;
@@ -251,8 +256,8 @@ export interface ImageName {
  */
 export interface Images {
   /**
-   * Registers a manifest whose blobs are all in the content store, unpacking its layers. `onLayer` hears of each
-   * layer unpacked.
+   * Registers a manifest whose blobs are all in the content store, unpacking its layers if it is an image's. `onLayer`
+   * hears of each layer unpacked.
    */
   register(
     manifest: Descriptor,
@@ -267,6 +272,8 @@ export interface Images {
     index: Descriptor,
     options?: { signal?: AbortSignal },
   ): Promise<{ target: Target; image: ImageRecord }>;
+  /** Keeps manifests that refer to a target, or to something of it, with it. @throws NotFound the target */
+  refer(target: Digest, referrers: TargetManifest[]): void;
   get(id: Digest): ImageRecord | undefined;
   list(): ImageRecord[];
   /** All names; both tags and `name@digest`. */

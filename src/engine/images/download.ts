@@ -2,9 +2,11 @@
 import { once } from "node:events";
 import { GantryError, InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { Descriptor } from "../../lib/oci.ts";
+import { parseManifest } from "../../lib/oci-schema.ts";
 import type { RepositoryClient } from "../../registry/types.ts";
 import type { Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
+import type { OnProgress } from "../types.ts";
 
 /** Tries of a connection that breaks. */
 const attempts = 5;
@@ -12,6 +14,15 @@ const attempts = 5;
 const corruptAttempts = 2;
 /** Between two progress messages of one layer (milliseconds). */
 const progressInterval = 100;
+
+/** One pull on its way. */
+export interface Transfer {
+  context: Context;
+  repository: RepositoryClient;
+  lease: Lease;
+  signal: AbortSignal;
+  onProgress: OnProgress;
+}
 
 /** Brings one blob into the store, going on where a broken connection left off. */
 export async function download(
@@ -63,4 +74,23 @@ export function throttle(report: (value: number) => void): (value: number) => vo
     last = now;
     report(value);
   };
+}
+
+/** The bytes of a manifest or an index. */
+export async function keep(
+  { context, lease }: Transfer,
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+): Promise<void> {
+  lease.addBlob(descriptor.digest);
+  if (!context.store.content.has(descriptor.digest)) await context.store.content.put(bytes);
+}
+
+/** A manifest and its blobs, as they are. */
+export async function fetchContent(transfer: Transfer, descriptor: Descriptor): Promise<void> {
+  const { context, repository, lease, signal } = transfer;
+  const { bytes } = await repository.manifest(descriptor.digest, signal);
+  const { config, layers } = parseManifest(bytes);
+  for (const blob of [config, ...layers]) await download(context, repository, blob, lease, signal);
+  await keep(transfer, descriptor, bytes);
 }

@@ -26,7 +26,7 @@ import { importImage, importUrl } from "./import.ts";
 import { loadImages } from "./load.ts";
 import { attestationsOf, manifestsOf } from "./manifests.ts";
 import { ImageMounts } from "./mounts.ts";
-import { findImage, findTarget, fullName, imagesOf, namesOf, targetOf } from "./names.ts";
+import { findImage, findTarget, fullName, imagesOf, namesOf, requireImage, targetOf } from "./names.ts";
 import { pullAllTags, pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { pushManifestList, remoteManifest } from "./remote.ts";
@@ -261,7 +261,7 @@ export class ImageService implements EngineImages {
   }
 
   mount(target: string, platform?: Platform): string {
-    return this.#mounts.mount(this.find(target, platform));
+    return this.#mounts.mount(requireImage(this.find(target, platform), target));
   }
 
   unmount(target: string, platform?: Platform): void {

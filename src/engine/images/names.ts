@@ -57,6 +57,14 @@ export function findImage(images: Images, target: string, platform?: Platform): 
   return findTarget(images, target, platform).record;
 }
 
+/** For what needs a tree of files. @throws InvalidParameter when it is an artifact */
+export function requireImage(record: ImageRecord, name: string): ImageRecord {
+  if (!record.artifact) return record;
+  throw new InvalidParameter(
+    `${name} is an artifact (${record.artifact.type}) and no image: it can be pulled, tagged, saved and pushed only`,
+  );
+}
+
 /** The image of a name for a platform, when it is here. */
 export function knownImage(images: Images, reference: string, platform?: Platform): ImageRecord | undefined {
   const name = images.nameOf(fullName(reference));

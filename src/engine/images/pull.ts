@@ -14,13 +14,14 @@ import {
 } from "../../lib/reference.ts";
 import { Slots } from "../../lib/slots.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
-import { chainIds, isIndex } from "../../store/index.ts";
-import type { ImageRecord, Lease } from "../../store/types.ts";
+import { chainIds, isImage, isIndex } from "../../store/index.ts";
+import type { ImageRecord, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { attestationsOf, selectPlatform } from "./choose.ts";
-import { download, throttle } from "./download.ts";
+import { download, fetchContent, keep, type Transfer, throttle } from "./download.ts";
 import { digestName, fullName } from "./names.ts";
+import { fetchReferrers } from "./referrers.ts";
 
 /** Layers that come down at once, Docker's default. */
 const parallelDownloads = 3;
@@ -29,15 +30,6 @@ export interface PullOptions {
   platform?: Platform;
   auth?: Credentials;
   signal: AbortSignal;
-}
-
-/** One pull on its way. */
-interface Transfer {
-  context: Context;
-  repository: RepositoryClient;
-  lease: Lease;
-  signal: AbortSignal;
-  onProgress: OnProgress;
 }
 
 /**
@@ -101,6 +93,8 @@ async function pullReference(
   const known = new Set(images.list().map(({ id }) => id));
   let record: ImageRecord;
   let shown: ImageRecord;
+  const referring = (...subjects: Digest[]) => fetchReferrers(transfer, subjects);
+  let referrers: TargetManifest[];
   if (isIndex(descriptor.mediaType)) {
     const { chosen, index, within } = await selectPlatform(
       transfer,
@@ -109,7 +103,8 @@ async function pullReference(
       name,
     );
     const manifest = await repository.manifest(chosen.digest, signal);
-    await Promise.all([
+    [referrers] = await Promise.all([
+      referring(descriptor.digest, chosen.digest),
       fetchImage(transfer, chosen, manifest.bytes),
       ...attestationsOf(index, chosen.digest).map((about) => fetchContent(transfer, about)),
     ]);
@@ -120,10 +115,17 @@ async function pullReference(
     shown = image;
     record = (here && images.get(here)) ?? image;
   } else {
-    await fetchImage(transfer, descriptor, bytes, options.platform, name);
+    const isArtifact = !isImage(parseManifest(bytes));
+    [referrers] = await Promise.all([
+      referring(descriptor.digest),
+      isArtifact
+        ? fetchArtifact(transfer, descriptor, bytes)
+        : fetchImage(transfer, descriptor, bytes, options.platform, name),
+    ]);
     record = await images.register(descriptor, { signal });
     shown = record;
   }
+  images.refer(descriptor.digest, referrers);
   if (!reference.digest) images.tag(fullName(name), shown.id, descriptor.digest);
   images.tag(digestName(reference, descriptor.digest), shown.id, descriptor.digest);
   onProgress({ status: `Digest: ${descriptor.digest}` });
@@ -133,17 +135,18 @@ async function pullReference(
   return { record, isNew: before?.target !== descriptor.digest || !known.has(record.id) };
 }
 
-async function keep({ context, lease }: Transfer, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
-  lease.addBlob(descriptor.digest);
-  if (!context.store.content.has(descriptor.digest)) await context.store.content.put(bytes);
-}
-
-/** A manifest and its blobs, as they are. */
-async function fetchContent(transfer: Transfer, descriptor: Descriptor): Promise<void> {
-  const { context, repository, lease, signal } = transfer;
-  const { bytes } = await repository.manifest(descriptor.digest, signal);
+/** What is no image comes whole, and is not unpacked. */
+async function fetchArtifact(transfer: Transfer, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
+  const { context, repository, lease, signal, onProgress } = transfer;
   const { config, layers } = parseManifest(bytes);
-  for (const blob of [config, ...layers]) await download(context, repository, blob, lease, signal);
+  await download(context, repository, config, lease, signal);
+  const slots = new Slots(parallelDownloads);
+  await Promise.all(
+    layers.map((layer) => {
+      onProgress({ id: shortId(layer.digest), status: "Waiting", progressDetail: {} });
+      return slots.run(() => bring(transfer, layer, signal));
+    }),
+  );
   await keep(transfer, descriptor, bytes);
 }
 
@@ -168,7 +171,7 @@ async function fetchImage(
 }
 
 async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Digest[]): Promise<void> {
-  const { context, repository, lease, signal, onProgress } = transfer;
+  const { context, lease, signal, onProgress } = transfer;
   if (layers.length !== diffIds.length)
     throw new InvalidParameter(
       `invalid image: ${layers.length} layers in the manifest, ${diffIds.length} in the config`,
@@ -188,16 +191,9 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
       return Promise.resolve();
     }
     onProgress({ id, status: "Pulling fs layer", progressDetail: {} });
-    const bring = async () => {
-      const report = throttle((current) =>
-        onProgress({ id, status: "Downloading", progressDetail: { current, total: layer.size } }),
-      );
-      await download(context, repository, layer, lease, both, report);
-      onProgress({ id, status: "Download complete", progressDetail: {} });
-    };
     const parent = below;
     below = (async () => {
-      await slots.run(bring);
+      await slots.run(() => bring(transfer, layer, both));
       onProgress({ id, status: "Extracting", progressDetail: { current: layer.size, total: layer.size } });
       await context.store.layers.unpack(
         layer.digest,
@@ -215,4 +211,15 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
     await Promise.allSettled(work);
     throw error;
   }
+}
+
+/** One blob, with the words and the bar that people see of it. */
+async function bring(transfer: Transfer, layer: Descriptor, signal: AbortSignal): Promise<void> {
+  const { context, repository, lease, onProgress } = transfer;
+  const id = shortId(layer.digest);
+  const report = throttle((current) =>
+    onProgress({ id, status: "Downloading", progressDetail: { current, total: layer.size } }),
+  );
+  await download(context, repository, layer, lease, signal, report);
+  onProgress({ id, status: "Download complete", progressDetail: {} });
 }

@@ -1,4 +1,4 @@
-import { NotFound } from "../../lib/errors.ts";
+import { InvalidParameter, messageOf, NotFound } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
 import type { Descriptor, Platform } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
@@ -55,6 +55,8 @@ export async function pushImage(
     await new Push(context, reference, name, options, onProgress).run();
 }
 
+const digestIn = (of: Descriptor | TargetManifest) => ("digest" in of ? of : of.descriptor).digest;
+
 /** One tag on its way. */
 class Push {
   readonly #repository: RepositoryClient;
@@ -85,15 +87,21 @@ class Push {
     this.#hold(lease);
     const index = this.#target.descriptor;
     const chosen = await this.#choose();
-    if (chosen) await this.#pushContent(chosen);
-    else {
-      for (const manifest of this.#target.manifests)
-        if (manifest.blobs) {
-          await this.#pushContent(manifest);
-          await this.#pushManifest(manifest.descriptor.digest, manifest.descriptor);
-        }
-    }
     const pushed = chosen?.descriptor ?? index;
+    for (const manifest of this.#target.manifests)
+      if (manifest.blobs && !manifest.subject && (!chosen || manifest === chosen)) {
+        await this.#pushContent(manifest);
+        if (manifest !== chosen) await this.#pushManifest(manifest.descriptor.digest, manifest.descriptor);
+      }
+    // Before the name: who sees that can look for signatures already.
+    const sent = new Set(
+      chosen ? [chosen.descriptor.digest] : [index, ...this.#target.manifests].map(digestIn),
+    );
+    for (const manifest of this.#target.manifests)
+      if (manifest.subject && sent.has(manifest.subject)) {
+        await this.#pushReferrer(manifest);
+        sent.add(manifest.descriptor.digest);
+      }
     const { tag } = this.reference;
     await this.#pushManifest(tag!, pushed);
     if (pushed.digest === index.digest)
@@ -189,6 +197,18 @@ class Push {
     );
     const status = { pushed: "Pushed", exists: "Layer already exists", mounted: "Mounted" }[outcome];
     this.onProgress({ id, status, progressDetail: {} });
+  }
+
+  /** An image goes also to a registry that takes nothing else. */
+  async #pushReferrer(manifest: TargetManifest): Promise<void> {
+    const { descriptor } = manifest;
+    try {
+      await this.#pushContent(manifest);
+      await this.#pushManifest(descriptor.digest, descriptor);
+    } catch (error) {
+      if (!(error instanceof InvalidParameter || error instanceof NotFound)) throw error;
+      this.onProgress({ status: `Referrer ${shortId(descriptor.digest)} left out: ${messageOf(error)}` });
+    }
   }
 
   async #pushManifest(reference: string, descriptor: Descriptor): Promise<void> {

@@ -7,7 +7,7 @@ import { type Index, mediaTypes, type Platform } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
-import type { Target, TargetManifest } from "../../store/types.ts";
+import type { Images, Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import { imageEvent } from "./events.ts";
 import { findTarget, fullName } from "./names.ts";
@@ -45,6 +45,20 @@ export function saveImages(
   return pack.pipe(new PassThrough());
 }
 
+/** A repository's name alone stands for all of its tags, as with Docker. */
+function tagsOf(images: Images, text: string): string[] {
+  // An id, or what is no reference and will be said so.
+  if (/^(sha256:)?[0-9a-f]{64}$/.test(text)) return [text];
+  const { domain, path, tag, digest } = parseReference(text);
+  if (tag !== undefined || digest !== undefined) return [text];
+  const tags = images
+    .names()
+    .map(({ reference }) => parseReference(reference))
+    .filter((other) => other.domain === domain && other.path === path && other.tag !== undefined)
+    .map(familiar);
+  return tags.length > 0 ? tags : [text];
+}
+
 /** @throws NotFound in Docker's words: those of a name with a tag aren't those of a name or an id */
 function findSaved(context: Context, text: string): ReturnType<typeof findTarget> {
   try {
@@ -61,7 +75,7 @@ function findSaved(context: Context, text: string): ReturnType<typeof findTarget
 function choose(context: Context, targets: string[], platforms: Platform[]): Chosen[] {
   const { images } = context.store;
   const chosen = new Map<Digest, Chosen>();
-  for (const text of targets) {
+  for (const text of targets.flatMap((target) => tagsOf(images, target))) {
     const { record, target, name } = findSaved(context, text);
     imageEvent(context, record, "save");
     // A platform of an index that is named by its id goes alone.
@@ -105,8 +119,12 @@ async function write(context: Context, chosen: Chosen[], pack: tar.Pack, signal:
     if (!only) await blob(target.descriptor.digest);
     for (const descriptor of only?.map((manifest) => manifest.descriptor) ?? [target.descriptor])
       manifests.push(...(tags.size === 0 ? [descriptor] : [...tags].map((tag) => named(descriptor, tag))));
-    const entry = (only ?? target.manifests).filter(({ image, blobs }) => image && blobs);
-    const shown = bestMatch(entry, ({ image }) => images.get(image!)?.platform, hostPlatform) ?? entry[0]!;
+    const entry = (only ?? target.manifests).filter(
+      ({ kind, image, blobs }) => kind === "image" && image && blobs,
+    );
+    const shown = bestMatch(entry, ({ image }) => images.get(image!)?.platform, hostPlatform) ?? entry[0];
+    // Docker's manifest.json has no place for artifacts.
+    if (!shown) continue;
     const { config, layers } = parseManifest(await content.bytes(shown.descriptor.digest));
     legacy.push({
       Config: `blobs/sha256/${hexOf(config.digest)}`,

@@ -2,7 +2,7 @@ import type { HistoryEntry, Platform } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
 import type { Context } from "../context.ts";
 import type { ImageWeight } from "../types.ts";
-import { findTarget } from "./names.ts";
+import { findTarget, requireImage } from "./names.ts";
 
 /**
  * What makes an image big: each layer with the step that made it, the biggest files, and what was written in vain.
@@ -15,6 +15,7 @@ export async function weighImage(
   signal: AbortSignal,
 ): Promise<ImageWeight> {
   const { record, target } = findTarget(store.images, name, options.platform);
+  requireImage(record, name);
   const manifest =
     target.manifests.find(({ image, blobs }) => image === record.id && blobs)?.descriptor.digest ??
     record.manifest;

@@ -6,8 +6,10 @@ import { Cancelled, type GantryError, Internal, messageOf, NotFound, Unavailable
 import { type Descriptor, mediaTypes } from "../../lib/oci.ts";
 import { familiar, familiarName, isTag, type RepositoryName } from "../../lib/reference.ts";
 import type { RepositoryClient } from "../types.ts";
+import { parseJson, readLimited } from "./body.ts";
 import { errorOf, type RegistryFault, readFault } from "./errors.ts";
 import { nextPage } from "./pages.ts";
+import { addToFallback, listReferrers, subjectOf } from "./referrers.ts";
 import type { RegistryRequest, Transport } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
 
@@ -17,8 +19,6 @@ const acceptedManifests = [
   mediaTypes.ociManifest,
   mediaTypes.dockerManifest,
 ].join(", ");
-/** What registries take at most (distribution-spec, "Pushing Manifests"). Bytes. */
-const maxManifestSize = 4 * 1024 * 1024;
 /** Types that a server gives when it does not know better. */
 const vagueTypes = new Set(["", "application/json", "application/octet-stream", "text/plain"]);
 
@@ -89,6 +89,12 @@ export class Repository implements RepositoryClient {
     });
   }
 
+  async referrers(subject: Digest, signal?: AbortSignal): Promise<Descriptor[]> {
+    // Who gave the manifest knows what refers to it: another endpoint would only be waited for in vain.
+    const transport = this.#answered ?? (await this.transports()).registry;
+    return await listReferrers(transport, this.name.path, subject, signal);
+  }
+
   async hasBlob(digest: Digest, signal?: AbortSignal): Promise<number | undefined> {
     const { registry } = await this.transports();
     return await this.#hasBlob(registry, digest, "pull", signal);
@@ -150,7 +156,13 @@ export class Repository implements RepositoryClient {
     this.#answered = registry;
     if (!response.ok) throw errorOf(await readFault(response));
     await response.body?.cancel();
-    return verifiedDigest(bytes, reference, response.headers.get("docker-content-digest"));
+    const digest = verifiedDigest(bytes, reference, response.headers.get("docker-content-digest"));
+    const subject = subjectOf(bytes);
+    if (subject && !response.headers.has("oci-subject")) {
+      const referrer = { mediaType, digest, size: bytes.length };
+      await addToFallback(registry, this.name.path, subject, referrer, bytes, signal);
+    }
+    return digest;
   }
 
   async #hasBlob(
@@ -256,25 +268,6 @@ function manifestType(response: Response, bytes: Uint8Array): string {
     throw new Internal(`manifest has media type ${mediaType}, its registry says ${header}`);
   }
   return header;
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return undefined;
-  }
-}
-
-async function readLimited(response: Response, what: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > maxManifestSize) throw new Unavailable(`${what} is larger than ${maxManifestSize} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** The first byte's offset as `Content-Range` gives it; beyond any when it does not. */

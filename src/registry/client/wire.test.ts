@@ -289,6 +289,89 @@ describe("what a registry must not do", () => {
   });
 });
 
+describe("referrers", () => {
+  const subject = digestOf("subject");
+  const entry = (text: string) => ({
+    mediaType: mediaTypes.ociManifest,
+    digest: digestOf(text),
+    size: text.length,
+  });
+  const index = (manifests: object[]) => ({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests });
+  const answer = (manifests: object[], headers: Record<string, string> = {}) =>
+    Response.json(index(manifests), { headers: { "content-type": mediaTypes.ociIndex, ...headers } });
+  const fallback = `/v2/a/b/manifests/${subject.replace(":", "-")}`;
+
+  test("are read page by page", async () => {
+    await using server = fake(({ path, query }) =>
+      query.has("last")
+        ? answer([entry("two")])
+        : answer([entry("one")], { link: `<${path}?last=1>; rel="next"` }),
+    );
+    const found = await repository(server.host).referrers(subject);
+    expect(found.map(({ digest }) => digest)).toEqual([digestOf("one"), digestOf("two")]);
+    expect(server.seen.map(({ path }) => path)).toEqual(Array(2).fill(`/v2/a/b/referrers/${subject}`));
+  });
+
+  test.each([
+    ["knows no such path", () => new Response("404 page not found", { status: 404 })],
+    ["has a page for everything", () => new Response("<html>")],
+    [
+      "takes it for something else",
+      () => Response.json({ errors: [{ code: "UNSUPPORTED" }] }, { status: 405 }),
+    ],
+  ])("are under the subject's tag where the registry %s", async (_, refuse) => {
+    await using server = fake(({ path }) => (path === fallback ? answer([entry("one")]) : refuse()));
+    expect((await repository(server.host).referrers(subject)).map(({ digest }) => digest)).toEqual([
+      digestOf("one"),
+    ]);
+    await using none = fake(({ path }) =>
+      path === fallback ? new Response(null, { status: 404 }) : refuse(),
+    );
+    expect(await repository(none.host).referrers(subject)).toEqual([]);
+  });
+
+  test("what is no list, and a registry that is out of order, are said", async () => {
+    await using wrong = fake(() => Response.json([], { headers: { "content-type": mediaTypes.ociIndex } }));
+    await expect(repository(wrong.host).referrers(subject)).rejects.toThrow("invalid image index");
+    await using broken = fake(() => new Response(null, { status: 503 }));
+    await expect(repository(broken.host).referrers(subject)).rejects.toThrow(Unavailable);
+    // Asked once: they are not worth waiting for.
+    expect(broken.seen.length).toBe(1);
+  });
+
+  test("that are pushed are listed by the registry, or else by us, beside those that are there", async () => {
+    const referrer = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: mediaTypes.ociManifest,
+        config: { ...entry("{}"), mediaType: "application/vnd.example.kind" },
+        layers: [],
+        subject: entry("subject"),
+        annotations: { by: "us" },
+      }),
+    );
+    const digest = digestOf(referrer);
+    const push = (host: string) => repository(host).pushManifest(digest, referrer, mediaTypes.ociManifest);
+    await using modern = fake(() => new Response(null, { status: 201, headers: { "oci-subject": subject } }));
+    await push(modern.host);
+    expect(modern.seen.map(({ method }) => method)).toEqual(["PUT"]);
+    let listed: object[] = [entry("other")];
+    await using old = fake(({ method, path, body }) => {
+      if (path !== fallback) return new Response(null, { status: 201 });
+      if (method === "GET") return answer(listed);
+      listed = (JSON.parse(body.toString()) as { manifests: object[] }).manifests;
+      return new Response(null, { status: 201 });
+    });
+    await push(old.host);
+    await push(old.host);
+    const known = { mediaType: mediaTypes.ociManifest, digest, size: referrer.length };
+    expect(listed).toEqual([
+      entry("other"),
+      { ...known, artifactType: "application/vnd.example.kind", annotations: { by: "us" } },
+    ]);
+  });
+});
+
 describe("uploads", () => {
   /** Takes uploads as the spec says; `interfere` may answer first. */
   function uploadServer(interfere: (seen: Seen, received: Buffer) => Response | undefined) {
