@@ -151,6 +151,30 @@ test("a pull that its client gave up goes on from there", async () => {
   await daemon.ok(["rmi", image]);
 });
 
+test("what a pull that was given up has left is taken by a prune", async () => {
+  const image = await publish("left");
+  proxy.delay = 20;
+  const client = await pullUntil(image, layerSize / 2);
+  const left = () => readdirSync(join(daemon.dataRoot, "content/ingest"));
+  // A pull under way is left alone.
+  const underWay = left();
+  expect(underWay).toHaveLength(1);
+  await daemon.ok(["image", "prune", "-f"]);
+  expect(left()).toEqual(underWay);
+  client.kill("SIGINT");
+  await client.exited;
+  // The daemon has heard of it some time after the client is gone.
+  let said = "";
+  await until(
+    async () => {
+      said += await daemon.ok(["image", "prune", "-f"]);
+      return left().length === 0;
+    },
+    () => `nothing to be left of a pull: ${left()}`,
+  );
+  expect(said).toMatch(/Total reclaimed space: [\d.]+MB/);
+});
+
 test("a pull that ended with the daemon goes on from there", async () => {
   const image = await publish("killed", 2);
   proxy.delay = 20;

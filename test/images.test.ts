@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Result, TestDaemon, until } from "./support/daemon.ts";
+import { executable, type Result, run, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
 
@@ -73,6 +73,21 @@ describe.each(clients)("%s", (name, client) => {
     expect(await ok("load", "-i", file)).toBe(`Loaded image: ${name}-saved:1`);
     expect(await ok("inspect", "-f", "{{.Id}}", `${name}-saved:1`)).toBe(id);
     await ok("rmi", `${name}-saved:1`);
+  });
+
+  test("save takes many images, and of a repository's name all tags; load reads them from stdin", async () => {
+    const tags = [`${name}-many:1`, `${name}-many:2`, `${name}-other:1`];
+    for (const tag of tags) await ok("tag", "busybox", tag);
+    const archive = join(directory, `${name}-many.tar`);
+    const program = name === "gantry" ? executable : "docker";
+    const env = { DOCKER_HOST: daemon.host, GANTRY_HOST: daemon.host };
+    const save = ["sh", "-c", `exec "$0" save "$@" > ${archive}`, program, `${name}-many`, `${name}-other:1`];
+    expect(await run(save, { env })).toMatchObject({ code: 0 });
+    await ok("rmi", ...tags);
+    const load = ["sh", "-c", `exec "$0" load < ${archive}`, program];
+    expect((await run(load, { env })).stdout).toBe(tags.map((tag) => `Loaded image: ${tag}\n`).join(""));
+    await ok("rmi", ...tags);
+    expect((await client(["save", "-o", archive, `${name}-none`])).stderr).toContain("No such image");
   });
 
   test("history, images by filter, and rmi of what is in use", async () => {

@@ -197,6 +197,29 @@ describe("the cache", () => {
     expect(again.cached).toEqual([]);
   });
 
+  test("is not shared with an image that came from elsewhere with the same content", async () => {
+    const dockerfile = "FROM busybox\nRUN echo twice > /t && touch -d @0 /t /";
+    const { imageId } = await lab.build({ Dockerfile: dockerfile });
+    const { images } = lab.backend.store;
+    const { manifest, manifestMediaType } = images.get(imageId!)!;
+    const record = async () =>
+      (await lab.builder.usage()).find(({ description }) => description.includes("twice"))!;
+    expect(await record()).toMatchObject({ shared: true });
+    // As after a pull of it: the layer is unpacked where none of the builder's is below.
+    using lease = images.lease();
+    for (const digest of [
+      manifest,
+      imageId!,
+      ...images.get(imageId!)!.layers.map((of) => of.descriptor.digest),
+    ])
+      lease.addBlob(digest);
+    images.remove(imageId!);
+    await images.collect();
+    const size = lab.backend.store.content.size(manifest);
+    await images.register({ mediaType: manifestMediaType, digest: manifest, size });
+    expect(await record()).toMatchObject({ shared: false });
+  });
+
   test("of mounts is listed with its size, and collected by type and size", async () => {
     const write = (n: number) =>
       `FROM busybox\nRUN --mount=type=cache,target=/c,id=gc head -c 100000 /dev/zero > /c/${n} && echo gc-${n} > /p`;

@@ -292,9 +292,12 @@ export class DockerfileBuilder implements Builder {
   }
 
   async #entries(): Promise<CacheEntry[]> {
-    const layers = this.backend.store.images.list().flatMap((image) => image.layers);
-    const shared = new Set<string>(layers.map(({ diffId }) => diffId));
-    return [...this.#records.entries(shared), ...(await this.#cacheMounts.entries())];
+    const { images, snapshots } = this.backend.store;
+    // An image that came from elsewhere with the same content has trees of its own.
+    const below = images
+      .list()
+      .flatMap(({ layers }) => layers.map(({ chainId }) => snapshots.stat(chainId)?.parent ?? ""));
+    return [...this.#records.entries(new Set(below)), ...(await this.#cacheMounts.entries())];
   }
 }
 

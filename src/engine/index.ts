@@ -19,7 +19,7 @@ import { ImageCollector } from "./images/collector.ts";
 import { ImageService } from "./images/index.ts";
 import { requireImage } from "./images/names.ts";
 import { SignaturePolicy } from "./images/signature-policy.ts";
-import { allLayers, sizeOf } from "./images/sizes.ts";
+import { diskSizes } from "./images/sizes.ts";
 import { Info } from "./info.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
@@ -150,10 +150,12 @@ async function diskUsage(parts: {
   builds: BuildService;
   context: Context;
 }): Promise<DiskUsage> {
-  const { images, snapshots } = parts.context.store;
+  const sizes = diskSizes(parts.context.store);
   return {
-    images: parts.images.list({ all: true, filters: {}, sharedSize: true }),
-    layersSize: sizeOf(snapshots, allLayers(images)),
+    images: parts.images
+      .list({ all: true, filters: {} })
+      .map((summary) => ({ ...summary, ...sizes.of(summary.record) })),
+    layersSize: sizes.total,
     containers: await Promise.all(
       parts.containers
         .list({ all: true, filters: {} })

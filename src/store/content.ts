@@ -11,8 +11,8 @@ import type { ContentStore, FileDigests, Ingest } from "./types.ts";
 
 const defaultBytesLimit = 8 << 20;
 const readSize = 1 << 20;
-/** Partial ingests older than this (milliseconds) are dropped on opening. */
-const ingestLifetime = 24 * 60 * 60 * 1000;
+/** So long (milliseconds) partial ingests wait for who resumes them. */
+export const ingestLifetime = 24 * 60 * 60 * 1000;
 
 export class FileContentStore implements ContentStore {
   readonly #blobs: string;
@@ -36,12 +36,31 @@ export class FileContentStore implements ContentStore {
   }
 
   /** Drops partial ingests that nobody will resume. Only while nothing is being ingested. */
-  clearStale(now = Date.now()): void {
+  clearStale(): void {
+    for (const name of readdirSync(this.#ingests))
+      if (!name.endsWith(".resume")) rmSync(join(this.#ingests, name), { force: true });
+    this.dropPartial(new Set(), ingestLifetime);
+  }
+
+  /**
+   * Drops partial ingests that rest for longer than `age` (milliseconds), but those of `refs`. @returns bytes freed
+   */
+  dropPartial(refs: ReadonlySet<string>, age: number): number {
+    const kept = new Set([...refs].map((ref) => this.#ingestPath(ref, true)));
+    let bytes = 0;
     for (const name of readdirSync(this.#ingests)) {
       const path = join(this.#ingests, name);
-      if (!name.endsWith(".resume") || now - statSync(path).mtimeMs > ingestLifetime)
-        rmSync(path, { force: true });
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (!stat || !name.endsWith(".resume") || this.#turns.has(path) || kept.has(path)) continue;
+      if (Date.now() - stat.mtimeMs < age) continue;
+      rmSync(path, { force: true });
+      bytes += stat.size;
     }
+    return bytes;
+  }
+
+  #ingestPath(ref: string, resume?: boolean): string {
+    return join(this.#ingests, `${hexOf(digestOf(ref))}${resume ? ".resume" : ""}`);
   }
 
   has(digest: Digest): boolean {
@@ -75,7 +94,7 @@ export class FileContentStore implements ContentStore {
   }
 
   async ingest(ref: string, options: { resume?: boolean } = {}): Promise<Ingest> {
-    const path = join(this.#ingests, `${hexOf(digestOf(ref))}${options.resume ? ".resume" : ""}`);
+    const path = this.#ingestPath(ref, options.resume);
     const endTurn = await this.#turn(path);
     let file: FileHandle | undefined;
     try {

@@ -2,7 +2,7 @@
 import { type Digest, isDigest } from "../lib/digest.ts";
 import { NotFound } from "../lib/errors.ts";
 import { parseImageConfig, parseManifest } from "../lib/oci-schema.ts";
-import type { FileContentStore } from "./content.ts";
+import { type FileContentStore, ingestLifetime } from "./content.ts";
 import { artifactRecord, pairLayers } from "./records.ts";
 import type { OverlaySnapshots } from "./snapshots.ts";
 import {
@@ -285,10 +285,13 @@ export class ImageStore implements Images {
     this.#records.delete(id);
   }
 
-  async collect(): Promise<{ removed: Digest[]; bytes: number }> {
+  async collect(
+    ...[{ interrupted = false } = {}]: Parameters<Images["collect"]>
+  ): Promise<{ removed: Digest[]; bytes: number }> {
     this.#dropTargets();
     const kept = this.#reached();
-    let bytes = 0;
+    const leased = new Set([...this.#leases].flatMap(({ blobs }) => [...blobs]));
+    let bytes = this.content.dropPartial(leased, interrupted ? 0 : ingestLifetime);
     // Newest first, so that those above go before those below; a row's number is its age.
     for (const { key, kind, size } of this.snapshots.list().reverse()) {
       if (kind === "active" || kept.snapshots.has(key)) continue;

@@ -180,9 +180,15 @@ export interface Layers {
   /**
    * Extracts an archive of images (any compression) into a directory, as root's files. Layers in it are unpacked while
    * the archive still comes, ahead of `unpack`; what that has not asked for when the result is disposed is dropped.
+   * @param onLayer hears of large layers as they begin
    * @throws as `extract`
    */
-  receive(archive: Readable, directory: string, signal?: AbortSignal): Promise<ReceivedArchive>;
+  receive(
+    archive: Readable,
+    directory: string,
+    signal?: AbortSignal,
+    onLayer?: (layer: ArrivingLayer) => void,
+  ): Promise<ReceivedArchive>;
   /** Bytes of the files and number of inodes below a directory; hard links count once. */
   measure(directory: string, signal?: AbortSignal): Promise<{ bytes: number; inodes: number }>;
   /**
@@ -195,6 +201,16 @@ export interface Layers {
    * owners are those that a namespace with `idMap` sees.
    */
   archive(root: string, path: string, options?: { as?: string; idMap?: IdMap }): Readable;
+}
+
+/** A layer that an archive is bringing. */
+export interface ArrivingLayer {
+  /** Path in the archive. */
+  path: string;
+  /** Bytes that it will have. */
+  size: number;
+  /** Bytes that have come. */
+  arrived(): number;
 }
 
 /** An archive of images that has been extracted. */
@@ -295,8 +311,11 @@ export interface Images {
   untag(reference: string): void;
   /** Forgets the image and its names; layers that nothing else reaches are removed by `collect`. */
   remove(id: Digest): void;
-  /** Removes content and snapshots that no image, active snapshot, lease or pin reaches. Returns bytes freed. */
-  collect(): Promise<{ removed: Digest[]; bytes: number }>;
+  /**
+   * Removes content and snapshots that no image, active snapshot, lease or pin reaches, and what interrupted ingests
+   * have left a day ago, or at any time if `interrupted`. Returns bytes freed.
+   */
+  collect(options?: { interrupted?: boolean }): Promise<{ removed: Digest[]; bytes: number }>;
   /** Keeps blobs and committed snapshots from `collect` until released. In memory: for work in progress. */
   lease(): Lease;
   /** Names committed snapshots that `collect` must keep besides images', e.g. the build cache's. */

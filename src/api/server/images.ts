@@ -1,6 +1,8 @@
 /** Image endpoints (Engine API, tag "Image"). */
+import type { ProgressMessage } from "../../engine/types.ts";
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { progressText } from "../../lib/progress-bar.ts";
 import { parseReference } from "../../lib/reference.ts";
 import { registryAuth } from "./auth.ts";
 import { imageInspection, imageSummary, imageWeight } from "./encode-image.ts";
@@ -244,12 +246,12 @@ async function pullOrImport(x: Exchange): Promise<void> {
  */
 async function progress(
   x: Exchange,
-  run: (report: (message: object) => void) => Promise<void>,
+  run: (report: (message: ProgressMessage) => void) => Promise<void>,
 ): Promise<void> {
   let output: ReturnType<Exchange["open"]> | undefined;
-  const report = (message: object) => {
+  const report = (message: ProgressMessage) => {
     output ??= x.open("application/json");
-    output.message("stream" in message ? { stream: message.stream } : message);
+    output.message(encodeProgress(message));
   };
   try {
     await run(report);
@@ -259,6 +261,13 @@ async function progress(
   }
   output ??= x.open("application/json");
   output.end();
+}
+
+/** In dockerd's order. `progress` is for clients that show it as it is: docker-compose 1.x, scripts with docker-py. */
+function encodeProgress({ stream, status, progressDetail, id, aux }: ProgressMessage): object {
+  if (stream !== undefined) return { stream };
+  const progress = progressDetail && progressText(progressDetail);
+  return { status, progressDetail, progress: progress || undefined, id, aux };
 }
 
 function encodeDeleted(item: { untagged: string } | { deleted: string }) {

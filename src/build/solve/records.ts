@@ -70,9 +70,9 @@ export class CacheRecords {
     return this.#table.list();
   }
 
-  /** @param shared uncompressed digests of the layers that images hold */
-  entries(shared: ReadonlySet<string>): CacheEntry[] {
-    return this.list().map(({ id, parent, layer, ...record }) => ({
+  /** @param held snapshots that layers of images stand on */
+  entries(held: ReadonlySet<string>): CacheEntry[] {
+    return this.list().map(({ id, parent, ...record }) => ({
       id,
       type: "regular",
       parents: parent === undefined ? [] : [parent],
@@ -82,7 +82,7 @@ export class CacheRecords {
       lastUsedAt: record.lastUsedAt,
       usageCount: record.usageCount,
       inUse: this.inUse(id),
-      shared: layer !== undefined && shared.has(layer.diffId),
+      shared: record.snapshot !== undefined && held.has(record.snapshot),
       empty: record.snapshot === undefined,
     }));
   }

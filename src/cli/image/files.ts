@@ -88,7 +88,7 @@ export const load = defineCommand({
     }
     const path = `/images/load?${platformsQuery("platform", flags.platform)}`;
     const messages = context.client.messages<ProgressMessage>("POST", path, {
-      query: { quiet: flags.quiet ? 1 : 0 },
+      query: { quiet: flags.quiet || !isTerminal(stdoutFd) ? 1 : 0 },
       body: inputStream(flags.input),
     });
     await showProgress(messages, stdoutFd);

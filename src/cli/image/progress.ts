@@ -1,4 +1,5 @@
 /** The progress of pulls, pushes and loads: one line a layer on a terminal, plain lines elsewhere. */
+import { amounts, bar, dockersBar, type Progress } from "../../lib/progress-bar.ts";
 import { humanSize } from "../format/units.ts";
 import { isTerminal, terminalSize, writeAll } from "../terminal.ts";
 
@@ -7,7 +8,7 @@ export interface ProgressMessage {
   stream?: string;
   status?: string;
   id?: string;
-  progressDetail?: { current?: number; total?: number };
+  progressDetail?: Progress;
   error?: string;
   errorDetail?: { code?: number; message?: string } & Record<string, unknown>;
   aux?: unknown;
@@ -84,7 +85,8 @@ class LiveLines {
     // Scrolled out at the top, where nothing can be written any more.
     if (up >= rows) return;
     const pace = this.#pace.of(id, status ?? "", progressDetail, performance.now());
-    const text = `${id}: ${status ?? ""} ${progressDetail ? bar(progressDetail) : ""}${pace}`.trimEnd();
+    const head = `${id}: ${status ?? ""} `;
+    const text = `${head}${fitted(progressDetail ?? {}, pace, columns - 1 - head.length)}`.trimEnd();
     writeAll(this.fd, `\x1b[${up}A\r\x1b[2K${text.slice(0, columns - 1)}\r\x1b[${up}B`);
   }
 }
@@ -93,17 +95,18 @@ class LiveLines {
 export class Pace {
   readonly #starts = new Map<string, { status: string; at: number; current: number }>();
 
-  /** @param now milliseconds */
-  of(id: string, status: string, detail: ProgressMessage["progressDetail"], now: number): string {
-    const { current = 0, total = 0 } = detail ?? {};
+  /** @param now milliseconds @returns empty words when nothing can be said */
+  of(id: string, status: string, detail: Progress = {}, now: number): { speed: string; left: string } {
+    const none = { speed: "", left: "" };
+    const { current = 0, total = 0 } = detail;
     const start = this.#starts.get(id);
     if (start?.status !== status || current < start.current) {
       this.#starts.set(id, { status, at: now, current });
-      return "";
+      return none;
     }
     const rate = (current - start.current) / ((now - start.at) / 1000);
-    if (!(rate > 0) || !Number.isFinite(rate) || total <= current) return "";
-    return ` ${humanSize(rate, 3)}/s ${spanOf((total - current) / rate)} left`;
+    if (!(rate > 0) || !Number.isFinite(rate) || total <= current) return none;
+    return { speed: `${humanSize(rate, 3)}/s`, left: `${spanOf((total - current) / rate)} left` };
   }
 }
 
@@ -116,15 +119,22 @@ function spanOf(seconds: number): string {
   return `${Math.floor(whole / big)}${big === 60 ? "m" : "h"}${rest}${big === 60 ? "s" : "m"}`;
 }
 
-const barWidth = 50;
+/** Columns that speed and time left mostly need: bars must not change their width with them. */
+const paceWidth = 20;
+const shortestBar = 10;
 
-function bar({ current = 0, total = 0 }: { current?: number; total?: number }): string {
-  if (current <= 0 && total <= 0) return "";
-  if (total <= 0) return humanSize(current);
-  const filled = Math.min(barWidth, Math.floor((current / total) * barWidth));
-  const head = filled < barWidth ? ">" : "";
-  const columns = terminalSize().columns;
-  const numbers = `${humanSize(current).padStart(8)}/${humanSize(total)}`;
-  if (columns < 120) return numbers;
-  return `[${"=".repeat(filled)}${head}${" ".repeat(Math.max(0, barWidth - filled - head.length))}] ${numbers}`;
+/**
+ * What of the bar, the amounts, the speed and the time left has room in so many columns; in few the share that is done
+ * stands for bar and amounts.
+ */
+export function fitted(detail: Progress, pace: { speed: string; left: string }, room: number): string {
+  const numbers = amounts(detail);
+  const { current = 0, total = 0 } = detail;
+  if (numbers === "" || total <= 0) return numbers;
+  const width = Math.min(dockersBar, room - numbers.length - paceWidth - "[>] ".length);
+  const drawn = width < shortestBar ? numbers : `${bar(detail, width)} ${numbers}`;
+  const percent = `${Math.min(100, Math.floor((current / total) * 100))}%`;
+  const whole = [drawn, pace.speed, pace.left].filter(Boolean).join(" ");
+  if (whole.length <= room) return whole;
+  return [percent, pace.left].filter(Boolean).join(" ");
 }

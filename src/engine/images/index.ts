@@ -212,7 +212,7 @@ export class ImageService implements EngineImages {
         removal.whole(record);
     }
     removal.orphans();
-    const { bytes } = await this.context.store.images.collect();
+    const { bytes } = await this.context.store.images.collect({ interrupted: true });
     this.context.events.publish("image", "prune", "", { reclaimed: String(bytes) });
     return { deleted: removal.removed, bytes };
   }

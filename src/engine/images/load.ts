@@ -10,7 +10,7 @@ import { bestMatch, formatPlatform, platformDistance } from "../../lib/platform.
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import { Slots } from "../../lib/slots.ts";
 import { attestedBy, isIndex, resolveInRoot } from "../../store/index.ts";
-import type { ContentStore, FileDigests, ImageRecord, Lease } from "../../store/types.ts";
+import type { ArrivingLayer, ContentStore, FileDigests, ImageRecord, Lease } from "../../store/types.ts";
 import { type Context, paths } from "../context.ts";
 import type { OnProgress } from "../types.ts";
 import { imageEvent } from "./events.ts";
@@ -41,7 +41,10 @@ export async function loadImages(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   using lease = context.store.images.lease();
   try {
-    await using received = await context.store.layers.receive(archive, directory, signal);
+    using arrival = new Arrival(onProgress);
+    const onLayer = (layer: ArrivingLayer) => arrival.add(layer);
+    await using received = await context.store.layers.receive(archive, directory, signal, onLayer);
+    arrival.end();
     const file = new Files(directory, received.digests);
     const legacy = await file.json("manifest.json", legacySchema);
     const index = (await file.has("oci-layout")) ? await file.bytes("index.json") : undefined;
@@ -54,6 +57,44 @@ export async function loadImages(
     await rm(directory, { recursive: true, force: true });
   }
 }
+
+/** Between two messages about the layers of an archive that comes (milliseconds). */
+const progressInterval = 100;
+
+/** Tells how far layers are while the archive comes. */
+class Arrival implements Disposable {
+  readonly #layers = new Map<ArrivingLayer, number>();
+  readonly #timer = setInterval(() => this.#tell(), progressInterval);
+
+  constructor(private readonly onProgress: OnProgress) {}
+
+  add(layer: ArrivingLayer): void {
+    this.#layers.set(layer, 0);
+  }
+
+  /** All is there. */
+  end(): void {
+    this.#tell();
+    this[Symbol.dispose]();
+  }
+
+  #tell(): void {
+    for (const [layer, told] of this.#layers) {
+      const current = layer.arrived();
+      if (current <= told) continue;
+      this.#layers.set(layer, current);
+      const progressDetail = { current, total: layer.size };
+      this.onProgress({ id: layerId(layer.path), status: "Loading layer", progressDetail });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/** What archives of all kinds name a layer by: a digest or an id. */
+const layerId = (path: string) => /[0-9a-f]{12}/.exec(path)?.[0] ?? path;
 
 interface Layout {
   context: Context;

@@ -183,6 +183,7 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
   const both = AbortSignal.any([signal, failed.signal]);
   let below: Promise<void> = Promise.resolve();
   const slots = new Slots(parallelDownloads);
+  const missing: string[] = [];
   const work = layers.map((layer, index) => {
     const id = shortId(layer.digest);
     if (snapshots.stat(chains[index]!) && context.store.content.has(layer.digest)) {
@@ -191,6 +192,7 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
       return Promise.resolve();
     }
     onProgress({ id, status: "Pulling fs layer", progressDetail: {} });
+    missing.push(id);
     const parent = below;
     below = (async () => {
       await slots.run(() => bring(transfer, layer, both));
@@ -204,6 +206,8 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
     })();
     return below;
   });
+  for (const id of missing.slice(parallelDownloads))
+    onProgress({ id, status: "Waiting", progressDetail: {} });
   try {
     await Promise.all(work);
   } catch (error) {

@@ -195,7 +195,12 @@ class Push {
         signal: this.options.signal,
       },
     );
-    const status = { pushed: "Pushed", exists: "Layer already exists", mounted: "Mounted" }[outcome];
+    const statuses = {
+      pushed: "Pushed",
+      exists: "Layer already exists",
+      mounted: `Mounted from ${mountFrom}`,
+    };
+    const status = statuses[outcome];
     this.onProgress({ id, status, progressDetail: {} });
   }
 

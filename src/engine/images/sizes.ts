@@ -38,3 +38,50 @@ export function sharedSizes(store: Store): (record: ImageRecord) => number {
       [...layersOf(store, record)].filter((layer) => (uses.get(layer) ?? 0) > 1),
     );
 }
+
+/** What images take of the disk: unpacked layers, and blobs as they came. Bytes. */
+export interface DiskSizes {
+  /** Of all, what several have counted once. */
+  total: number;
+  of(record: ImageRecord): { size: number; sharedSize: number };
+}
+
+export function diskSizes(store: Store): DiskSizes {
+  const { images, snapshots, content } = store;
+  const bytes = new Map<string, number>();
+  const uses = new Map<string, number>();
+  const members = images.members();
+  const partsOf = (record: ImageRecord): Set<string> => {
+    const targets = [record.manifest, ...images.namesOf(record.id).map(({ target }) => target)];
+    const parts = new Set<string>();
+    for (const target of new Set(targets).values().map((digest) => images.target(digest)!)) {
+      for (const layer of layersOf(store, record, target)) {
+        if (!bytes.has(layer)) bytes.set(layer, snapshots.stat(layer)?.size ?? 0);
+        parts.add(layer);
+      }
+      const blobs = target.manifests.flatMap(({ descriptor, blobs }) =>
+        blobs ? [descriptor.digest, ...blobs] : [],
+      );
+      for (const digest of [target.descriptor.digest, ...blobs]) {
+        // A layer's chain can have the name of its blob.
+        const part = `blob ${digest}`;
+        if (!bytes.has(part)) bytes.set(part, content.has(digest) ? content.size(digest) : 0);
+        parts.add(part);
+      }
+    }
+    return parts;
+  };
+  const sum = (parts: Iterable<string>) =>
+    Array.from(parts, (part) => bytes.get(part)!).reduce((a, b) => a + b, 0);
+  for (const record of images.list())
+    for (const part of partsOf(record))
+      uses.set(part, (uses.get(part) ?? 0) + (members.has(record.id) ? 0 : 1));
+  return {
+    total: sum(uses.keys()),
+    of(record) {
+      const parts = partsOf(record);
+      const shared = [...parts].filter((part) => uses.get(part)! > 1);
+      return { size: sum(parts), sharedSize: sum(shared) };
+    },
+  };
+}

@@ -81,4 +81,8 @@ export async function* follow(
   }
 }
 
+/** Bytes that are there; none when the file will not be complete. */
+export const arrivedOf = ({ written }: ArrivingFile) =>
+  Math.max(0, Number(Atomics.load(new BigInt64Array(written), 0)));
+
 export const closeArriving = ({ fd }: ArrivingFile) => closeSync(fd);

@@ -10,7 +10,7 @@ import type { FileContentStore } from "../content.ts";
 import type { OverlaySnapshots } from "../snapshots.ts";
 import type { LayerLimits, Layers, ReceivedArchive, Weights } from "../types.ts";
 import { LayersAhead, type Unpacked } from "./ahead.ts";
-import { type ArrivingFile, closeArriving } from "./arriving.ts";
+import { type ArrivingFile, arrivedOf, closeArriving } from "./arriving.ts";
 import type { JobListener, WorkerPool } from "./pool.ts";
 import type { Jobs } from "./protocol.ts";
 import { Credits } from "./streams.ts";
@@ -135,13 +135,19 @@ export class WorkerLayers implements Layers {
     await this.#extract(tar, { directory, limits: this.limits, ...options }, {}, signal);
   }
 
-  async receive(...[archive, directory, signal]: Parameters<Layers["receive"]>): Promise<ReceivedArchive> {
+  async receive(
+    ...[archive, directory, signal, onLayer]: Parameters<Layers["receive"]>
+  ): Promise<ReceivedArchive> {
     const { snapshots, workers, limits } = this;
     await using stack = new AsyncDisposableStack();
     const ahead = stack.use(new LayersAhead({ snapshots, workers, limits }, signal));
     const task = { directory, limits, owner: { uid: 0, gid: 0 }, digests: true };
-    const onArriving = (file: ArrivingFile) =>
-      this.#isHere(file.path) ? closeArriving(file) : ahead.begin(file);
+    const onArriving = (file: ArrivingFile) => {
+      const { path, size } = file;
+      onLayer?.({ path, size, arrived: () => arrivedOf(file) });
+      if (this.#isHere(path)) closeArriving(file);
+      else ahead.begin(file);
+    };
     const { digests, layers } = await this.#extract(archive, task, { onArriving }, signal);
     ahead.settle(layers);
     this.#ahead.add(ahead);
