@@ -301,7 +301,7 @@ export class ImageService implements EngineImages {
     try {
       return await work;
     } catch (error) {
-      if (error instanceof NoSpace) await this.context.store.images.collect();
+      if (error instanceof NoSpace) await this.context.store.images.collect({ interrupted: true });
       throw error;
     }
   }
