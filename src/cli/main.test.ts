@@ -1,5 +1,5 @@
 /** Whole command lines against a stand-in for the engine. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -189,6 +189,89 @@ test("login keeps the credentials where only the user reads them, logout removes
   expect((await gantry(["logout", "reg.example"])).stdout).toBe(
     "Removing login credentials for reg.example\n",
   );
+});
+
+describe("credential helpers", () => {
+  /** A helper that keeps credentials in a directory; `fail` makes it break. */
+  const helper = `#!/bin/sh
+cd ${"$"}STORE; read -r line
+case $1 in
+get) [ -f fail ] && { echo locked; exit 2; }; [ -f "$line" ] || { echo "credentials not found in native keychain"; exit 1; }; cat "$line" ;;
+store) echo "$line" > "$(echo "$line" | sed 's/.*ServerURL":"\\([^"]*\\)".*/\\1/')" ;;
+erase) rm "$line" ;;
+list) echo "{"; for f in *; do echo "\\"$f\\": \\"\\","; done | sed '$ s/,$//'; echo "}" ;;
+esac
+`;
+  let store: string;
+  let config: string;
+  const env = () => ({ PATH: `${root}/bin:${process.env.PATH}`, STORE: store, DOCKER_CONFIG: config });
+  const configure = (value: object) => {
+    mkdirSync(config, { recursive: true });
+    writeFileSync(join(config, "config.json"), JSON.stringify(value));
+  };
+  const kept = () => JSON.parse(readFileSync(join(config, "config.json"), "utf8")) as object;
+  const sent = (header: string) => {
+    const value = requests.map(({ headers }) => headers.get(header)).find((found) => found);
+    return JSON.parse(Buffer.from(value!, "base64url").toString()) as object;
+  };
+  beforeAll(() => {
+    mkdirSync(join(root, "bin"), { recursive: true });
+    writeFileSync(join(root, "bin", "docker-credential-dir"), helper, { mode: 0o755 });
+  });
+  beforeEach(() => {
+    store = mkdtempSync(join(root, "store-"));
+    config = mkdtempSync(join(root, "config-"));
+  });
+
+  test.each([
+    ["for all registries", { credsStore: "dir" }],
+    ["for one", { credHelpers: { "reg.example": "dir" } }],
+  ])("%s: login, use and logout", async (_, value) => {
+    configure(value);
+    const login = await gantry(["login", "-u", "me", "--password-stdin", "reg.example"], "secret\n", env());
+    expect(login).toEqual({ code: 0, stdout: "Login Succeeded\n", stderr: "" });
+    expect(kept()).toEqual({ ...value, auths: { "reg.example": {} } });
+    await gantry(["pull", "-q", "reg.example/app"], "", env());
+    const known = { username: "me", password: "secret", serveraddress: "reg.example" };
+    expect(sent("x-registry-auth")).toEqual(known);
+    await gantry(["build", "-q", "-"], "FROM scratch", env());
+    expect(sent("x-registry-config")).toEqual({ "reg.example": known });
+    // It is not asked about others, or has nothing for them.
+    await gantry(["pull", "-q", "other.example/app"], "", env());
+    expect(sent("x-registry-auth")).toEqual({ serveraddress: "other.example" });
+    expect((await gantry(["logout", "reg.example"], "", env())).code).toBe(0);
+    expect(kept()).toEqual({ ...value, auths: {} });
+    await gantry(["pull", "-q", "reg.example/app"], "", env());
+    expect(sent("x-registry-auth")).toEqual({ serveraddress: "reg.example" });
+  });
+
+  test("a build is given what others have put there, and an identity token is one", async () => {
+    configure({ credsStore: "dir" });
+    writeFileSync(
+      join(store, "reg.example"),
+      '{"ServerURL":"reg.example","Username":"<token>","Secret":"refresh"}',
+    );
+    await gantry(["build", "-q", "-"], "FROM scratch", env());
+    expect(sent("x-registry-config")).toEqual({
+      "reg.example": { identitytoken: "refresh", serveraddress: "reg.example" },
+    });
+  });
+
+  test("one that is not there or fails is told, and no reason not to pull", async () => {
+    configure({ credsStore: "none" });
+    const missing = 'credentials - err: exec: "docker-credential-none": executable file not found in $PATH';
+    const pulled = await gantry(["pull", "-q", "reg.example/app"], "", env());
+    expect(pulled.stderr).toContain(`WARNING: error getting ${missing}`);
+    expect(sent("x-registry-auth")).toEqual({ serveraddress: "reg.example" });
+    const login = await gantry(["login", "-u", "me", "--password-stdin", "reg.example"], "secret\n", env());
+    expect(login).toMatchObject({ code: 1, stderr: expect.stringContaining(`error storing ${missing}`) });
+    expect((await gantry(["logout", "reg.example"], "", env())).code).toBe(0);
+    configure({ credsStore: "dir" });
+    writeFileSync(join(store, "fail"), "");
+    expect((await gantry(["pull", "-q", "reg.example/app"], "", env())).stderr).toContain(
+      "WARNING: error getting credentials - err: exit status 2, out: `locked`",
+    );
+  });
 });
 
 test("contexts: create, list, use, inspect, remove", async () => {

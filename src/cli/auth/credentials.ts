@@ -1,5 +1,5 @@
 /** Credentials of registries in `config.json` or in the helpers that it names. */
-import { NotFound } from "../../lib/errors.ts";
+import { messageOf, NotFound } from "../../lib/errors.ts";
 import { parseReference } from "../../lib/reference.ts";
 import { changeConfig } from "../config-file.ts";
 import type { CliContext } from "../context.ts";
@@ -21,7 +21,7 @@ export function serverAddress(domain: string): string {
   return domain === "docker.io" || domain === "index.docker.io" ? hubAddress : domain;
 }
 
-/** What is known about a registry; an empty config when nothing is. */
+/** What is known about a registry; an empty config when nothing is. A helper that fails is told, as what it has may not be needed. */
 export async function credentialsOf(context: CliContext, address: string): Promise<Credentials> {
   const helper = helperOf(context, address);
   if (helper) {
@@ -33,7 +33,7 @@ export async function credentialsOf(context: CliContext, address: string): Promi
       if (Username === "<token>") return { identitytoken: Secret, serveraddress: address };
       return { username: Username, password: Secret, serveraddress: address };
     } catch (error) {
-      if (!(error instanceof NotFound)) throw error;
+      if (!(error instanceof NotFound)) context.err(`WARNING: ${messageOf(error)}\n`);
       return { serveraddress: address };
     }
   }
@@ -63,24 +63,22 @@ export function helperOf(context: CliContext, address: string): string | undefin
   );
 }
 
+const doing = { get: "getting", store: "storing", erase: "erasing", list: "listing" };
+
 /**
  * Runs `docker-credential-<helper> <verb>` with text on its stdin.
  * @throws NotFound when it has no such credentials; Error with what it said otherwise
  */
-export async function runHelper(
-  helper: string,
-  verb: "get" | "store" | "erase",
-  input: string,
-): Promise<string> {
-  const child = Bun.spawn([`docker-credential-${helper}`, verb], {
-    stdin: Buffer.from(input),
-    stdout: "pipe",
-    stderr: "inherit",
-  });
+async function runHelper(helper: string, verb: keyof typeof doing, input = ""): Promise<string> {
+  const program = `docker-credential-${helper}`;
+  const failed = (reason: string, output = "") =>
+    new Error(`error ${doing[verb]} credentials - err: ${reason}, out: \`${output}\``);
+  if (!Bun.which(program)) throw failed(`exec: "${program}": executable file not found in $PATH`);
+  const child = Bun.spawn([program, verb], { stdin: Buffer.from(input), stdout: "pipe", stderr: "inherit" });
   const output = (await new Response(child.stdout).text()).trim();
   if ((await child.exited) === 0) return output;
   if (/credentials not found/i.test(output)) throw new NotFound(output);
-  throw new Error(`error getting credentials - err: exit status ${child.exitCode}, out: \`${output}\``);
+  throw failed(`exit status ${child.exitCode}`, output);
 }
 
 /** The value of X-Registry-Auth. */
@@ -107,9 +105,21 @@ export async function allCredentials(context: CliContext): Promise<Record<string
   const addresses = new Set([
     ...Object.keys(context.config.auths ?? {}),
     ...Object.keys(context.config.credHelpers ?? {}),
+    ...(await storedAddresses(context)),
   ]);
   const found = await Promise.all([...addresses].map((address) => credentialsOf(context, address)));
   return Object.fromEntries(found.map((credentials) => [credentials.serveraddress, credentials]));
+}
+
+/** What the helper for all registries has, whoever put it there. */
+async function storedAddresses(context: CliContext): Promise<string[]> {
+  if (!context.config.credsStore) return [];
+  try {
+    return Object.keys(JSON.parse(await runHelper(context.config.credsStore, "list")) as object);
+  } catch (error) {
+    context.err(`WARNING: ${messageOf(error)}\n`);
+    return [];
+  }
 }
 
 /**
@@ -140,7 +150,7 @@ export async function eraseCredentials(context: CliContext, address: string): Pr
     try {
       await runHelper(helper, "erase", address);
     } catch (error) {
-      if (!(error instanceof NotFound)) throw error;
+      if (!(error instanceof NotFound)) context.err(`WARNING: ${messageOf(error)}\n`);
     }
   }
   const kept = Object.entries(context.config.auths ?? {}).filter(([name]) => !sameHost(name, address));
