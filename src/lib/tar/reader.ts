@@ -229,7 +229,7 @@ export class TarReader {
     if (type === undefined)
       throw new InvalidParameter(`${readable(path)}: entry type ${JSON.stringify(flag)} is not supported`);
     // v7 knew no directories but by name.
-    if (type === "file" && path.endsWith("/")) type = "directory";
+    if (flag === "\0" && path.endsWith("/")) type = "directory";
     const isLink = type === "link" || type === "symlink";
     const isDevice = type === "char" || type === "block";
     const xattrs = new Map<ByteString, ByteString>();

@@ -2,7 +2,9 @@
  * Layers made to harm, and layers that are merely strange: unpacked as Docker does, or refused whole.
  *
  * Compared with `docker load` of dockerd 20.10, which agrees except here: it takes `../x` as `x`, and a root that is a
- * file, where we refuse; it refuses old GNU sparse files, where we unpack; it unpacks overlay's own attributes.
+ * file, where we refuse; it refuses old GNU sparse files, entries that come twice, and a whiteout after what it would
+ * remove, where we unpack; it unpacks overlay's own attributes; and under a directory that a layer removes and makes
+ * anew it shows what was there before.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import {
@@ -11,6 +13,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -179,6 +182,14 @@ add('pipe', tarfile.FIFOTYPE)`);
     });
   });
 
+  test("a slash at the end makes a directory only of what has the oldest archives' type", async () => {
+    const tar = python("add('new/', data=b''); add('old/', tarfile.AREGTYPE)");
+    await lab.look(await lab.unpack(tar), (root) => {
+      expect(lstatSync(join(root, "new")).isFile()).toBe(true);
+      expect(lstatSync(join(root, "old")).isDirectory()).toBe(true);
+    });
+  });
+
   test("an entry that comes again replaces the first, whatever it was", async () => {
     const tar = python(`
 add('x', tarfile.DIRTYPE)
@@ -193,6 +204,51 @@ add('y', data=b'not through the link')`);
   });
 });
 
+describe("on a layer below", () => {
+  let below: string;
+  beforeAll(async () => {
+    below = await lab.unpack(
+      python(`
+add('a', tarfile.DIRTYPE)
+add('a/old', data=b'old')
+add('link', tarfile.SYMTYPE, linkname='a')
+add('up', tarfile.SYMTYPE, linkname='../../..')
+add('dangling', tarfile.SYMTYPE, linkname='nowhere')
+add('file', data=b'file')`),
+    );
+  });
+  /** Names of what is in each place, with what a link leads to. */
+  const shown = (root: string): Record<string, string[] | string> =>
+    Object.fromEntries(
+      readdirSync(root, { withFileTypes: true }).map((entry) => {
+        const path = join(root, entry.name);
+        if (entry.isSymbolicLink()) return [entry.name, `-> ${readlinkSync(path)}`];
+        return [entry.name, entry.isDirectory() ? readdirSync(path).sort() : readFileSync(path, "utf8")];
+      }),
+    );
+  const before = { a: ["old"], link: "-> a", up: "-> ../../..", dangling: "-> nowhere", file: "file" };
+
+  test.each<[string, string, Record<string, string[] | string>]>([
+    [
+      "a directory removed and made anew",
+      "add('.wh.a'); add('a', tarfile.DIRTYPE); add('a/new')",
+      { a: ["new"] },
+    ],
+    ["made anew and removed", "add('a', tarfile.DIRTYPE); add('a/new'); add('.wh.a')", { a: ["new"] }],
+    ["opaque at its end", "add('a', tarfile.DIRTYPE); add('a/new'); add('a/.wh..wh..opq')", { a: ["new"] }],
+    ["written through a link", "add('link/new')", { link: ["new"] }],
+    ["written through a link that leads out", "add('up/new')", { up: ["new"] }],
+    ["written through a link to nowhere", "add('dangling/new')", { dangling: ["new"] }],
+    ["written below a file", "add('file/new')", { file: ["new"] }],
+    ["a link for a directory", "add('a', tarfile.SYMTYPE, linkname='file')", { a: "-> file" }],
+    ["removed that was never there", "add('.wh.never'); add('a/.wh.never')", {}],
+  ])("%s", async (_name, script, changes) => {
+    await lab.look(await lab.unpack(python(script), { parent: below }), (root) =>
+      expect(shown(root)).toEqual({ ...before, ...changes }),
+    );
+  });
+});
+
 describe("refused with the reason", () => {
   test.each<[string, string, string]>([
     ["a hard link to nothing", "add('h', tarfile.LNKTYPE, linkname='missing')", "h -> missing"],
@@ -203,6 +259,15 @@ describe("refused with the reason", () => {
     ["a file below a file", "add('f'); add('f/g')", "f/g"],
     ["links in a circle", "add('a', tarfile.SYMTYPE, linkname='a'); add('a/f')", "a/f"],
     ["a whiteout of the root", "add('.wh..')", "whiteout of nothing"],
+    ["a whiteout of a parent", "add('a/.wh...')", "whiteout of nothing"],
+    ["a whiteout without a name", "add('a/.wh.')", "whiteout of nothing"],
+    ["a file outside", "add('../../evil')", "leads outside"],
+    [
+      "a link outside to a file",
+      "add('f'); add('h', tarfile.LNKTYPE, linkname='../../etc/passwd')",
+      "leads outside",
+    ],
+    ["a link to a file of the layer below", "add('h', tarfile.LNKTYPE, linkname='below/f')", "h -> below/f"],
   ])("%s", async (_name, script, reason) => {
     const error: unknown = await lab.unpack(python(script)).catch((error) => error);
     expect(error).toBeInstanceOf(InvalidParameter);
