@@ -5,12 +5,15 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { executable, type Result, run, TestDaemon } from "./support/daemon.ts";
+import { BothClients, words } from "./support/both-clients.ts";
+import { TestDaemon } from "./support/daemon.ts";
 import { recentDocker } from "./support/docker-cli.ts";
 
 let daemon: TestDaemon;
+let clients: BothClients;
 beforeAll(async () => {
   daemon = await TestDaemon.start();
+  clients = new BothClients(daemon);
   const ok = (line: string) => daemon.ok(words(line));
   await ok("network create --label tier=back back");
   await ok("volume create --label keep=yes data");
@@ -22,7 +25,6 @@ beforeAll(async () => {
   await daemon.gantry(words("run --name ended busybox sh -c 'echo out; sleep 0.1; echo err >&2; exit 3'"));
   await ok("create --name never busybox true");
   await ok("tag busybox app:1");
-  mkdirSync(join(daemon.root, "docker-config"), { recursive: true });
   mkdirSync(join(daemon.root, "formats"));
   const formats = {
     psFormat: "{{.Names}}: {{.Image}}",
@@ -35,41 +37,6 @@ beforeAll(async () => {
   writeFileSync(join(daemon.root, "env"), "# comment\nA=1\nB\n");
 });
 afterAll(() => daemon?.[Symbol.asyncDispose]());
-
-/** Words of a line as a shell splits them; quotes keep spaces. */
-const words = (line: string) =>
-  [...line.matchAll(/(?:[^\s'"]|'[^']*'|"[^"]*")+/g)].map(([word]) => word.replace(/['"]/g, ""));
-
-/** `ME` stands for a name that each client has for itself. */
-async function both(line: string): Promise<{ docker: Result; gantry: Result }> {
-  const as = (program: string[], me: string) =>
-    run([...program, "-H", daemon.host, ...words(line.replaceAll("ME", me))], {
-      env: { DOCKER_CONFIG: join(daemon.root, "docker-config"), DOCKER_CLI_HINTS: "false" },
-      cwd: daemon.root,
-    });
-  const [docker, gantry] = await Promise.all([as(["docker"], "mine-d"), as([executable], "mine-g")]);
-  return { docker: plain(docker), gantry: plain(gantry) };
-}
-
-/** Without what differs rightly: ids of things made, and who speaks. */
-function plain({ code, stdout, stderr }: Result): Result {
-  const same = (text: string) =>
-    text
-      .replace(/\b[0-9a-f]{64}\b/g, "<id>")
-      .replaceAll("mine-d", "mine-x")
-      .replaceAll("mine-g", "mine-x")
-      .replaceAll("gantry", "docker")
-      .replaceAll("Gantry daemon", "Docker daemon");
-  return { code, stdout: same(stdout), stderr: same(stderr) };
-}
-
-/** Times pass between the two: what is shown of them agrees when both ask within the same second. */
-async function agreed(line: string): Promise<{ docker: Result; gantry: Result }> {
-  for (let tries = 0; ; tries++) {
-    const result = await both(line);
-    if (tries === 20 || JSON.stringify(result.docker) === JSON.stringify(result.gantry)) return result;
-  }
-}
 
 const looking = [
   "ps",
@@ -264,7 +231,7 @@ const saidOtherwise = new Set([
 
 const lines = [...looking, ...doing].filter((line) => !Object.hasOwn(differences, line));
 test.skipIf(!recentDocker).each(lines)("%s", async (line) => {
-  const { docker, gantry } = looking.includes(line) ? await agreed(line) : await both(line);
+  const { docker, gantry } = looking.includes(line) ? await clients.agreed(line) : await clients.both(line);
   if (saidOtherwise.has(line)) gantry.stderr = docker.stderr;
   expect(gantry).toEqual(docker);
 });

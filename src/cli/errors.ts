@@ -6,6 +6,6 @@ import { TemplateError } from "./template/lex.ts";
 /** What the engine said is marked as its words. */
 export function describe(error: unknown): string {
   if (isEngineError(error)) return `Error response from daemon: ${error.message}`;
-  if (error instanceof TemplateError) return `template parsing error: template: ${error.message}`;
+  if (error instanceof TemplateError) return `template parsing error: ${error.message}`;
   return messageOf(error);
 }

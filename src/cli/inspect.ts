@@ -2,31 +2,26 @@
 import { messageOf, NotFound } from "../lib/errors.ts";
 import type { CliContext } from "./context.ts";
 import { describe } from "./errors.ts";
-import { compileTemplate, type MissingField, TemplateError, type Value } from "./template/index.ts";
+import { compileFormat } from "./format/template.ts";
+import type { GoJson } from "./template/go-types.ts";
+import { type Template, TemplateError, type Value } from "./template/index.ts";
 import { stderrFd, writeAll } from "./terminal.ts";
 
-/** Objects whose keys are data, where an absent key is simply not there. */
-const maps = new Set(
-  "Labels Networks Ports PortBindings ExposedPorts Volumes Sysctls Options Config Tmpfs StorageOpt Annotations DriverOpts Containers Data Log".split(
-    " ",
-  ),
-);
-/** Fields that the API leaves out when they are empty. */
-const optional = new Set(
-  "Health Healthcheck IPAMConfig UsageData Mounts Error SizeRw SizeRootFs ClusterVolume Parent Comment".split(
-    " ",
-  ),
-);
+/** A kind of object that the engine tells of, with Docker's type for it. */
+export type Kind = "container" | "image" | "network" | "volume";
 
-const missingField: MissingField = (object, name, path) => {
-  // OCI's documents have lower-case names in JSON, and Go's field names in Docker's templates.
-  const lower = name.charAt(0).toLowerCase() + name.slice(1);
-  if (lower in object) return object[lower];
-  const owner = path.at(-1);
-  if (owner !== undefined && maps.has(owner) && !(owner === "Config" && path.length === 1)) return undefined;
-  if (optional.has(name)) return null;
-  throw new TemplateError(`map has no entry for key ${JSON.stringify(name)}`);
-};
+const typeNames = {
+  container: "container.InspectResponse",
+  image: "image.InspectResponse",
+  network: "network.Inspect",
+  volume: "volume.Volume",
+} as const;
+
+/** An object, and which kind it is of when the engine has told it. */
+export interface Inspected {
+  kind?: Kind;
+  value: unknown;
+}
 
 /**
  * Fetches each object in turn; those that fail are reported after the rest.
@@ -36,19 +31,18 @@ export async function inspectEach(
   context: CliContext,
   names: readonly string[],
   format: string | undefined,
-  fetch: (name: string) => Promise<unknown>,
+  fetch: (name: string) => Promise<Inspected>,
 ): Promise<number> {
-  const template =
-    format === undefined || format === "json" ? undefined : compileTemplate(format, missingField);
+  const template = format && format !== "json" ? compileFormat(format) : undefined;
   const started = names.map(fetch);
   for (const promise of started) promise.catch(() => {});
   const found: unknown[] = [];
   const failures: string[] = [];
   for (const promise of started) {
     try {
-      const value = await promise;
-      if (template) context.line(template(value as Value));
-      found.push(value);
+      const inspected = await promise;
+      if (template) context.line(await shown(template, inspected));
+      found.push(inspected.value);
     } catch (error) {
       failures.push(describe(error));
     }
@@ -60,22 +54,40 @@ export async function inspectEach(
   return failures.length > 0 ? 1 : 0;
 }
 
-type Finder = (context: CliContext, name: string, size: boolean) => Promise<unknown>;
+/** As Docker: over the value of the type that its client knows, else over the answer itself. */
+async function shown(template: Template, { kind, value }: Inspected): Promise<string> {
+  const json = value as GoJson;
+  if (kind === undefined) return template(json as Value, "no value");
+  const [{ shapes }, { untyped }] = await Promise.all([
+    import("./go-shapes.ts"),
+    import("./template/go-types.ts"),
+  ]);
+  try {
+    return template(shapes[typeNames[kind]](json), "no value");
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    return template(untyped(json), "error");
+  }
+}
+
+type Finder = (context: CliContext, name: string, size: boolean) => Promise<Inspected>;
 
 const get =
-  (path: (name: string) => string): Finder =>
-  (context, name, size) =>
-    context.client.call("GET", path(encodeURIComponent(name)), { query: { size: size ? 1 : undefined } });
+  (kind: Kind, path: (name: string) => string): Finder =>
+  async (context, name, size) => ({
+    kind,
+    value: await context.client.call("GET", path(name), { query: { size: size ? 1 : undefined } }),
+  });
 
-export const finders: Record<string, Finder> = {
-  container: get((name) => `/containers/${name}/json`),
-  image: (context, name) => context.client.call("GET", `/images/${name}/json`),
-  network: get((name) => `/networks/${name}`),
-  volume: get((name) => `/volumes/${name}`),
+export const finders: Record<Kind, Finder> = {
+  container: get("container", (name) => `/containers/${encodeURIComponent(name)}/json`),
+  image: (context, name) => get("image", () => `/images/${name}/json`)(context, name, false),
+  network: get("network", (name) => `/networks/${encodeURIComponent(name)}`),
+  volume: get("volume", (name) => `/volumes/${encodeURIComponent(name)}`),
 };
 
 /** Looks for an object of any kind. @throws NotFound, or what else the engine said */
-export async function findAny(context: CliContext, name: string, size: boolean): Promise<unknown> {
+export async function findAny(context: CliContext, name: string, size: boolean): Promise<Inspected> {
   for (const find of Object.values(finders)) {
     try {
       return await find(context, name, size);

@@ -17,7 +17,7 @@ export const inspect = defineCommand({
   arity: atLeast(1),
   examples: ["container inspect -f '{{.State.Status}}' web"],
   run: (context, { flags, args }) =>
-    inspectEach(context, args, flags.format, (name) => finders.container!(context, name, flags.size)),
+    inspectEach(context, args, flags.format, (name) => finders.container(context, name, flags.size)),
 });
 
 export const top = defineCommand({

@@ -30,7 +30,8 @@ export const command = defineCommand({
   examples: ["ps -a --filter status=exited", "ps --format 'table {{.Names}}\\t{{.Status}}'"],
   async run(context, { flags }) {
     const format = flags.format ?? (flags.quiet ? undefined : context.config.psFormat);
-    const size = flags.size || (format?.includes(".Size") ?? false);
+    // What shows a whole row shows its size.
+    const size = flags.size || /\.Size|json\s+\.\s*\}\}/.test(format ?? "");
     const containers = await context.client.call<ContainerSummary[]>("GET", "/containers/json", {
       query: {
         all: flags.all ? 1 : undefined,
@@ -40,7 +41,10 @@ export const command = defineCommand({
       },
     });
     const truncate = !flags["no-trunc"];
-    if (flags.quiet && !flags.format) {
+    const isRaw = flags.format === "raw";
+    if (flags.quiet && flags.format)
+      context.err("WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
+    if (flags.quiet && !isRaw) {
       context.list(renderIds(containers.map(({ Id }) => (truncate ? Id.slice(0, 12) : Id))));
       return 0;
     }
@@ -49,10 +53,22 @@ export const command = defineCommand({
     if (size) columns.push("Size");
     const rows: Row[] = [];
     for (const container of containers) rows.push(containerRow(container, truncate, now));
-    context.list(await renderListing({ format, columns, headers: containerHeaders, rows }));
+    const raw = flags.quiet ? "container_id: {{.ID}}" : rawContainer(flags.size);
+    context.list(await renderListing({ format, columns, headers: containerHeaders, rows, raw }));
     return 0;
   },
 });
+
+const rawContainer = (size: boolean) => `container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+${size ? "size: {{.Size}}\n" : ""}`;
 
 /** Titles of the columns of `ps`. */
 export const containerHeaders = {

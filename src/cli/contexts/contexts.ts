@@ -261,7 +261,7 @@ export const inspect = defineCommand({
     return inspectEach(context, names, flags.format, async (name) => {
       const isDefault = name === "default";
       const files = isDefault ? [] : store.tlsFiles(name);
-      return {
+      const value = {
         ...metaOf(context, name),
         TLSMaterial: files.length > 0 ? { docker: files } : {},
         Storage: {
@@ -269,6 +269,7 @@ export const inspect = defineCommand({
           TLSPath: isDefault ? "<IN MEMORY>" : store.tlsPath(name),
         },
       };
+      return { value };
     });
   },
 });

@@ -12,24 +12,28 @@ export interface Listing {
   /** Titles of the fields. */
   headers: Record<string, string>;
   rows: Row[];
+  /** The template that `raw` stands for; without one it is a text like any other. */
+  raw?: string;
 }
 
 /** @throws TemplateError */
-export async function renderListing({ format, columns, headers, rows }: Listing): Promise<string> {
-  if (format === "json" || format === "{{json .}}") return rows.map((row) => `${sortedJson(row)}\n`).join("");
+export async function renderListing({ format, columns, headers, rows, raw }: Listing): Promise<string> {
+  if (format === "json" || format === "{{json .}}")
+    return rows.map((row) => `${goJson(withSortedFields(row))}\n`).join("");
   // The shell hands over `\t` as two characters; Docker reads them as a tab.
-  const source = (format || "table").trim().replaceAll("\\t", "\t").replaceAll("\\n", "\n");
-  if (source === "table") return renderTable({ columns, headers, rows });
+  const asked = (format || "table").replaceAll("\\t", "\t").replaceAll("\\n", "\n");
+  if (asked === "table") return renderTable({ columns, headers, rows });
   // Loaded when it is asked for: the usual table of a short command takes half its time without it.
   const { compileTemplate, headerFunctions } = await import("../template/index.ts");
-  const isTable = source.startsWith("table ");
-  const body = isTable ? source.slice("table ".length).trim() : source;
+  const isTable = asked.startsWith("table");
+  const source = asked === "raw" && raw !== undefined ? raw : asked;
+  const body = (isTable ? source.slice("table".length) : source).replace(/^ +| +$/g, "");
   const template = compileTemplate(body);
   // Only what shows a row as a whole shows the order of its fields.
   const isWhole = /json|\.\W*\}\}/.test(body);
-  const lines = rows.map((row) => template(isWhole ? withSortedJson(row) : row));
+  const lines = rows.map((row) => template(isWhole ? withSortedFields(row) : row));
   if (!isTable) return lines.map((line) => `${line}\n`).join("");
-  const head = compileTemplate(body, undefined, headerFunctions)({ ...headers, Label: labelTitle });
+  const head = compileTemplate(body, { functions: headerFunctions })({ ...headers, Label: labelTitle });
   return `${alignColumns([head, ...lines].join("\n"))}\n`;
 }
 
@@ -47,7 +51,7 @@ export function renderTable({ columns, headers, rows }: Omit<Listing, "format">)
 const labelTitle = (name: Value): string => String(name).split(".").at(-1)!.replace(/[-_]/g, " ");
 
 /** Go marshals a row's fields in the order of their names. Getters stay: what costs is computed when it's shown. */
-function withSortedJson(row: Row): Row {
+export function withSortedFields(row: Row): Row {
   const fields = Object.getOwnPropertyDescriptors(row);
   return Object.defineProperties(
     {},
@@ -56,11 +60,8 @@ function withSortedJson(row: Row): Row {
 }
 
 /** As Go marshals it, with what HTML would read escaped. */
-function sortedJson(row: Row): string {
-  return JSON.stringify(withSortedJson(row)).replace(
-    /[<>&]/g,
-    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
-  );
+export function goJson(value: object): string {
+  return JSON.stringify(value).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
 }
 
 /** Quiet output: an id a line. */

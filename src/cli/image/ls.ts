@@ -48,10 +48,18 @@ export const command = defineCommand({
     }
     const columns = ["Repository", "Tag", ...(flags.digests ? ["Digest"] : []), "ID", "CreatedSince", "Size"];
     const format = flags.format ?? context.config.imagesFormat;
-    context.list(await renderListing({ format, columns, headers: imageHeaders, rows }));
+    const raw = flags.quiet ? "image_id: {{.ID}}" : rawImage(flags.digests);
+    context.list(await renderListing({ format, columns, headers: imageHeaders, rows, raw }));
     return 0;
   },
 });
+
+const rawImage = (digests: boolean) => `repository: {{.Repository}}
+tag: {{.Tag}}
+${digests ? "digest: {{.Digest}}\n" : ""}image_id: {{.ID}}
+created_at: {{.CreatedAt}}
+virtual_size: {{.Size}}
+`;
 
 /** Titles of the columns of `images`. */
 export const imageHeaders = {

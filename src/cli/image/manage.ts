@@ -22,9 +22,10 @@ export const inspect = defineCommand({
   examples: ["image inspect -f '{{json .Config.Env}}' app", "image inspect --platform linux/arm64 app"],
   run(context, { flags, args }) {
     const query = { platform: platformQuery(flags.platform) };
-    return inspectEach(context, args, flags.format, (name) =>
-      context.client.call("GET", `/images/${name}/json`, { query }),
-    );
+    return inspectEach(context, args, flags.format, async (name) => ({
+      kind: "image",
+      value: await context.client.call("GET", `/images/${name}/json`, { query }),
+    }));
   },
 });
 

@@ -51,12 +51,18 @@ export const ls = defineCommand({
       Label: (name: unknown) => Labels?.[String(name)] ?? "",
     }));
     const columns = ["ID", "Name", "Driver", "Scope"];
-    context.out(
-      await renderListing({ format: flags.format ?? context.config.networksFormat, columns, headers, rows }),
-    );
+    const format = flags.format ?? context.config.networksFormat;
+    const raw = flags.quiet ? "network_id: {{.ID}}" : rawNetwork;
+    context.out(await renderListing({ format, columns, headers, rows, raw }));
     return 0;
   },
 });
+
+const rawNetwork = `network_id: {{.ID}}
+name: {{.Name}}
+driver: {{.Driver}}
+scope: {{.Scope}}
+`;
 
 const headers = {
   ID: "NETWORK ID",
@@ -159,11 +165,12 @@ export const inspect = defineCommand({
   arity: atLeast(1),
   examples: ["network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' app"],
   run: (context, { flags, args }) =>
-    inspectEach(context, args, flags.format, (name) =>
-      context.client.call("GET", `/networks/${encodeURIComponent(name)}`, {
+    inspectEach(context, args, flags.format, async (name) => ({
+      kind: "network",
+      value: await context.client.call("GET", `/networks/${encodeURIComponent(name)}`, {
         query: { verbose: flags.verbose ? true : undefined },
       }),
-    ),
+    })),
 });
 
 export const connect = defineCommand({

@@ -1,10 +1,10 @@
-import { InvalidParameter } from "../../lib/errors.ts";
 import type { ContainerSummary, ImageSummary, VolumeSummary } from "../api.ts";
 import { defineCommand, none } from "../command.ts";
 import { containerHeaders, containerRow } from "../container/ps.ts";
-import { type Row, renderListing, renderTable } from "../format/listing.ts";
+import { goJson, type Row, renderListing, renderTable, withSortedFields } from "../format/listing.ts";
 import { ago, humanSize } from "../format/units.ts";
 import { imageHeaders, imageRows } from "../image/ls.ts";
+import { listedVolume } from "../volume/volume.ts";
 
 interface CacheRecord {
   ID: string;
@@ -38,10 +38,8 @@ export const command = defineCommand({
   arity: none,
   examples: ["system df", "system df -v"],
   async run(context, { flags }) {
-    if (flags.verbose && flags.format !== undefined && flags.format !== "json")
-      throw new InvalidParameter("the verbose and the format options conflict");
     const usage = await context.client.call<DiskUsage>("GET", "/system/df");
-    if (flags.verbose && flags.format === "json") context.line(JSON.stringify(usage));
+    if (flags.verbose && flags.format) context.out(await inTemplate(flags.format, usage, Date.now()));
     else if (flags.verbose) context.out(verbose(usage, Date.now()));
     else {
       const columns = ["Type", "TotalCount", "Active", "Size", "Reclaimable"];
@@ -121,6 +119,53 @@ const withFirstName = (image: ImageSummary): ImageSummary => ({
   RepoTags: image.RepoTags?.slice(0, 1) ?? null,
 });
 
+/** A row of the volumes' table. */
+const volumeRow = ({ Name, UsageData }: VolumeSummary): Row => ({
+  Name,
+  Links: UsageData ? String(UsageData.RefCount) : "N/A",
+  Size: UsageData && UsageData.Size >= 0 ? humanSize(UsageData.Size) : "N/A",
+});
+
+function cacheRow(record: CacheRecord, truncate: boolean, now: number): Row {
+  return {
+    ID: (truncate ? record.ID.slice(0, 12) : record.ID) + (truncate && record.InUse ? "*" : ""),
+    CacheType: record.Type ?? "",
+    Description: record.Description ?? "",
+    Size: humanSize(record.Size, 3),
+    CreatedAt: record.CreatedAt ?? "",
+    CreatedSince: record.CreatedAt ? ago(record.CreatedAt, now) : "",
+    LastUsedAt: record.LastUsedAt ?? "",
+    LastUsedSince: record.LastUsedAt ? ago(record.LastUsedAt, now) : "",
+    UsageCount: String(record.UsageCount ?? 0),
+    InUse: String(record.InUse ?? false),
+    Shared: String(record.Shared ?? false),
+  };
+}
+
+/** One template over the rows of all four tables, as `-v --format` has it; nothing is cut short. */
+async function inTemplate(format: string, usage: DiskUsage, now: number): Promise<string> {
+  const images = (usage.Images ?? []).map(withFirstName);
+  const tables: Record<string, Row[]> = {
+    Images: imageRows(images, { truncate: false, digests: false, now }).map((row) => ({
+      ...row,
+      Digest: "",
+    })),
+    Containers: (usage.Containers ?? []).map((container) => ({
+      ...containerRow(container, false, now),
+      Size: humanSize(container.SizeRw ?? 0, 3),
+    })),
+    Volumes: (usage.Volumes ?? []).map((volume) => ({ ...listedVolume(volume), ...volumeRow(volume) })),
+    BuildCache: (usage.BuildCache ?? []).map((record) => cacheRow(record, false, now)),
+  };
+  const sorted = Object.fromEntries(
+    Object.entries(tables).map(([name, rows]) => [name, rows.map(withSortedFields)]),
+  );
+  const asked = format.replaceAll("\\t", "\t").replaceAll("\\n", "\n");
+  if (/^(json|\{\{\s*json\s+\.\s*\}\})$/.test(format)) return goJson(sorted);
+  const { compileTemplate } = await import("../template/index.ts");
+  return compileTemplate(asked)(sorted);
+}
+
 function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: number): string {
   const images = renderTable({
     columns: ["Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"],
@@ -139,11 +184,7 @@ function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: nu
   const volumes = renderTable({
     columns: ["Name", "Links", "Size"],
     headers: { Name: "VOLUME NAME", Links: "LINKS", Size: "SIZE" },
-    rows: (Volumes ?? []).map(({ Name, UsageData }) => ({
-      Name,
-      Links: UsageData ? String(UsageData.RefCount) : "N/A",
-      Size: UsageData && UsageData.Size >= 0 ? humanSize(UsageData.Size) : "N/A",
-    })),
+    rows: (Volumes ?? []).map(volumeRow),
   });
   const cache = BuildCache ?? [];
   const records = renderTable({
@@ -157,15 +198,7 @@ function verbose({ Images, Containers, Volumes, BuildCache }: DiskUsage, now: nu
       UsageCount: "USAGE",
       Shared: "SHARED",
     },
-    rows: cache.map((record) => ({
-      ID: record.ID.slice(0, 12) + (record.InUse ? "*" : ""),
-      CacheType: record.Type ?? "",
-      Size: humanSize(record.Size, 3),
-      CreatedSince: record.CreatedAt ? ago(record.CreatedAt, now) : "",
-      LastUsedSince: record.LastUsedAt ? ago(record.LastUsedAt, now) : "",
-      UsageCount: String(record.UsageCount ?? 0),
-      Shared: String(record.Shared ?? false),
-    })),
+    rows: cache.map((record) => cacheRow(record, true, now)),
   });
   const cacheSize = humanSize(sum(cache.filter(({ Shared }) => !Shared).map(({ Size }) => Size)));
   return [

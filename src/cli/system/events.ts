@@ -1,8 +1,9 @@
 import { errorOf } from "../../api/client/index.ts";
 import { defineCommand, none } from "../command.ts";
 import { parseFilters } from "../filters.ts";
+import { compileFormat } from "../format/template.ts";
 import { timestamp } from "../format/timestamp.ts";
-import { compileTemplate, type MissingField, TemplateError, type Value } from "../template/index.ts";
+import type { GoJson } from "../template/go-types.ts";
 
 interface EventMessage {
   Type: string;
@@ -33,8 +34,8 @@ export const command = defineCommand({
   async run(context, { flags }) {
     const now = Date.now();
     const asJson = /^(json|\{\{\s*json\s+\.\s*\}\})$/.test(flags.format ?? "");
-    const template =
-      flags.format === undefined || asJson ? undefined : compileTemplate(flags.format, missing);
+    const template = flags.format && !asJson ? compileFormat(flags.format) : undefined;
+    const { systemShapes } = template ? await import("./go-shapes.ts") : {};
     const response = await context.client.send("GET", "/events", {
       query: {
         since: flags.since === undefined ? undefined : timestamp(flags.since, now),
@@ -45,18 +46,12 @@ export const command = defineCommand({
     if (response.status >= 300) throw await errorOf(response);
     for await (const line of lines(response.body)) {
       if (asJson) context.line(sortedAttributes(line));
-      else if (template) context.line(template(fieldsOf(line)));
+      else if (template) context.line(template(systemShapes!["events.Message"](fieldsOf(line)), "no value"));
       else context.line(eventLine(line));
     }
     return 0;
   },
 });
-
-/** An attribute that an event lacks is no mistake of the template. */
-const missing: MissingField = (_, name, path) => {
-  if (path.at(-1) === "Attributes") return undefined;
-  throw new TemplateError(`can't evaluate field ${name}`);
-};
 
 async function* lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
@@ -84,24 +79,12 @@ function nanoseconds(line: string, { time, timeNano }: EventMessage): bigint {
   return BigInt(time ?? 0) * 1_000_000_000n;
 }
 
-/** What a template sees: the message with Go's names of the fields. */
-function fieldsOf(line: string): Value {
-  const message = JSON.parse(line) as EventMessage & {
-    scope?: string;
-    id?: string;
-    from?: string;
-    status?: string;
-  };
+/** The message with its nanoseconds in digits. */
+function fieldsOf(line: string): GoJson {
+  const message = JSON.parse(line) as EventMessage;
   return {
-    Type: message.Type,
-    Action: message.Action,
-    Actor: { ID: message.Actor.ID, Attributes: message.Actor.Attributes ?? {} },
-    Scope: message.scope ?? "",
-    Time: message.time ?? 0,
-    TimeNano: String(nanoseconds(line, message)),
-    ID: message.id ?? "",
-    From: message.from ?? "",
-    Status: message.status ?? "",
+    ...(message as unknown as { [name: string]: GoJson }),
+    timeNano: String(nanoseconds(line, message)),
   };
 }
 

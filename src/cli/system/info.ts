@@ -1,9 +1,10 @@
 import { contextName } from "../../api/client/index.ts";
 import { defineCommand, none } from "../command.ts";
 import { describe } from "../errors.ts";
+import { compileFormat } from "../format/template.ts";
 import { bytesSize } from "../format/units.ts";
 import { version } from "../program.ts";
-import { compileTemplate, TemplateError, type Value } from "../template/index.ts";
+import type { GoJson } from "../template/go-types.ts";
 
 /** The fields of `GET /info` that the text shows; a template can ask for any. */
 interface Info {
@@ -70,11 +71,9 @@ export const command = defineCommand({
     const errors = failure === undefined ? {} : { ServerErrors: [failure] };
     if (flags.format !== undefined) {
       const all = { ...info, ...errors, ClientInfo };
-      context.line(
-        flags.format === "json"
-          ? JSON.stringify(all)
-          : compileTemplate(flags.format, missing)(all as unknown as Value),
-      );
+      const template = compileFormat(flags.format === "json" ? "{{json .}}" : flags.format);
+      const { systemShapes } = await import("./go-shapes.ts");
+      context.line(template(systemShapes["system.dockerInfo"](all as GoJson), "no value"));
       if (failure !== undefined) context.err(`${failure}\n`);
       return failure === undefined ? 0 : 1;
     }
@@ -92,12 +91,6 @@ export const command = defineCommand({
     return 0;
   },
 });
-
-/** Without an engine its fields are empty. */
-function missing(_: unknown, name: string): Value {
-  if (/^[A-Z]/.test(name)) return undefined;
-  throw new TemplateError(`can't evaluate field ${name}`);
-}
 
 /** The text of `info` about the engine. */
 export function infoLines(info: Info): string[] {

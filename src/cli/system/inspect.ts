@@ -1,6 +1,6 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import { atLeast, defineCommand } from "../command.ts";
-import { findAny, finders, inspectEach } from "../inspect.ts";
+import { findAny, finders, inspectEach, type Kind } from "../inspect.ts";
 
 export const command = defineCommand({
   name: "inspect",
@@ -23,7 +23,7 @@ export const command = defineCommand({
       );
     if (size && type !== undefined && type !== "container")
       context.err(`WARNING: --size ignored for ${type}\n`);
-    const find = type === undefined ? findAny : finders[type]!;
+    const find = type === undefined ? findAny : finders[type as Kind];
     return inspectEach(context, args, flags.format, (name) => find(context, name, size));
   },
 });

@@ -2,8 +2,9 @@ import { newestApiVersion } from "../../api/client/client.ts";
 import { contextName } from "../../api/client/index.ts";
 import { defineCommand, none } from "../command.ts";
 import { describe } from "../errors.ts";
+import { compileFormat } from "../format/template.ts";
 import { version } from "../program.ts";
-import { compileTemplate, type Value } from "../template/index.ts";
+import type { GoJson } from "../template/go-types.ts";
 
 interface ServerVersion {
   Platform?: { Name: string };
@@ -44,13 +45,14 @@ export const command = defineCommand({
       Arch: goArchitecture[process.arch] ?? process.arch,
       Context: contextName(context.env, context.overrides),
     };
-    const all = { Client: named(client), Server: server ? named(server) : null };
+    const all = { Client: client, Server: server ?? null };
     if (flags.format === undefined) context.out(layout(all));
-    else if (flags.format === "json") context.line(JSON.stringify(all));
     else {
       // Without an engine its fields can't be shown; the reason says more than the template's failure.
       if (server === undefined && /\.Server\b/.test(flags.format)) throw failure;
-      context.line(compileTemplate(flags.format)(all as unknown as Value));
+      const template = compileFormat(flags.format === "json" ? "{{json .}}" : flags.format, "version");
+      const { systemShapes } = await import("./go-shapes.ts");
+      context.line(template(systemShapes["system.versionInfo"](all as unknown as GoJson), "no value"));
     }
     if (server !== undefined) return 0;
     context.err(`${describe(failure)}\n`);
@@ -59,13 +61,6 @@ export const command = defineCommand({
 });
 
 const goArchitecture: Record<string, string> = { x64: "amd64", ia32: "386" };
-
-/** Templates know the API's version by its Go name too. */
-function named<T extends { ApiVersion: string }>(value: T): T & { APIVersion: string } {
-  const shown = { ...value };
-  Object.defineProperty(shown, "APIVersion", { value: value.ApiVersion, enumerable: false });
-  return shown as T & { APIVersion: string };
-}
 
 /** The older of two API versions: the one that is spoken. */
 export function older(a: string, b: string): string {

@@ -1,104 +1,143 @@
 /** The functions of Go templates and the ones that Docker adds. */
-import type { Value } from "./evaluate.ts";
-import { TemplateError } from "./lex.ts";
-import { printf, show, toJson, typeName } from "./print.ts";
+import { printf, show, sprint } from "./print.ts";
+import { entriesOf, GoMap, type Method, plain, toJson, truth, typeName, type Value } from "./values.ts";
 
-/** Go's truth: empty strings, lists and maps, 0, false and nil are false. */
-export function truth(value: Value): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  if (value !== null && typeof value === "object") return Object.keys(value).length > 0;
-  return Boolean(value);
+/** What a function says of its arguments; `argument` is the number of the one whose type is wrong. */
+export class CallError extends Error {
+  constructor(
+    message: string,
+    readonly argument?: number,
+  ) {
+    super(message);
+  }
 }
 
-const text = (value: Value): string => {
-  if (typeof value !== "string")
-    throw new TemplateError(`wrong type for value; expected string; got ${typeName(value)}`);
-  return value;
-};
+function text(value: Value, argument: number): string {
+  const bare = plain(value);
+  if (typeof bare === "string") return bare;
+  throw new CallError(`wrong type for value; expected string; got ${typeName(value)}`, argument);
+}
 
-const list = (value: Value): Value[] => {
+function number(value: Value, argument: number): number {
+  const bare = plain(value);
+  if (typeof bare === "number") return bare;
+  throw new CallError(`wrong type for value; expected int; got ${typeName(value)}`, argument);
+}
+
+function list(value: Value, argument: number): Value[] {
   if (value === null || value === undefined) return [];
-  if (!Array.isArray(value))
-    throw new TemplateError(`wrong type for value; expected []string; got ${typeName(value)}`);
-  return value;
-};
+  if (Array.isArray(value)) return value;
+  throw new CallError(`wrong type for value; expected []string; got ${typeName(value)}`, argument);
+}
 
-function compare(a: Value, b: Value): number {
+function compare(left: Value, right: Value): number {
+  const [a, b] = [plain(left), plain(right)];
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;
-  throw new TemplateError("incompatible types for comparison");
+  if (typeof a === typeof b) throw new CallError("invalid type for comparison");
+  throw new CallError("incompatible types for comparison");
 }
 
-function equal(a: Value, b: Value): boolean {
-  if (a !== null && b !== null && a !== undefined && b !== undefined && typeof a !== typeof b) {
-    throw new TemplateError("incompatible types for comparison");
+function equal(left: Value, right: Value): boolean {
+  const [a, b] = [plain(left) ?? null, plain(right) ?? null];
+  if (a !== null && b !== null) {
+    if (typeof a !== typeof b) throw new CallError("incompatible types for comparison");
+    if (typeof a === "object") throw new CallError(`non-comparable type ${show(a)}: ${typeName(a)}`);
   }
-  return (a ?? null) === (b ?? null);
+  return a === b;
 }
 
 function index(value: Value, ...keys: Value[]): Value {
   let at = value;
   for (const key of keys) {
-    if (at === null || at === undefined) return "";
-    if (Array.isArray(at)) {
-      if (typeof key !== "number" || key < 0 || key >= at.length) {
-        throw new TemplateError(`error calling index: index out of range: ${show(key)}`);
-      }
-      at = at[key];
-    } else if (typeof at === "object") at = at[show(key)] ?? "";
-    else if (typeof at === "string" && typeof key === "number") at = at.charCodeAt(key);
-    else throw new TemplateError(`error calling index: can't index item of type ${typeName(at)}`);
+    if (at === null || at === undefined) throw new CallError("index of untyped nil");
+    const entries = entriesOf(at);
+    if (Array.isArray(at) || typeof at === "string") {
+      const place = plain(key);
+      if (typeof place !== "number")
+        throw new CallError(`cannot index slice/array with type ${typeName(key)}`);
+      if (place === at.length) throw new CallError("reflect: slice index out of range");
+      if (place < 0 || place > at.length) throw new CallError(`index out of range: ${place}`);
+      at = typeof at === "string" ? at.charCodeAt(place) : at[place];
+    } else if (entries) {
+      const name = plain(key);
+      if (typeof name !== "string") throw new CallError(`value has type ${typeName(key)}; should be string`);
+      at = Object.hasOwn(entries, name) ? entries[name] : at instanceof GoMap ? at.zero() : undefined;
+    } else throw new CallError(`can't index item of type ${typeName(at)}`);
   }
   return at;
 }
 
 function length(value: Value): number {
-  if (typeof value === "string") return Buffer.byteLength(value);
-  if (Array.isArray(value)) return value.length;
-  if (value !== null && typeof value === "object") return Object.keys(value).length;
-  if (value === null || value === undefined) return 0;
-  throw new TemplateError(`error calling len: len of type ${typeName(value)}`);
+  const bare = plain(value);
+  if (typeof bare === "string") return Buffer.byteLength(bare);
+  if (Array.isArray(bare)) return bare.length;
+  const entries = entriesOf(bare);
+  if (entries) return Object.keys(entries).length;
+  throw new CallError(
+    bare === null || bare === undefined ? "len of nil pointer" : `len of type ${typeName(value)}`,
+  );
 }
 
-function slice(value: Value, from: Value = 0, to?: Value): Value {
-  if (typeof value !== "string" && !Array.isArray(value)) {
-    throw new TemplateError(`error calling slice: can't slice item of type ${typeName(value)}`);
-  }
-  const end = to ?? value.length;
-  if (typeof from !== "number" || typeof end !== "number" || from < 0 || end > value.length || from > end) {
-    throw new TemplateError("error calling slice: index out of range");
-  }
-  return value.slice(from, end);
+function slice(value: Value, ...bounds: Value[]): Value {
+  const bare = plain(value);
+  if (typeof bare !== "string" && !Array.isArray(bare))
+    throw new CallError(`can't slice item of type ${typeName(value)}`);
+  const [from = 0, to = bare.length] = bounds.map((bound) => number(bound, -1));
+  for (const bound of [from, to])
+    if (bound < 0 || bound > bare.length) throw new CallError(`index out of range: ${bound}`);
+  if (from > to) throw new CallError(`invalid slice index: ${from} > ${to}`);
+  return bare.slice(from, to);
 }
 
-export type Functions = Record<string, (...args: Value[]) => Value>;
+const html: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+const script = (char: string) =>
+  "\\'\"".includes(char)
+    ? `\\${char}`
+    : `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
-/** `and` and `or` are the evaluator's own, since they stop early. */
+/** Go's strings.Title: each letter behind what is none. */
+const title = (value: string) =>
+  value.replace(
+    /(^|[^\p{L}\p{N}_])(\p{L})/gu,
+    (_, before: string, letter: string) => before + letter.toUpperCase(),
+  );
+
+export type Functions = Record<string, Method>;
+
+/** `and`, `or` and `call` are the evaluator's own: they look at what they don't call. */
 export const functions: Functions = {
   not: (value) => !truth(value),
   len: length,
   index,
   slice,
-  print: (...args) => args.map(show).join(""),
+  print: (...args) => sprint(args),
   println: (...args) => `${args.map(show).join(" ")}\n`,
-  printf: (format, ...args) => printf(text(format), args),
+  printf: (format, ...args) => printf(text(format, 0), args),
   eq: (first, ...others) => others.some((other) => equal(first, other)),
   ne: (a, b) => !equal(a, b),
   lt: (a, b) => compare(a, b) < 0,
   le: (a, b) => compare(a, b) <= 0,
   gt: (a, b) => compare(a, b) > 0,
   ge: (a, b) => compare(a, b) >= 0,
-  urlquery: (...args) => encodeURIComponent(args.map(show).join("")).replaceAll("%20", "+"),
-  html: (...args) => Bun.escapeHTML(args.map(show).join("")),
+  urlquery: (...args) =>
+    encodeURIComponent(sprint(args))
+      .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+      .replaceAll("%20", "+"),
+  html: (...args) => sprint(args).replace(/[&<>"']/g, (char) => html[char]!),
+  js: (...args) => sprint(args).replace(/[\\'"<>&=\x00-\x1f]/g, script),
   json: toJson,
-  split: (value, separator) => text(value).split(text(separator)),
-  join: (values, separator) => list(values).map(show).join(text(separator)),
-  title: (value) => text(value).replace(/(^|\s)(\S)/g, (_, before, letter) => before + letter.toUpperCase()),
-  lower: (value) => text(value).toLowerCase(),
-  upper: (value) => text(value).toUpperCase(),
-  pad: (value, before, after) =>
-    value === "" ? "" : " ".repeat(Number(before)) + text(value) + " ".repeat(Number(after)),
-  truncate: (value, count) => text(value).slice(0, Number(count)),
+  split: (value, separator) => text(value, 0).split(text(separator, 1)),
+  join: (values, separator) => list(values, 0).map(show).join(text(separator, 1)),
+  title: (value) => title(text(value, 0)),
+  lower: (value) => text(value, 0).toLowerCase(),
+  upper: (value) => text(value, 0).toUpperCase(),
+  pad: (value, before, after) => {
+    const padded = text(value, 0);
+    if (padded === "") return "";
+    return " ".repeat(number(before, 1)) + padded + " ".repeat(number(after, 2));
+  },
+  truncate: (value, count) => text(value, 0).slice(0, number(count, 1)),
 };
 
 const same = (value: Value) => value;

@@ -1,26 +1,38 @@
-/** Go templates for `--format`: fields, pipelines, conditions, loops and Docker's functions. */
-import { Evaluator, type MissingField, type Value } from "./evaluate.ts";
+/** Go templates for `--format`: fields, pipelines, conditions, loops, named templates and Docker's functions. */
+import { Evaluator, type MissingKey } from "./evaluate.ts";
 import { type Functions, functions } from "./functions.ts";
-import { TemplateError } from "./lex.ts";
+import { ParseError } from "./lex.ts";
 import { parseTemplate } from "./parse.ts";
+import type { Value } from "./values.ts";
 
-export type { MissingField, Value } from "./evaluate.ts";
 export { headerFunctions } from "./functions.ts";
-export { TemplateError } from "./lex.ts";
+export { ParseError, TemplateError } from "./lex.ts";
+export { toJson, type Value } from "./values.ts";
 
-export type Template = (data: Value) => string;
+export type Template = (data: Value, missing?: MissingKey) => string;
 
-/** For rows with a fixed set of fields. */
-const noSuchField: MissingField = (_, name) => {
-  throw new TemplateError(`can't evaluate field ${name}`);
-};
+export interface TemplateOptions {
+  /** For maps: what a key that isn't there means, unless a call says otherwise. */
+  missing?: MissingKey;
+  functions?: Functions;
+  /** As Docker's messages name the template. */
+  name?: string;
+}
 
-/** @throws TemplateError when the source is malformed; the template itself throws it when it can't be run */
+/** Go has these without a table of functions. */
+const builtin = new Set(["and", "or", "call"]);
+
+/** @throws ParseError when the source is malformed; the template itself throws TemplateError when it can't be run */
 export function compileTemplate(
   source: string,
-  missing: MissingField = noSuchField,
-  available: Functions = functions,
+  { missing: usual = "no such field", functions: available = functions, name = "" }: TemplateOptions = {},
 ): Template {
-  const nodes = parseTemplate(source);
-  return (data) => new Evaluator(data, missing, available).run(nodes);
+  try {
+    const parsed = parseTemplate(source, (word) => builtin.has(word) || Object.hasOwn(available, word));
+    return (data, missing = usual) =>
+      new Evaluator(parsed, { functions: available, missing, name, source }).run(data);
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new ParseError(`template: ${name}:1: ${error.message}`, { cause: error });
+  }
 }

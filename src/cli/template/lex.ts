@@ -1,19 +1,28 @@
 /** Go's text/template cut into text and the tokens of its actions. */
 
+/** What is wrong with a template, in the words of Go's text/template: `template: :1:2: executing "" at <.X>: ...`. */
 export class TemplateError extends Error {}
 
-export type Token =
+/** The template is malformed, whatever it is run over. */
+export class ParseError extends TemplateError {}
+
+export type Token = (
   | { type: "word"; text: string }
   /** `.`, `.A`: one field, with its dot. */
   | { type: "field"; name: string; spaced: boolean }
   | { type: "variable"; name: string }
-  | { type: "string"; value: string }
-  | { type: "number"; value: number }
-  | { type: "mark"; text: "(" | ")" | "|" | ":=" | "=" | "," };
+  /** `source` is how it was written. */
+  | { type: "string"; value: string; source: string }
+  | { type: "number"; value: number; source: string }
+  | { type: "mark"; text: "(" | ")" | "|" | ":=" | "=" | "," }
+) & {
+  /** Where in the template it begins. */
+  at: number;
+};
 
-export type Piece = { type: "text"; text: string } | { type: "action"; tokens: Token[] };
+export type Piece = { type: "text"; text: string } | { type: "action"; tokens: Token[]; at: number };
 
-/** @throws TemplateError */
+/** @throws ParseError */
 export function lex(source: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
@@ -33,10 +42,9 @@ export function lex(source: string): Piece[] {
     const close = closing(source, start);
     const inner = source.slice(start, close);
     trimNext = /\s-$/.test(inner);
-    const body = (trimNext ? inner.slice(0, -1) : inner).trim();
-    if (!(body.startsWith("/*") && body.endsWith("*/"))) {
-      pieces.push({ type: "action", tokens: tokens(body) });
-    }
+    const body = trimNext ? inner.slice(0, -1) : inner;
+    const isComment = body.trimStart().startsWith("/*") && body.trimEnd().endsWith("*/");
+    if (!isComment) pieces.push({ type: "action", tokens: tokens(body, start), at: start });
     at = close + 2;
   }
   return pieces;
@@ -47,66 +55,88 @@ function closing(source: string, start: number): number {
   if (source.slice(start).trimStart().startsWith("/*")) {
     const end = source.indexOf("*/", start);
     const close = end < 0 ? -1 : source.indexOf("}}", end);
-    if (close < 0) throw new TemplateError("unclosed comment");
+    if (close < 0) throw new ParseError("unclosed comment");
     return close;
   }
   for (let i = start; i < source.length; i++) {
     const char = source[i]!;
     if (char === '"' || char === "`" || char === "'") {
       const end = quoteEnd(source, i);
-      if (end < 0) throw new TemplateError("unterminated quoted string");
+      if (end < 0) throw new ParseError(`unterminated ${quoteNames[char]}`);
       i = end;
     } else if (source.startsWith("}}", i)) return i;
   }
-  throw new TemplateError("unclosed action");
+  throw new ParseError("unclosed action");
 }
 
+const quoteNames = {
+  '"': "quoted string",
+  "`": "raw quoted string",
+  "'": "character constant",
+};
+
+/** The place of the closing quote, or -1: only a raw string goes over the end of its line. */
 function quoteEnd(source: string, start: number): number {
   const quote = source[start]!;
   for (let i = start + 1; i < source.length; i++) {
     if (source[i] === "\\" && quote !== "`") i++;
     else if (source[i] === quote) return i;
+    else if (source[i] === "\n" && quote !== "`") return -1;
   }
   return -1;
 }
 
 const pattern =
-  /\s*(?:(?<mark>:=|[()|,=])|\.(?<field>[\p{L}_][\p{L}\p{N}_]*)?|\$(?<variable>[\p{L}\p{N}_]*)|(?<number>[-+]?\d+(?:\.\d+)?)|(?<word>[\p{L}_][\p{L}\p{N}_]*)|(?<quote>["`']))/uy;
+  /\s*(?:(?<mark>:=|[()|,=])|\.(?<field>[\p{L}_][\p{L}\p{N}_]*)?(?!\d)|\$(?<variable>[\p{L}\p{N}_]*)|(?<number>[-+]?(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?))|(?<word>[\p{L}_][\p{L}\p{N}_]*)|(?<quote>["`']))/uy;
 
-function tokens(body: string): Token[] {
+function tokens(body: string, start: number): Token[] {
   // Nearly every action is a field; the full pattern's character classes take a millisecond to compile.
-  const field = /^\s*\.([A-Za-z_]\w*)\s*$/.exec(body)?.[1];
-  if (field !== undefined) return [{ type: "field", name: field, spaced: true }];
+  const only = /^\s*\.([A-Za-z_]\w*)\s*$/.exec(body)?.[1];
+  if (only !== undefined) return [{ type: "field", name: only, spaced: true, at: start + body.indexOf(".") }];
   const found: Token[] = [];
-  let at = 0;
-  while (at < body.length) {
-    pattern.lastIndex = at;
+  let next = 0;
+  while (next < body.length) {
+    pattern.lastIndex = next;
     const match = pattern.exec(body);
     if (!match) {
-      if (body.slice(at).trim() === "") break;
-      throw new TemplateError(`unexpected ${JSON.stringify(body.slice(at).trim()[0])} in operand`);
+      const rest = body.slice(next).trimStart();
+      if (rest === "") break;
+      throw new ParseError(`unexpected ${JSON.stringify([...rest][0])} in operand`);
     }
     const { mark, field, variable, number, word, quote } = match.groups!;
-    const spaced = /^\s/.test(match[0]) || at === 0;
-    at = pattern.lastIndex;
-    if (mark) found.push({ type: "mark", text: mark as "(" });
-    else if (number) found.push({ type: "number", value: Number(number) });
-    else if (word) found.push({ type: "word", text: word });
-    else if (variable !== undefined) found.push({ type: "variable", name: variable });
+    const spaced = /^\s/.test(match[0]) || next === 0;
+    const at = start + next + match[0].length - match[0].trimStart().length;
+    next = pattern.lastIndex;
+    if (mark) found.push({ type: "mark", text: mark as "(", at });
+    else if (number) found.push({ type: "number", value: numberOf(number), source: number, at });
+    else if (word) found.push({ type: "word", text: word, at });
+    else if (variable !== undefined) found.push({ type: "variable", name: variable, at });
     else if (quote) {
-      const end = quoteEnd(body, at - 1);
-      found.push(quoted(body.slice(at - 1, end + 1)));
-      at = end + 1;
-    } else found.push({ type: "field", name: field ?? "", spaced });
+      const end = quoteEnd(body, next - 1);
+      found.push({ ...quoted(body.slice(next - 1, end + 1)), at });
+      next = end + 1;
+    } else found.push({ type: "field", name: field ?? "", spaced, at });
   }
   return found;
 }
 
-function quoted(source: string): Token {
+/** Go's literal: with underscores, a sign also before a base. */
+function numberOf(source: string): number {
+  const digits = source.replaceAll("_", "");
+  const value = Number(digits.replace(/^[-+]/, "").replace(/^0(?=\d+$)/, "0o"));
+  if (Number.isNaN(value)) throw new ParseError(`bad number syntax: ${JSON.stringify(source)}`);
+  return digits.startsWith("-") ? -value : value;
+}
+
+type Literal =
+  | { type: "string"; value: string; source: string }
+  | { type: "number"; value: number; source: string };
+
+function quoted(source: string): Literal {
   const inner = source.slice(1, -1);
-  if (source.startsWith("`")) return { type: "string", value: inner };
-  if (source.startsWith("'")) return { type: "number", value: unescaped(inner).codePointAt(0) ?? 0 };
-  return { type: "string", value: unescaped(inner) };
+  if (source.startsWith("`")) return { type: "string", value: inner, source };
+  if (source.startsWith("'")) return { type: "number", value: unescaped(inner).codePointAt(0) ?? 0, source };
+  return { type: "string", value: unescaped(inner), source };
 }
 
 const escapes: Record<string, string> = { n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v" };

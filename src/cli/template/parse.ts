@@ -1,5 +1,5 @@
 /** The tree of a template: a list of nodes, pipelines of commands, operands with their fields. */
-import { lex, type Piece, TemplateError, type Token } from "./lex.ts";
+import { lex, ParseError, type Piece, type Token } from "./lex.ts";
 
 export type Operand =
   | { type: "dot" }
@@ -8,15 +8,24 @@ export type Operand =
   | { type: "literal"; value: string | number | boolean | null }
   | { type: "pipeline"; pipeline: Pipeline };
 
+/** Where in the template something begins, and how Go writes it. */
+interface Place {
+  at: number;
+  text: string;
+}
+
 /** An operand with the fields behind it: `.A.B`, `$x.A`, `(f x).A`. */
-export interface Term {
+export interface Term extends Place {
   operand: Operand;
   fields: string[];
 }
 /** A term with arguments: `printf "%s" .A`. */
-export type Call = Term[];
+export interface Call extends Place {
+  head: Term;
+  args: Term[];
+}
 
-export interface Pipeline {
+export interface Pipeline extends Place {
   /** `$x :=`, and for range `$k, $v :=`. */
   variables: string[];
   declares: boolean;
@@ -27,34 +36,50 @@ export type Node =
   | { type: "text"; text: string }
   | { type: "print"; pipeline: Pipeline }
   | { type: "if" | "with" | "range"; pipeline: Pipeline; body: Node[]; otherwise: Node[] }
+  | { type: "template"; name: string; pipeline: Pipeline | undefined; at: number }
   | { type: "break" }
   | { type: "continue" };
 
-/** @throws TemplateError */
-export function parseTemplate(source: string): Node[] {
-  const parser = new Parser(lex(source));
-  const nodes = parser.list();
-  if (parser.ended) throw new TemplateError(`unexpected {{${parser.ended}}}`);
-  return nodes;
+export interface Parsed {
+  nodes: Node[];
+  /** What `define` and `block` have named. */
+  templates: Map<string, Node[]>;
 }
 
-const blocks = new Set(["if", "with", "range"]);
-const unsupported = new Set(["define", "template", "block"]);
+/** @param isFunction whether there is a function of that name @throws ParseError */
+export function parseTemplate(source: string, isFunction: (name: string) => boolean): Parsed {
+  const parser = new Parser(lex(source), isFunction);
+  const nodes = parser.list();
+  if (parser.ended) throw new ParseError(`unexpected {{${parser.ended}}}`);
+  return { nodes, templates: parser.templates };
+}
+
+type Block = "if" | "with" | "range";
+const blocks = new Set<string>(["if", "with", "range"]);
 
 class Parser {
   #at = 0;
   /** The word that ended the last list: `end` or `else`; undefined at the end of the source. */
   ended: "end" | "else" | undefined;
+  readonly templates = new Map<string, Node[]>();
   #elseTokens: Token[] = [];
+  #ranges = 0;
+  /** Variables that are known here, by name. */
+  #variables: string[] = [""];
 
-  constructor(private readonly pieces: Piece[]) {}
+  constructor(
+    private readonly pieces: Piece[],
+    private readonly isFunction: (name: string) => boolean,
+  ) {}
 
+  /** Variables that it declares end with it. */
   list(): Node[] {
+    const known = this.#variables.length;
     const nodes: Node[] = [];
     for (;;) {
       const piece = this.pieces[this.#at++];
       this.ended = undefined;
-      if (!piece) return nodes;
+      if (!piece) break;
       if (piece.type === "text") {
         nodes.push(piece);
         continue;
@@ -64,43 +89,169 @@ class Parser {
       if (word === "end" || word === "else") {
         this.ended = word;
         this.#elseTokens = rest;
-        return nodes;
+        break;
       }
-      if (!first) throw new TemplateError("missing value for command");
-      if (word !== undefined && unsupported.has(word)) {
-        throw new TemplateError(`{{${word}}} is not supported in formats`);
-      }
-      if (word === "break" || word === "continue") nodes.push({ type: word });
-      else if (word !== undefined && blocks.has(word)) nodes.push(this.#block(word as "if", rest));
-      else nodes.push({ type: "print", pipeline: pipeline(piece.tokens) });
+      if (!first) throw new ParseError("missing value for command");
+      const node = this.#action(word, piece.tokens, rest);
+      if (node) nodes.push(node);
     }
+    this.#variables.length = known;
+    return nodes;
   }
 
-  #block(type: "if" | "with" | "range", tokens: Token[]): Node {
-    const head = pipeline(tokens);
+  #action(word: string | undefined, tokens: Token[], rest: Token[]): Node | undefined {
+    if (word === "break" || word === "continue") {
+      if (this.#ranges === 0) throw new ParseError(`{{${word}}} outside {{range}}`);
+      return { type: word };
+    }
+    if (word === "define") {
+      this.templates.set(nameOf(word, rest[0]), this.#ownList(word));
+      return undefined;
+    }
+    if (word === "template" || word === "block") {
+      const name = nameOf(word, rest[0]);
+      const pipeline = rest.length > 1 ? this.#pipeline(rest.slice(1)) : undefined;
+      if (word === "block") this.templates.set(name, this.#ownList(word));
+      return { type: "template", name, pipeline, at: tokens[0]!.at };
+    }
+    if (word !== undefined && blocks.has(word)) return this.#block(word as Block, rest);
+    return { type: "print", pipeline: this.#pipeline(tokens) };
+  }
+
+  /** Up to `end`, without the variables and loops around it. */
+  #ownList(word: string): Node[] {
+    const [variables, ranges] = [this.#variables, this.#ranges];
+    [this.#variables, this.#ranges] = [[""], 0];
+    const nodes = this.list();
+    [this.#variables, this.#ranges] = [variables, ranges];
+    if (this.ended !== "end")
+      throw new ParseError(this.ended ? `unexpected {{else}} in ${word} clause` : "unexpected EOF");
+    return nodes;
+  }
+
+  #block(type: Block, tokens: Token[]): Node {
+    const known = this.#variables.length;
+    const head = this.#pipeline(tokens, type);
+    if (type === "range") this.#ranges++;
     const body = this.list();
+    if (type === "range") this.#ranges--;
     let otherwise: Node[] = [];
     if (this.ended === "else") {
       const [first, ...rest] = this.#elseTokens;
       if (first?.type === "word" && first.text === type && type !== "range") {
         // `else if` nests in the tree, but shares the one `end`.
         otherwise = [this.#block(type, rest)];
-        return { type, pipeline: head, body, otherwise };
+      } else {
+        if (first) throw new ParseError(`unexpected ${textOf(first)} in else`);
+        otherwise = this.list();
+        if (this.ended === "else") throw new ParseError("expected end; found {{else}}");
       }
-      if (first) throw new TemplateError("unexpected token in else");
-      otherwise = this.list();
     }
-    if (this.ended !== "end") throw new TemplateError("unexpected EOF");
+    if (this.ended !== "end") throw new ParseError("unexpected EOF");
+    this.#variables.length = known;
     return { type, pipeline: head, body, otherwise };
+  }
+
+  #pipeline(tokens: Token[], context = "command"): Pipeline {
+    const { variables, declares, rest } = declaration(tokens);
+    const reader = { tokens: rest, at: 0 };
+    const calls = this.#calls(reader, context);
+    if (reader.at < rest.length) throw new ParseError("unexpected right paren");
+    if (declares) this.#variables.push(...variables);
+    else for (const name of variables) this.#checkVariable(name);
+    return { variables, declares, calls, at: tokens[0]?.at ?? 0, text: textOfCalls(calls) };
+  }
+
+  #checkVariable(name: string): void {
+    if (!this.#variables.includes(name)) throw new ParseError(`undefined variable "$${name}"`);
+  }
+
+  /** Up to the end or an unmatched `)`. */
+  #calls(reader: Reader, context: string): Call[] {
+    const calls: Call[] = [];
+    let terms: (Term & { start: number })[] = [];
+    const finish = () => {
+      const [head, ...args] = terms;
+      if (!head) throw new ParseError(`missing value for ${calls.length > 0 ? "command" : context}`);
+      if (calls.length > 0 && head.operand.type === "literal")
+        throw new ParseError(`non executable command in pipeline stage ${calls.length + 1}`);
+      calls.push({ head, args, at: head.start, text: terms.map(({ text }) => text).join(" ") });
+      terms = [];
+    };
+    while (reader.at < reader.tokens.length) {
+      const token = reader.tokens[reader.at]!;
+      if (token.type === "mark" && token.text === ")") break;
+      if (token.type === "mark" && token.text === "|") {
+        reader.at++;
+        finish();
+      } else terms.push(this.#term(reader));
+    }
+    finish();
+    return calls;
+  }
+
+  #term(reader: Reader): Term & { start: number } {
+    const token = reader.tokens[reader.at++]!;
+    const term = {
+      operand: { type: "dot" } as Operand,
+      fields: [] as string[],
+      at: token.at,
+      start: token.at,
+      text: textOf(token),
+    };
+    switch (token.type) {
+      case "field":
+        if (token.name !== "") term.fields.push(token.name);
+        break;
+      case "variable":
+        this.#checkVariable(token.name);
+        term.operand = { type: "variable", name: token.name };
+        break;
+      case "string":
+      case "number":
+        term.operand = { type: "literal", value: token.value };
+        break;
+      case "word":
+        term.operand = this.#word(token.text);
+        break;
+      default: {
+        if (token.text !== "(") throw new ParseError(`unexpected ${JSON.stringify(token.text)} in operand`);
+        const calls = this.#calls(reader, "parenthesized pipeline");
+        if (reader.tokens[reader.at++] === undefined) throw new ParseError("unclosed left paren");
+        term.text = `(${textOfCalls(calls)})`;
+        const pipeline = { variables: [], declares: false, calls, at: token.at, text: textOfCalls(calls) };
+        term.operand = { type: "pipeline", pipeline };
+      }
+    }
+    let isFirst = true;
+    for (
+      let next = reader.tokens[reader.at];
+      next?.type === "field" && !next.spaced;
+      next = reader.tokens[reader.at]
+    ) {
+      if (next.name === "") throw new ParseError("unexpected <.> in operand");
+      // A chain is where its first further field is.
+      if (isFirst) term.at = next.at;
+      isFirst = false;
+      term.fields.push(next.name);
+      term.text += `.${next.name}`;
+      reader.at++;
+    }
+    return term;
+  }
+
+  #word(word: string): Operand {
+    if (word === "true" || word === "false") return { type: "literal", value: word === "true" };
+    if (word === "nil") return { type: "literal", value: null };
+    if (!this.isFunction(word)) throw new ParseError(`function ${JSON.stringify(word)} not defined`);
+    return { type: "function", name: word };
   }
 }
 
-function pipeline(tokens: Token[]): Pipeline {
-  const { variables, declares, rest } = declaration(tokens);
-  const reader = { tokens: rest, at: 0 };
-  const calls = readCalls(reader);
-  if (reader.at < rest.length) throw new TemplateError("unexpected right paren");
-  return { variables, declares, calls };
+function nameOf(word: string, token: Token | undefined): string {
+  if (token?.type !== "string")
+    throw new ParseError(`unexpected ${token ? textOf(token) : '"}}"'} in ${word} clause`);
+  return token.value;
 }
 
 function declaration(tokens: Token[]): { variables: string[]; declares: boolean; rest: Token[] } {
@@ -111,7 +262,7 @@ function declaration(tokens: Token[]): { variables: string[]; declares: boolean;
   const variables = tokens.slice(0, sign).filter((token) => !(token.type === "mark" && token.text === ","));
   return {
     variables: variables.map((token) => {
-      if (token.type !== "variable") throw new TemplateError("unexpected token before :=");
+      if (token.type !== "variable") throw new ParseError("unexpected token before :=");
       return token.name;
     }),
     declares: (tokens[sign] as { text: string }).text === ":=",
@@ -124,64 +275,10 @@ interface Reader {
   at: number;
 }
 
-/** Up to the end or an unmatched `)`. */
-function readCalls(reader: Reader): Call[] {
-  const calls: Call[] = [];
-  let call: Call = [];
-  const finish = () => {
-    if (call.length === 0) throw new TemplateError("missing value for command");
-    calls.push(call);
-    call = [];
-  };
-  for (; reader.at < reader.tokens.length; ) {
-    const token = reader.tokens[reader.at]!;
-    if (token.type === "mark" && token.text === ")") break;
-    if (token.type === "mark" && token.text === "|") {
-      reader.at++;
-      finish();
-    } else call.push(readTerm(reader));
-  }
-  finish();
-  return calls;
-}
+const textOfCalls = (calls: Call[]) => calls.map(({ text }) => text).join(" | ");
 
-function readTerm(reader: Reader): Term {
-  const token = reader.tokens[reader.at++]!;
-  const term: Term = { operand: { type: "dot" }, fields: [] };
-  switch (token.type) {
-    case "field":
-      if (token.name !== "") term.fields.push(token.name);
-      break;
-    case "variable":
-      term.operand = { type: "variable", name: token.name };
-      break;
-    case "string":
-    case "number":
-      term.operand = { type: "literal", value: token.value };
-      break;
-    case "word":
-      term.operand = wordOperand(token.text);
-      break;
-    default: {
-      if (token.text !== "(") throw new TemplateError(`unexpected ${JSON.stringify(token.text)} in operand`);
-      const calls = readCalls(reader);
-      if (reader.tokens[reader.at++] === undefined) throw new TemplateError("unclosed left paren");
-      term.operand = { type: "pipeline", pipeline: { variables: [], declares: false, calls } };
-    }
-  }
-  for (
-    let next = reader.tokens[reader.at];
-    next?.type === "field" && !next.spaced;
-    next = reader.tokens[reader.at]
-  ) {
-    if (next.name === "") throw new TemplateError("unexpected <.> in operand");
-    term.fields.push(next.name);
-    reader.at++;
-  }
-  return term;
-}
-
-function wordOperand(word: string): Operand {
-  if (word === "true" || word === "false") return { type: "literal", value: word === "true" };
-  return word === "nil" ? { type: "literal", value: null } : { type: "function", name: word };
+function textOf(token: Token): string {
+  if (token.type === "field") return `.${token.name}`;
+  if (token.type === "variable") return `$${token.name}`;
+  return token.type === "string" || token.type === "number" ? token.source : token.text;
 }

@@ -3,7 +3,7 @@ import type { VolumeSummary } from "../api.ts";
 import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
 import { forEach } from "../each.ts";
 import { keyValues, parseFilters } from "../filters.ts";
-import { renderIds, renderListing } from "../format/listing.ts";
+import { type Row, renderIds, renderListing } from "../format/listing.ts";
 import { humanSize } from "../format/units.ts";
 import { finders, inspectEach } from "../inspect.ts";
 
@@ -33,25 +33,29 @@ export const ls = defineCommand({
       context.out(renderIds(volumes.map(({ Name }) => Name)));
       return 0;
     }
-    const rows = volumes.map(({ Name, Driver, Scope, Mountpoint, Labels, UsageData }) => ({
-      Name,
-      Driver,
-      Scope,
-      Mountpoint,
-      Availability: "N/A",
-      Group: "N/A",
-      Status: "N/A",
-      Labels: Object.entries(Labels ?? {})
-        .map(([key, value]) => `${key}=${value}`)
-        .join(","),
-      Links: UsageData ? String(UsageData.RefCount) : "N/A",
-      Size: UsageData ? humanSize(UsageData.Size) : "N/A",
-      Label: (name: unknown) => Labels?.[String(name)] ?? "",
-    }));
+    const rows = volumes.map(listedVolume);
     const format = flags.format ?? context.config.volumesFormat;
-    context.out(await renderListing({ format, columns: ["Driver", "Name"], headers, rows }));
+    const raw = flags.quiet ? "name: {{.Name}}" : "name: {{.Name}}\ndriver: {{.Driver}}\n";
+    context.out(await renderListing({ format, columns: ["Driver", "Name"], headers, rows, raw }));
     return 0;
   },
+});
+
+/** A row of `volume ls`. */
+export const listedVolume = ({ Name, Driver, Scope, Mountpoint, Labels, UsageData }: VolumeSummary): Row => ({
+  Name,
+  Driver,
+  Scope,
+  Mountpoint,
+  Availability: "N/A",
+  Group: "N/A",
+  Status: "N/A",
+  Labels: Object.entries(Labels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(","),
+  Links: UsageData ? String(UsageData.RefCount) : "N/A",
+  Size: UsageData ? humanSize(UsageData.Size) : "N/A",
+  Label: (name) => Labels?.[String(name)] ?? "",
 });
 
 const headers = {
@@ -122,7 +126,7 @@ export const inspect = defineCommand({
   arity: atLeast(1),
   examples: ["volume inspect -f '{{.Mountpoint}}' data"],
   run: (context, { flags, args }) =>
-    inspectEach(context, args, flags.format, (name) => finders.volume!(context, name, false)),
+    inspectEach(context, args, flags.format, (name) => finders.volume(context, name, false)),
 });
 
 export const update = defineCommand({
@@ -140,7 +144,7 @@ export const update = defineCommand({
   examples: ["volume update --availability drain data"],
   async run(context, { args: [name = ""] }) {
     // As with Docker: outside a swarm no volume is a cluster's, and nothing of the others can change.
-    await finders.volume!(context, name, false);
+    await finders.volume(context, name, false);
     throw new InvalidParameter("can only update cluster volumes");
   },
 });
