@@ -123,6 +123,8 @@ export interface CreateContainer {
   config: ContainerConfig;
   hostConfig: HostConfig;
   endpoints: Record<string, EndpointConfig>;
+  /** What is mounted below a read-only mount stays as it is. */
+  shallowReadOnly?: boolean;
 }
 
 /** What an inspection tells besides the record. */

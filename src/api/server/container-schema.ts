@@ -1,8 +1,7 @@
 /** Bodies of container requests (Engine API, "ContainerCreate", "ContainerUpdate"). */
 import * as v from "valibot";
 import type { EndpointConfig } from "../../engine/config.ts";
-import type { CreateContainer } from "../../engine/types.ts";
-import { InvalidParameter } from "../../lib/errors.ts";
+import type { CreateBody } from "./create-versions.ts";
 import {
   commandLine,
   field,
@@ -226,32 +225,16 @@ const createBody = v.object({
   ),
 });
 
-/** The body of a create, as the engine takes it. Throws NotImplemented for what Gantry lacks. */
+/** The body of a create; create-versions.ts makes of it what the engine takes. */
 export const createSchema = v.pipe(
   createBody,
-  v.transform(
-    ({
-      HostConfig,
-      NetworkingConfig,
-      MacAddress,
-      ...containerConfig
-    }): Omit<CreateContainer, "name" | "platform"> => {
-      const endpoints: Record<string, EndpointConfig> = {};
-      for (const [name, value] of Object.entries(NetworkingConfig.EndpointsConfig))
-        endpoints[name] = value ?? {};
-      if (MacAddress) addMacAddress(endpoints, HostConfig.NetworkMode, MacAddress);
-      return { config: containerConfig, hostConfig: HostConfig, endpoints };
-    },
-  ),
+  v.transform(({ HostConfig, NetworkingConfig, MacAddress, ...config }): CreateBody => {
+    const endpoints: Record<string, EndpointConfig> = {};
+    for (const [name, value] of Object.entries(NetworkingConfig.EndpointsConfig))
+      endpoints[name] = value ?? {};
+    return { config, hostConfig: HostConfig, endpoints, macAddress: MacAddress };
+  }),
 );
-
-/** The container's own address is that of its place in the network it is made in, unless that has one. */
-function addMacAddress(endpoints: Record<string, EndpointConfig>, mode: string, address: string): void {
-  if (mode === "host" || mode.startsWith("container:"))
-    throw new InvalidParameter("conflicting options: mac-address and the network mode");
-  const own = mode !== "" && mode !== "default" ? mode : "bridge" in endpoints ? "bridge" : "default";
-  endpoints[own] = { ...endpoints[own], MacAddress: endpoints[own]?.MacAddress || address };
-}
 
 /** Fields that are given only; an update leaves the rest. */
 const updateBody = v.object({

@@ -3,6 +3,7 @@
 import type { ContainerRecord, StopOptions } from "../../engine/types.ts";
 import { InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
+import { inVersion } from "./create-versions.ts";
 import { inspection, summary } from "./encode-container.ts";
 import { ending } from "./encode-ending.ts";
 import { parsePlatform } from "./fields.ts";
@@ -42,11 +43,13 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/create",
     async handle(x) {
-      const request = await x.body(createSchema, "container create");
-      const platform = parsePlatform(x.text("platform"));
+      const body = await x.body(createSchema, "container create");
+      const { request, warnings } = inVersion(body, x.version);
+      // The parameter came with 1.41.
+      const platform = parsePlatform(x.version < 41 ? "" : x.text("platform"));
       const name = x.text("name") || undefined;
-      const { id, warnings } = await x.engine.containers.create({ ...request, name, platform });
-      x.json({ Id: id, Warnings: warnings }, 201);
+      const made = await x.engine.containers.create({ ...request, name, platform });
+      x.json({ Id: made.id, Warnings: [...made.warnings, ...warnings] }, 201);
     },
   },
   {

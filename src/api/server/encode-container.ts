@@ -111,7 +111,8 @@ function endpointSettings(state: EndpointState, id: string, version: number) {
     IPAMConfig: config.IPAMConfig ?? null,
     Links: config.Links ?? null,
     Aliases: aliases ?? null,
-    MacAddress: state.macAddress,
+    // Before it is connected, what it asks for.
+    MacAddress: state.macAddress || config.MacAddress || "",
     DriverOpts: config.DriverOpts ?? null,
     GwPriority: config.GwPriority ?? 0,
     NetworkID: state.networkId,
@@ -196,7 +197,7 @@ export function inspection(
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: record.execIds.length > 0 ? record.execIds : null,
-    HostConfig: hostConfigOf(record),
+    HostConfig: hostConfigOf(record, version),
     GraphDriver: { Data: { ID: record.id, ...details.layers }, Name: "overlay2" },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: record.mounts.map(mountPoint),
@@ -233,7 +234,7 @@ export function inspection(
 }
 
 /** With the fields that clients expect and that are always empty here. */
-function hostConfigOf(record: ContainerRecord) {
+function hostConfigOf(record: ContainerRecord, version: number) {
   const { hostConfig } = record;
   return {
     ...hostConfig,
@@ -249,7 +250,7 @@ function hostConfigOf(record: ContainerRecord) {
     MaskedPaths: hostConfig.MaskedPaths ?? (hostConfig.Privileged ? null : defaultMaskedPaths),
     ReadonlyPaths: hostConfig.ReadonlyPaths ?? (hostConfig.Privileged ? null : defaultReadonlyPaths),
     KernelMemory: hostConfig.KernelMemory ?? 0,
-    KernelMemoryTCP: hostConfig.KernelMemoryTCP ?? 0,
+    KernelMemoryTCP: hostConfig.KernelMemoryTCP || (version < 42 ? 0 : undefined),
     CpuCount: 0,
     CpuPercent: 0,
     IOMaximumIOps: 0,

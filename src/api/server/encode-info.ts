@@ -31,7 +31,8 @@ export function encodeInfo(info: SystemInfo, apiVersion: number) {
     IPv4Forwarding: info.forwarding.ipv4,
     // A limit of its own that no kernel keeps any more (engine/containers/unsupported.ts).
     KernelMemory: false,
-    KernelMemoryTCP: limits.kernelMemoryTcp,
+    // Since 1.42 left out where it isn't there.
+    ...((apiVersion < 42 || limits.kernelMemoryTcp) && { KernelMemoryTCP: limits.kernelMemoryTcp }),
     BridgeNfIptables: info.forwarding.bridgedIpv4,
     BridgeNfIp6tables: info.forwarding.bridgedIpv6,
     Debug: info.debug,

@@ -22,7 +22,9 @@ export const imageRoutes: Route[] = [
     handle(x) {
       const images = x.engine.images.list({
         all: x.flag("all"),
-        filters: x.filters,
+        // Until 1.41 a name alone was a filter too.
+        filters:
+          x.version < 41 && x.text("filter") ? { ...x.filters, reference: [x.text("filter")] } : x.filters,
         manifests: x.flag("manifests"),
         sharedSize: x.flag("shared-size"),
       });

@@ -42,7 +42,12 @@ export const networkRoutes: Route[] = [
     handle(x) {
       const networks = x.engine.networks.list(x.filters);
       x.versioned(
-        networks.map((record) => ({ ...encode(record), Containers: {} })),
+        // Until 1.28 each told its containers.
+        networks.map((record) =>
+          x.version < 28
+            ? inspection(x.engine.networks.get(record.id))
+            : { ...encode(record), Containers: {} },
+        ),
         "network list",
       );
     },

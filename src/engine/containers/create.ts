@@ -73,6 +73,7 @@ export async function createContainer(
       if (top) lease.addSnapshot(top.chainId);
       return found;
     },
+    shallowReadOnly: request.shallowReadOnly ?? false,
     root: hostConfig.UsernsMode === "host" ? undefined : context.remap?.root,
   });
   const data = paths.containerData(context.options, id);

@@ -34,6 +34,8 @@ interface Sources {
   mountsOf(container: string): MountPoint[];
   /** An image to mount, held until the container is there. @throws InvalidParameter when there is none */
   findImage(reference: string): ImageRecord;
+  /** What is mounted below a read-only mount stays as it is, unless the mount asks for more. */
+  shallowReadOnly: boolean;
   /** Host ids of the container's root, when they aren't root's. */
   root: { uid: number; gid: number } | undefined;
 }
@@ -103,7 +105,7 @@ function checkDestination(type: string, path: string): string {
   return clean;
 }
 
-async function fromBind(spec: string, { volumes, root }: Sources): Promise<PlannedMount> {
+async function fromBind(spec: string, { volumes, root, shallowReadOnly }: Sources): Promise<PlannedMount> {
   const parts = spec.split(":");
   if (parts.length > 3 || parts.some((part) => part === ""))
     throw new InvalidParameter(`invalid volume specification: '${spec}'`);
@@ -139,11 +141,14 @@ async function fromBind(spec: string, { volumes, root }: Sources): Promise<Plann
     rw,
     propagation: words.find((word) => propagations.includes(word)) ?? "rprivate",
     copyUp: false,
-    ...(words.includes("bind") && { recursion: "none" as const }),
+    ...(words.includes("bind")
+      ? { recursion: "none" as const }
+      : !rw && shallowReadOnly && { recursion: "writable" as const }),
   };
 }
 
-async function fromMount(mount: MountConfig, { volumes, root, findImage }: Sources): Promise<PlannedMount> {
+async function fromMount(mount: MountConfig, sources: Sources): Promise<PlannedMount> {
+  const { volumes, root, findImage, shallowReadOnly } = sources;
   if (!["bind", "volume", "tmpfs", "image"].includes(mount.Type))
     throw new BadMount(mount.Type, "mount type unknown: bind, volume, tmpfs and image are there");
   const destination = checkDestination(mount.Type, mount.Target);
@@ -200,7 +205,7 @@ async function fromMount(mount: MountConfig, { volumes, root, findImage }: Sourc
     rw,
     propagation,
     copyUp: false,
-    recursion: recursionOf(mount),
+    recursion: recursionOf(mount) ?? (!rw && shallowReadOnly ? "writable" : undefined),
   };
 }
 
