@@ -34,7 +34,7 @@ export interface ControlParts {
 }
 
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
-  const { engine, jobs } = parts;
+  const { engine, jobs, sessions } = parts;
   return {
     solve: (request, { signal }) =>
       jobs.run(request.ref, async (job) => {
@@ -53,6 +53,8 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       if (past && !jobs.get(ref)) yield* replay(history, ref);
       else yield* (await jobs.wait(ref, signal)).messages(signal);
     },
+
+    session: (messages, { requestHeader }) => sessions.carry(messages, requestHeader),
 
     listWorkers: () => create(ListWorkersResponseSchema, { record: [workerRecord()] }),
 

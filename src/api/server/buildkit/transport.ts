@@ -1,12 +1,12 @@
 /** gRPC with the engine as client, over a connection that a client of the engine has opened. */
 import type { OutgoingHttpHeaders } from "node:http";
 import type { ClientHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 /** Calls over one connection, whose other side is the server. */
-export function transportOver(socket: Socket, closed: AbortSignal): Transport {
+export function transportOver(socket: Duplex, closed: AbortSignal): Transport {
   let used = false;
   const manager = new Http2SessionManager(
     "http://session",
