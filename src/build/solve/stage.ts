@@ -4,26 +4,25 @@ import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
 import { BuildStepFailed, placed, stepError } from "../errors.ts";
-import { Workspace } from "../exec/workspace.ts";
+import type { Workspace } from "../exec/workspace.ts";
 import type { Layer } from "../export/pack.ts";
 import { copySelections } from "../files/copy.ts";
 import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, type MetadataInstruction, workdir } from "../graph/metadata.ts";
-import { proxyValues, type Scope } from "../graph/scope.ts";
+import type { Scope } from "../graph/scope.ts";
 import { expandProblem, type Stage } from "../graph/stages.ts";
 import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
 import { placeOf } from "./explain.ts";
 import { argInput, type NamedInput, type Origin } from "./inputs.ts";
 import { keyOf } from "./key.ts";
+import { type LayerWork, layerRecord, type StepProgress } from "./layer.ts";
 import { workdirOwner } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
-import type { CacheRecord } from "./records.ts";
 import { runStep } from "./run-step.ts";
 import type { Session } from "./session.ts";
 import { explainBase, startState } from "./start.ts";
-import type { StepEvent } from "./works.ts";
 
 /** A tree of files: its name in keys, and the committed snapshot that holds it (none: empty). */
 export interface Tree {
@@ -60,21 +59,11 @@ export interface StageState {
 }
 
 /** How a step that writes files is known and done. */
-export interface LayerStep {
+export interface LayerStep extends LayerWork {
   /** Everything that the outcome depends on, besides the tree before. */
   inputs: unknown[];
-  createdBy: string;
   /** The inputs that are not of the instruction's own text, by name. */
   named?: () => Promise<NamedInput[]> | NamedInput[];
-  /** It needs what only this build has, such as secrets: no other build can go on with it. */
-  bound?: boolean;
-  work: (workspace: Workspace, progress: StepProgress) => Promise<void> | void;
-}
-
-/** For work that may go on for other builds when the one that began it has ended. */
-export interface StepProgress {
-  log: Vertex["log"];
-  signal: AbortSignal;
 }
 
 /** The instruction that is worked on. */
@@ -250,16 +239,18 @@ export class StageBuilder {
     const { session, state } = this;
     const { inputs, createdBy, named } = step;
     const id = keyOf("layer", state.tree.id, ...inputs);
-    let cached = true;
-    const record = await session.once(id, async () => {
-      const known = this.#fresh ? undefined : await session.known(id, state.tree.snapshot);
-      if (known) return known;
-      cached = false;
-      await this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named);
-      return this.#shared(id, step);
+    const current = this.#current;
+    const { record, cached } = await layerRecord(session, id, state.tree, step, {
+      fresh: this.#fresh,
+      parent: state.record,
+      log: (stream, data) => current?.vertex.log(stream, data),
+      onMiss: () => this.#explain(false, { ...state.treeFrom, digest: state.tree.id }, named),
+      failure: (error) =>
+        error instanceof BuildStepFailed && current && !step.bound
+          ? new BuildStepFailed(error.command, error.exitCode, current.instruction.range)
+          : undefined,
     });
     if (cached) await this.#explain(true, { ...state.treeFrom, digest: state.tree.id });
-    session.use(record);
     const { snapshot } = record;
     state.chainFrom = { kind: "parent", name: this.#current?.instruction.text ?? createdBy };
     if (snapshot !== undefined) {
@@ -302,68 +293,5 @@ export class StageBuilder {
     const reasons = explanations.reasons(place, inputs);
     if (this.#fresh) vertex.explain(false, [{ kind: "no-cache", name: "--no-cache", change: "set" }]);
     else vertex.explain(false, reasons.length > 0 ? reasons : [gone]);
-  }
-
-  /** Done together with other builds that come to the same step now. */
-  #shared(id: string, step: LayerStep): Promise<CacheRecord> {
-    const { session } = this;
-    const { request, lease } = session;
-    const current = this.#current;
-    return session.share(
-      // What a step may use is no part of the cache's key, but two steps are one only when it is the same.
-      keyOf(
-        id,
-        request.limits,
-        request.ulimits,
-        request.shmSize,
-        request.extraHosts,
-        request.cgroupParent,
-        proxyValues(request),
-      ),
-      this.#fresh,
-      {
-        bound: step.bound,
-        onEvent: (event) => {
-          if (event.type === "log") current?.vertex.log(event.stream, event.data);
-          else lease.addSnapshot(event.key);
-        },
-        failure: (error) =>
-          error instanceof BuildStepFailed && current && !step.bound
-            ? new BuildStepFailed(error.command, error.exitCode, current.instruction.range)
-            : undefined,
-      },
-      (signal, tell) => this.#execute(id, step, signal, tell),
-    );
-  }
-
-  async #execute(
-    id: string,
-    { createdBy, work }: LayerStep,
-    signal: AbortSignal,
-    tell: (event: StepEvent) => void,
-  ): Promise<CacheRecord> {
-    const { session, state } = this;
-    const { store, execDir } = session.backend;
-    // Another build may have come to its end meanwhile.
-    const known = this.#fresh ? undefined : session.records.find(id);
-    if (known) return known;
-    using workspace = Workspace.open(store.snapshots, execDir, state.tree.snapshot);
-    await work(workspace, {
-      signal,
-      // The bytes may be a view of a buffer that is used again.
-      log: (stream, data) => tell({ type: "log", stream, data: Uint8Array.from(data) }),
-    });
-    signal.throwIfAborted();
-    tell({ type: "snapshot", key: workspace.resultKey });
-    const committed = await workspace.commit();
-    const record = session.newRecord(id, {
-      result: committed?.snapshot ?? state.tree.id,
-      snapshot: committed?.snapshot,
-      size: committed?.size,
-      description: createdBy,
-      parent: state.record,
-    });
-    session.records.put(record);
-    return record;
   }
 }
