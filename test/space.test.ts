@@ -49,6 +49,8 @@ interface Usage {
   Volumes: { Name: string; UsageData: { Size: number } }[];
 }
 
+const usageNow = async () => (await (await daemon.request("/system/df")).json()) as Usage;
+
 test("df agrees with du to one percent", async () => {
   await build("one", 8 * mib);
   await build("two", 6 * mib);
@@ -66,7 +68,7 @@ test("df agrees with du to one percent", async () => {
     "-c",
     write,
   ]);
-  const usage = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const usage = await usageNow();
   const image = (tag: string) => usage.Images.find(({ RepoTags }) => RepoTags.includes(`${tag}:latest`))!;
   const shared = image("busybox").SharedSize;
   expect([image("one").SharedSize, image("two").SharedSize]).toEqual([shared, shared]);
@@ -91,12 +93,12 @@ test("an image that is here twice, built and pulled, takes its space twice, and 
   await daemon.ok(["push", "-q", image]);
   await daemon.ok(["rmi", image]);
   await daemon.ok(["pull", "-q", image]);
-  const usage = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const usage = await usageNow();
   const cache = usage.BuildCache.filter(({ Shared }) => !Shared).reduce((sum, { Size }) => sum + Size, 0);
   expect(cache).toBeGreaterThanOrEqual(5 * mib);
   expect(within(usage.LayersSize + cache, await duOfImages())).toBe(true);
   await daemon.ok(["builder", "prune", "-af"]);
-  const pruned = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const pruned = await usageNow();
   expect(pruned.LayersSize).toBe(usage.LayersSize);
   expect(within(pruned.LayersSize, await duOfImages())).toBe(true);
   await daemon.ok(["rmi", image]);
@@ -130,7 +132,7 @@ test("an image for several platforms is as large as all that are here, each laye
   const before = await packed();
   await daemon.ok(["pull", "-q", image]);
   await daemon.ok(["pull", "-q", "--platform", "linux/arm64", image]);
-  const usage = JSON.parse(await daemon.ok(["system", "df", "-v", "--format", "json"])) as Usage;
+  const usage = await usageNow();
   const multi = usage.Images.find(({ RepoTags }) => RepoTags.includes(image))!;
   // Both platforms are made of the same two layers; one of them is busybox's, which others have too, packed otherwise.
   expect(multi.SharedSize).toBe(Number(await daemon.ok(["inspect", "-f", "{{.Size}}", "busybox"])));
