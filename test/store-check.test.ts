@@ -55,6 +55,33 @@ test("a flipped bit is found, and mended by pulling again", async () => {
   expect(await check()).toMatchObject({ code: 0, Problems: [] });
 });
 
+test("what is spoilt, or gone, does not travel on, and the daemon goes on", async () => {
+  const [layer] = largest();
+  const path = join(blobs, layer!);
+  const bytes = Buffer.from(await Bun.file(path).arrayBuffer());
+  const spoilt = Buffer.from(bytes);
+  spoilt[bytes.length >> 1]! ^= 1;
+  const archive = join(daemon.root, "spoilt.tar");
+  // A registry that has nothing of it yet.
+  await using other = await TestRegistry.start();
+  const there = `${other.address}/spoilt:1`;
+  await daemon.ok(["tag", pulled, there]);
+  const damage = `content sha256:${layer} is damaged on this disk: system check --repair pulls it again`;
+  writeFileSync(path, spoilt);
+  for (const client of [daemon.gantry.bind(daemon), daemon.docker.bind(daemon)])
+    expect((await client(["save", "-o", archive, pulled])).code).toBe(1);
+  expect(daemon.log()).toContain(`save of ${pulled}: ${damage}`);
+  expect((await daemon.gantry(["push", there])).stderr).toContain(damage);
+  rmSync(path);
+  expect((await daemon.gantry(["save", "-o", archive, pulled])).code).toBe(1);
+  expect((await daemon.gantry(["push", there])).stderr).toContain(`content sha256:${layer}: not found`);
+  writeFileSync(path, bytes, { mode: 0o600 });
+  await daemon.ok(["save", "-o", archive, pulled]);
+  await daemon.ok(["push", there]);
+  await daemon.ok(["rmi", there]);
+  expect(await check()).toMatchObject({ code: 0, Problems: [] });
+});
+
 test("blobs that are gone or cut short are mended, whichever they are", async () => {
   for (const name of readdirSync(blobs)) {
     rmSync(join(blobs, name));

@@ -10,6 +10,7 @@ import { isIndex } from "../../store/index.ts";
 import type { ImageName, Lease, Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
 import type { OnProgress } from "../types.ts";
+import { explainRefusal } from "./damage.ts";
 import { throttle } from "./download.ts";
 import { digestName, imagesOf } from "./names.ts";
 
@@ -184,17 +185,16 @@ class Push {
   }
 
   async #pushLayer(layer: Descriptor, id: string, mountFrom: string | undefined): Promise<void> {
-    const outcome = await this.#repository.pushBlob(
-      layer,
-      () => this.context.store.content.open(layer.digest),
-      {
+    const { store } = this.context;
+    const outcome = await this.#repository
+      .pushBlob(layer, () => store.content.open(layer.digest), {
         mountFrom,
         onProgress: throttle((current) =>
           this.onProgress({ id, status: "Pushing", progressDetail: { current, total: layer.size } }),
         ),
         signal: this.options.signal,
-      },
-    );
+      })
+      .catch((error: unknown) => explainRefusal(store, layer.digest, error));
     const statuses = {
       pushed: "Pushed",
       exists: "Layer already exists",

@@ -10,6 +10,8 @@ import { download, keep, type Transfer } from "./download.ts";
 /** Of one pull: nobody asked for them by name, so that they may not be the larger part of it. */
 const maxReferrers = 100;
 const maxBytes = 64 << 20;
+/** For a registry's list of them. */
+const listTimeoutMs = 10_000;
 
 /**
  * Brings what refers to the subjects, and what refers to that. A pull does not fail for it: what can't be had is told.
@@ -23,7 +25,8 @@ export async function fetchReferrers(transfer: Transfer, subjects: Digest[]): Pr
   try {
     for (const queue = [...subjects]; queue.length > 0; ) {
       const subject = queue.shift()!;
-      for (const descriptor of await transfer.repository.referrers(subject, transfer.signal)) {
+      const timed = AbortSignal.any([transfer.signal, AbortSignal.timeout(listTimeoutMs)]);
+      for (const descriptor of await transfer.repository.referrers(subject, timed)) {
         if (!isManifest(descriptor.mediaType) || found.some((known) => sameDigest(known, descriptor)))
           continue;
         const document = await manifestOf(transfer, descriptor);

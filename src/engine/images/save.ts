@@ -9,6 +9,7 @@ import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
 import { familiar, normalize, parseReference } from "../../lib/reference.ts";
 import type { Images, Target, TargetManifest } from "../../store/types.ts";
 import type { Context } from "../context.ts";
+import { damaged } from "./damage.ts";
 import { imageEvent } from "./events.ts";
 import { findTarget, fullName } from "./names.ts";
 
@@ -40,9 +41,16 @@ export function saveImages(
   }
   const pack = tar.pack();
   write(context, chosen, pack, signal)
-    .catch((error: unknown) => pack.destroy(error instanceof Error ? error : new Error(messageOf(error))))
+    .catch((error: unknown) => {
+      // The client sees no more than an end of the stream.
+      if (!signal.aborted) console.error(`save of ${targets.join(", ")}: ${messageOf(error)}`);
+      pack.destroy(error instanceof Error ? error : new Error(messageOf(error)));
+    })
     .finally(() => lease[Symbol.dispose]());
-  return pack.pipe(new PassThrough());
+  const output = new PassThrough();
+  // It ends as the archive does; whoever reads it hears of a failure.
+  pipeline(pack, output).catch(() => {});
+  return output;
 }
 
 /** A repository's name alone stands for all of its tags, as with Docker. */
@@ -108,7 +116,12 @@ async function write(context: Context, chosen: Chosen[], pack: tar.Pack, signal:
     written.add(digest);
     const header = { name: `blobs/sha256/${hexOf(digest)}`, size: content.size(digest) };
     const entry = pack.entry({ ...header, mode: 0o644, mtime: new Date(0) });
-    await pipeline(content.open(digest), entry, { signal });
+    // Beside the stream, in a worker: what the disk has spoilt must not travel on.
+    const [isSound] = await Promise.all([
+      context.store.verify(digest, signal),
+      pipeline(content.open(digest), entry, { signal }),
+    ]);
+    if (!isSound) throw damaged(digest);
   };
   const manifests: Index["manifests"] = [];
   const legacy: object[] = [];

@@ -134,7 +134,7 @@ async function dispatch(
       if (method === "GET") return await manifests.listTags(registry, request, route.name);
       break;
     case "referrers":
-      if (method === "GET") return await listReferrers(registry, request, route.name, route.digest);
+      if (method === "GET") return await listReferrers(registry, source, request, route.name, route.digest);
       break;
     case "manifest":
       if (method === "GET") {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { digestOf } from "../../lib/digest.ts";
+import { mediaTypes } from "../../lib/oci.ts";
 import { createRegistryClient } from "../client/client.ts";
 import { debianRegistry, pattern, pushImage, tempDir } from "../fixture.ts";
 import { childRegistry } from "../fixture-child.ts";
@@ -82,6 +83,39 @@ describe("pull-through", () => {
     for (let tries = 0; (await isHere(1)) && tries < 1500; tries++) await Bun.sleep(20);
     expect([await isHere(0), await isHere(1), await isHere(2)]).toEqual([true, false, true]);
     await pull(1);
+  });
+
+  test("what refers to a manifest upstream is listed here, and stays when upstream is gone", async () => {
+    await using dir = await tempDir();
+    const upstream = await serveRegistry({ addr: "127.0.0.1:0", root: join(dir.path, "up") });
+    await using stack = new AsyncDisposableStack();
+    stack.use(upstream);
+    const there = repository(upstream, "a/b");
+    const image = await pushImage(there, "v1", pattern(10));
+    const subject = { mediaType: mediaTypes.ociManifest, digest: digestOf(image), size: image.length };
+    const { config, layers } = JSON.parse(image.toString()) as { config: object; layers: object[] };
+    const push = async (note: string) => {
+      const annotations = { note };
+      const referrer = Buffer.from(
+        JSON.stringify({ schemaVersion: 2, config, layers, subject, annotations }),
+      );
+      return await there.pushManifest(digestOf(referrer), referrer, mediaTypes.ociManifest);
+    };
+    await using cache = await cacheOf(upstream, join(dir.path, "cache"), { "proxy-ttl": "0" });
+    const listed = async () => {
+      const answer = await get(cache, `/v2/a/b/referrers/${subject.digest}`);
+      return ((await answer.json()) as { manifests: { digest: string }[] }).manifests.map(
+        ({ digest }) => digest,
+      );
+    };
+    expect(await listed()).toEqual([]);
+    const first = await push("first");
+    expect(await listed()).toEqual([first]);
+    const second = await push("second");
+    expect(await listed()).toEqual([first, second].sort());
+    expect((await get(cache, `/v2/a/b/manifests/${first}`)).status).toBe(200);
+    await stack.disposeAsync();
+    expect(await listed()).toEqual([first, second].sort());
   });
 
   test("a tag that moved is seen when its time is over", async () => {

@@ -14,6 +14,10 @@ import type { ManifestRecord } from "./types.ts";
 
 /** Tags whose freshness is remembered. */
 const maxFresh = 100_000;
+/** Of one subject; who wants more asks upstream itself. */
+const maxReferrers = 100;
+/** For upstream's list of them; the client waits meanwhile. */
+const referrersTimeoutMs = 10_000;
 
 export class PullThrough implements ContentSource {
   /** When each tag was last compared with upstream, ms since the epoch. */
@@ -38,21 +42,45 @@ export class PullThrough implements ContentSource {
     const text = "digest" in reference ? reference.digest : reference.tag;
     const key = `${repository} ${text}`;
     const local = await ifKnown(this.registry.manifest(repository, reference));
-    const isFresh = "digest" in reference || (this.#fresh.get(key) ?? 0) + this.ttlMs > this.now();
+    const isFresh = "digest" in reference || this.#isFresh(key);
     this.#count("manifest", local !== undefined && isFresh);
     if (local && isFresh) return local;
     try {
       const record = await shared(this.#manifests, key, () =>
         this.#fetchManifest(repository, reference, local),
       );
-      if (this.#fresh.size >= maxFresh) this.#fresh.clear();
-      this.#fresh.set(key, this.now());
+      this.#compared(key);
       return record;
     } catch (error) {
       if (isRefusal(error)) throw new DistributionError("MANIFEST_UNKNOWN", reference);
       if (local) return local;
       throw unavailable(error);
     }
+  }
+
+  /** When upstream has none, or does not answer, those that are here are all. */
+  async bringReferrers(repository: string, subject: Digest): Promise<void> {
+    const key = `${repository} referrers of ${subject}`;
+    if (this.#isFresh(key)) return;
+    try {
+      const listed = await this.upstream(repository).referrers(
+        subject,
+        AbortSignal.timeout(referrersTimeoutMs),
+      );
+      for (const { digest } of listed.slice(0, maxReferrers)) await this.manifest(repository, { digest });
+      this.#compared(key);
+    } catch (error) {
+      console.error(`registry: referrers of ${repository}@${subject}: ${messageOf(error)}`);
+    }
+  }
+
+  #isFresh(key: string): boolean {
+    return (this.#fresh.get(key) ?? 0) + this.ttlMs > this.now();
+  }
+
+  #compared(key: string): void {
+    if (this.#fresh.size >= maxFresh) this.#fresh.clear();
+    this.#fresh.set(key, this.now());
   }
 
   async openBlob(repository: string, digest: Digest): Promise<OpenBlob> {

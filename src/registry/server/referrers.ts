@@ -5,7 +5,7 @@ import { requireDigest } from "./blob-handlers.ts";
 import { DistributionError } from "./errors.ts";
 import { parseManifest } from "./manifest-body.ts";
 import { nextLink, pageSize } from "./pages.ts";
-import type { Registry } from "./registry.ts";
+import type { ContentSource, Registry } from "./registry.ts";
 import type { ManifestRecord } from "./types.ts";
 
 /** A page is an index, and clients take an index of no more (distribution-spec, "Pushing Manifests"). Bytes. */
@@ -13,11 +13,13 @@ const maxPageBytes = 4 * 1024 * 1024 - 1024;
 
 export async function listReferrers(
   registry: Registry,
+  source: ContentSource,
   request: Request,
   name: string,
   text: string,
 ): Promise<Response> {
   const subject = requireDigest(text);
+  await source.bringReferrers(name, subject);
   const query = new URL(request.url).searchParams;
   const wanted = query.get("artifactType");
   const last = query.get("last") ?? "";

@@ -29,6 +29,8 @@ export interface ContentSource {
   manifest(repository: string, reference: ManifestReference): Promise<ManifestRecord>;
   /** @throws DistributionError BLOB_UNKNOWN */
   openBlob(repository: string, digest: Digest): Promise<OpenBlob>;
+  /** Sees that what refers to a manifest is here, as far as it can. */
+  bringReferrers(repository: string, subject: Digest): Promise<void>;
 }
 
 export class Registry implements ContentSource {
@@ -63,6 +65,9 @@ export class Registry implements ContentSource {
   }
 
   /** @throws DistributionError BLOB_UNKNOWN */
+  /** All that there is, is here. */
+  async bringReferrers(): Promise<void> {}
+
   async openBlob(repository: string, digest: Digest): Promise<OpenBlob> {
     const size = (await this.metadata.hasBlob(repository, digest))
       ? await this.blobs.size(digest)
