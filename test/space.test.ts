@@ -137,6 +137,15 @@ test("an image for several platforms is as large as all that are here, each laye
   // Both platforms are made of the same two layers; one of them is busybox's, which others have too, packed otherwise.
   expect(multi.SharedSize).toBe(Number(await daemon.ok(["inspect", "-f", "{{.Size}}", "busybox"])));
   expect(multi.Size - multi.SharedSize).toBe("space".length + (await packed()) - before);
+  // The tree of platforms shows the same.
+  const tree = (await (
+    await daemon.request("/images/json?manifests=1")
+  ).json()) as (Usage["Images"][number] & {
+    Manifests: { Size: { Total: number } }[];
+  })[];
+  expect(new Set(tree.map(({ Size }) => Size))).toEqual(new Set(usage.Images.map(({ Size }) => Size)));
+  const whole = tree.find(({ RepoTags }) => RepoTags.includes("busybox:latest"))!;
+  expect(whole.Manifests.map(({ Size }) => Size.Total)).toEqual([whole.Size]);
   const unique = usage.Images.reduce((sum, { Size, SharedSize }) => sum + Size - SharedSize, 0);
   // All that several have is busybox.
   const busybox = usage.Images.find(({ RepoTags }) => RepoTags.includes("busybox:latest"))!;

@@ -27,7 +27,7 @@ export interface ImageSummary {
   containers: number;
   /** Bytes in layers that other images have too; -1 when it was not asked for. */
   sharedSize: number;
-  /** Bytes unpacked, of all platforms that are here. */
+  /** Bytes unpacked, of all platforms that are here; with `manifests` those of blobs as well. */
   size: number;
   /** Each manifest of the target, when asked for. */
   manifests?: ManifestSummary[];

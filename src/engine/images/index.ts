@@ -33,7 +33,7 @@ import { pushManifestList, remoteManifest } from "./remote.ts";
 import { Removal, type Removed } from "./remove.ts";
 import { saveImages } from "./save.ts";
 import { searchImages } from "./search.ts";
-import { layersOf, sharedSizes, sizeOf } from "./sizes.ts";
+import { diskSizes, layersOf, sharedSizes, sizeOf } from "./sizes.ts";
 import { weighImage } from "./why-big.ts";
 
 /** What Docker orders and filters images by: when it was built, not when it came here. Milliseconds since the epoch. */
@@ -85,9 +85,14 @@ export class ImageService implements EngineImages {
       .map((summary) => ({ summary, time: madeAt(summary.record) }))
       .sort((a, b) => b.time - a.time)
       .map(({ summary }) => summary);
-    if (options.manifests)
-      for (const summary of list)
+    if (options.manifests) {
+      // Beside what each manifest takes of the disk only the same of all makes sense.
+      const sizes = diskSizes(this.context.store);
+      for (const summary of list) {
         summary.manifests = manifestsOf(this.context, targetOf(images, summary.record), containers);
+        summary.size = sizes.of(summary.record).size;
+      }
+    }
     if (options.sharedSize) {
       const shared = sharedSizes(this.context.store);
       for (const summary of list) summary.sharedSize = shared(summary.record);
