@@ -85,6 +85,14 @@ describe.each(clients)("%s", (name, client) => {
     const context = contextOf({ "sub/Other": "FROM busybox\nCOPY file /file", file: "content" });
     await ok(["build", "-q", "-f", join(context, "sub/Other"), "-t", `${name}-other`, context]);
     expect(await ok(["run", "--rm", `${name}-other`, "cat", "/file"])).toBe("content");
+    // Not even in the context; Docker's client ends such an archive in the middle of a block.
+    const outside = join(contextOf({ Outside: "FROM busybox\nCOPY file /outside" }), "Outside");
+    await ok(["build", "-q", "-f", outside, "-t", `${name}-outside`, context]);
+    expect(await ok(["run", "--rm", `${name}-outside`, "cat", "/outside"])).toBe("content");
+    await ok(["build", "-q", "-f", "-", "-t", `${name}-typed`, context], {
+      stdin: "FROM busybox\nCOPY file /typed",
+    });
+    expect(await ok(["run", "--rm", `${name}-typed`, "cat", "/typed"])).toBe("content");
     const id = await ok(["build", "-q", "-"], { stdin: "FROM busybox\nRUN echo stdin > /file\n" });
     expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
     expect(await ok(["run", "--rm", id, "cat", "/file"])).toBe("stdin");

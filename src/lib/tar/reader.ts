@@ -76,9 +76,10 @@ export class TarReader {
   /** The archive has no more bytes. @throws InvalidParameter when it stops in the middle of something */
   finish(): void {
     const state = this.#state;
-    // The two zero blocks at the end are missing in some writers' archives; everyone accepts that.
-    const complete =
-      state.at === "end" || (state.at === "header" && this.#filled === 0 && this.#pax.size === 0);
+    // Some writers leave out the two zero blocks, and docker build -f with a Dockerfile from elsewhere also what fills up
+    // the last file's block; everyone accepts that.
+    const between = (state.at === "header" && this.#filled === 0) || state.at === "padding";
+    const complete = state.at === "end" || (between && this.#pax.size === 0);
     if (!complete) throw new InvalidParameter("unexpected EOF");
   }
 
