@@ -1,6 +1,6 @@
 /** What `system df` says is so; prune and the automatic collection take what they should, and nothing in use. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon, until } from "./support/daemon.ts";
@@ -85,6 +85,7 @@ test("df agrees with du to one percent", async () => {
   expect(within(total, await duOfImages())).toBe(true);
   await daemon.ok(["rm", "-v", "writer"]);
   await daemon.ok(["volume", "rm", "kept"]);
+  expect(readdirSync(join(daemon.dataRoot, "tmp"))).toEqual([]);
 });
 
 test("an image that is here twice, built and pulled, takes its space twice, and df says so", async () => {

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Store } from "../../store/types.ts";
 
@@ -34,6 +34,7 @@ export async function initLayer(store: Store, parent: string | undefined): Promi
         symlinkSync("/proc/mounts", join(target, "etc/mtab"));
     } finally {
       snapshots.unmount(target);
+      rmdirSync(target);
     }
     // Empty files have no size to measure; and without a wait nobody else can come first.
     await snapshots.commit(name, key, 0);
