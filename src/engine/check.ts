@@ -5,6 +5,7 @@ import { GantryError, messageOf, NotFound } from "../lib/errors.ts";
 import type { Descriptor } from "../lib/oci.ts";
 import { parseManifest } from "../lib/oci-schema.ts";
 import { familiarName, parseReference } from "../lib/reference.ts";
+import { releasing } from "../lib/release.ts";
 import type { Credentials, RepositoryClient } from "../registry/types.ts";
 import type { ImageRecord } from "../store/types.ts";
 import { type Need, namesReaching, needsOf, titlesOf } from "./check-needs.ts";
@@ -116,8 +117,8 @@ async function fetchBlob(
   const ingest = await store.content.ingest(`mend ${digest}`);
   try {
     if (descriptor) {
-      for await (const chunk of await repository.blob(descriptor, 0, signal))
-        await ingest.write(chunk as Uint8Array);
+      for await (const chunk of releasing(await repository.blob(descriptor, 0, signal)))
+        await ingest.write(chunk);
     } else await ingest.write((await repository.manifest(digest, signal)).bytes);
     await ingest.commit({ digest });
   } finally {

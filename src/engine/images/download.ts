@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { GantryError, InvalidParameter, NoSpace } from "../../lib/errors.ts";
 import type { Descriptor } from "../../lib/oci.ts";
 import { parseManifest } from "../../lib/oci-schema.ts";
+import { releasing } from "../../lib/release.ts";
 import type { RepositoryClient } from "../../registry/types.ts";
 import type { Lease } from "../../store/types.ts";
 import type { Context } from "../context.ts";
@@ -41,9 +42,9 @@ export async function download(
       if (content.has(blob.digest)) return;
       let current = ingest.offset;
       if (current < blob.size) {
-        for await (const chunk of await repository.blob(blob, current, signal)) {
-          await ingest.write(chunk as Uint8Array);
-          current += (chunk as Uint8Array).length;
+        for await (const chunk of releasing(await repository.blob(blob, current, signal))) {
+          await ingest.write(chunk);
+          current += chunk.length;
           onBytes(current);
         }
       }

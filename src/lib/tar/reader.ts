@@ -100,7 +100,8 @@ export class TarReader {
       }
       case "extension": {
         const part = chunk.subarray(0, state.left);
-        state.chunks.push(part.slice());
+        // A copy, which the `slice` of a Buffer is not.
+        state.chunks.push(new Uint8Array(part));
         state.left -= part.length;
         if (state.left === 0) {
           this.#extension(state.flag, Buffer.concat(state.chunks));

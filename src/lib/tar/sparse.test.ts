@@ -27,7 +27,7 @@ function archive(...flags: string[]): Buffer {
   return readFileSync(target);
 }
 
-/** Reads in chunks of `step` bytes. */
+/** Reads in chunks of `step` bytes, which are overwritten when the reader has had them. */
 function read(tar: Buffer, step = tar.length) {
   const content = Buffer.alloc(size);
   const found: { path: string; size: number; stored: number; ends: number } = {
@@ -44,7 +44,11 @@ function read(tar: Buffer, step = tar.length) {
     },
     end: () => found.ends++,
   });
-  for (let at = 0; at < tar.length; at += step) reader.push(tar.subarray(at, at + step));
+  for (let at = 0; at < tar.length; at += step) {
+    const chunk = Buffer.from(tar.subarray(at, at + step));
+    reader.push(chunk);
+    chunk.fill(0xee);
+  }
   reader.finish();
   return { ...found, content };
 }

@@ -21,9 +21,11 @@ const formatOf = (head: Uint8Array) =>
 export const isCompressed = (head: Uint8Array) => formatOf(head) !== undefined;
 
 /**
- * The bytes of `source`, whose chunks need to be valid until the next one is asked for only, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
- * the programs of their names, as rarely as they come.
- * @throws InvalidParameter on corrupt or truncated data, Unavailable when the program is not installed
+ * The bytes of `source`, decompressed when they are gzip (any number of members), zstd, xz or bzip2; the last two by
+ * the programs of their names, as rarely as they come. Chunks, those of `source` too, are valid until the next one is
+ * asked for.
+ * @throws InvalidParameter on corrupt data, Unavailable when the program is not installed; on truncated data too, but for
+ *   zstd, whose decoder ends without a word: who reads the archive misses its end
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const chunks = source[Symbol.asyncIterator]();
@@ -42,11 +44,20 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   const decoder = format === "gzip" ? createGunzip(options) : createZstdDecompress(options);
   const feeding = feedDecoder(decoder, whole);
   try {
-    for await (const chunk of decoder) yield chunk as Uint8Array;
+    for await (const piece of decoder) {
+      const chunk = piece as Buffer<ArrayBuffer>;
+      yield chunk;
+      releaseFull(chunk);
+    }
     await feeding;
   } catch (error) {
     throw explain(error as Error, format);
   }
+}
+
+/** The decoder fills one buffer after another, in pieces: with its last piece it is free. */
+function releaseFull({ buffer, byteOffset, byteLength }: Buffer<ArrayBuffer>): void {
+  if (buffer.byteLength === outputSize && byteOffset + byteLength === outputSize) buffer.transfer(0);
 }
 
 /** One chunk at a time, for a chunk is valid until the next one is asked for. An error of the source is the decoder's. */
@@ -69,9 +80,9 @@ async function feedDecoder(decoder: Transform, source: AsyncIterable<Uint8Array>
   }
 }
 
-/** For who holds chunks on threads of their own; a source's are valid until the next one is asked for. */
-async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) yield chunk.slice();
+/** For who holds chunks, or gives them to threads of their own; a source's are valid until the next one is asked for. */
+export async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) yield new Uint8Array(chunk);
 }
 
 async function* throughProgram(

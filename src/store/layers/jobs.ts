@@ -7,7 +7,7 @@ import { explainFullDisk } from "../../lib/errors.ts";
 import { endOfArchive, formatHeader, type TarHandler, TarReader } from "../../lib/tar/index.ts";
 import * as fs from "../../linux/fs.ts";
 import { type ArrivingFile, follow } from "./arriving.ts";
-import { decompress } from "./decompress.ts";
+import { copies, decompress } from "./decompress.ts";
 import { DigestingUnpacker } from "./digesting.ts";
 import { gzip } from "./gzip.ts";
 import { inheritDirectories } from "./inherit.ts";
@@ -125,7 +125,7 @@ async function recompress(
   const tarHasher = new Bun.CryptoHasher("sha256");
   await using file = await open(task.target, "wx", 0o600);
   const source = createReadStream(task.blob, { highWaterMark: 1 << 20, signal });
-  const plain = hashed(decompress(source), tarHasher);
+  const plain = hashed(copies(decompress(source)), tarHasher);
   const blob = await writeHashed(compress(plain, task), file).catch((error: unknown) => {
     throw explainFullDisk(error, "cannot pack a layer");
   });

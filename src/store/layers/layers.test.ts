@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import fc from "fast-check";
 import { digestOf } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound, TooLarge } from "../../lib/errors.ts";
@@ -43,6 +43,21 @@ describe("unpack", () => {
     const key = await lab.unpack(tar, { blob: compress(tar) });
     expect(await lab.look(key, (root) => readFileSync(join(root, "d/f"), "utf8"))).toBe("text");
     expect(lab.store.snapshots.stat(key)?.size).toBe(4);
+  });
+
+  test.each([
+    ["gzip", (tar: Buffer) => gzipSync(tar, { level: 1 })],
+    ["zstd", (tar: Buffer) => zstdCompressSync(tar)],
+  ])("files larger than any buffer come whole out of %s", async (_name, compress) => {
+    const [noise, text] = [randomBytes(3_000_001), Buffer.alloc(5_000_001, "some text\n")];
+    const tar = await tarOf([
+      { name: "noise", content: noise },
+      { name: "text", content: text },
+    ]);
+    await lab.look(await lab.unpack(tar, { blob: compress(tar) }), (root) => {
+      expect(readFileSync(join(root, "noise")).equals(noise)).toBe(true);
+      expect(readFileSync(join(root, "text")).equals(text)).toBe(true);
+    });
   });
 
   test("whiteouts remove, an opaque directory hides what is below", async () => {
@@ -306,6 +321,24 @@ describe("receive", () => {
     const unpacking = lab.store.layers.unpack(digest, { diffId: digestOf("no"), chainId: `chain-${digest}` });
     await expect(unpacking).rejects.toThrow("uncompressed digest is");
   });
+});
+
+test.each(["gzip", "zstd", "none"] as const)("a layer packed anew as %s has the same content", async (to) => {
+  const tar = await tarOf([
+    { name: "text", content: Buffer.alloc(6_000_001, "some text\n") },
+    { name: "noise", content: randomBytes(2_000_001) },
+  ]);
+  const { content, layers } = lab.store;
+  const plain = {
+    gzip: gunzipSync,
+    zstd: zstdDecompressSync,
+    none: (bytes: Uint8Array) => Buffer.from(bytes),
+  };
+  for (const blob of [gzipSync(tar), zstdCompressSync(tar), tar]) {
+    const { descriptor, diffId } = await layers.recompress(await content.put(blob), { compression: to });
+    expect(diffId).toBe(digestOf(tar));
+    expect(plain[to](await content.bytes(descriptor.digest, 16 << 20)).equals(tar)).toBe(true);
+  }
 });
 
 describe("pack and archive", () => {
