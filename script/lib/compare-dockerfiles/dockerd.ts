@@ -1,4 +1,4 @@
-/** Debian's dockerd with roots of its own and no network. */
+/** Debian's dockerd with roots of its own and no network: the installed one, or that of another system's root. */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
@@ -16,14 +16,18 @@ export class Dockerd implements AsyncDisposable {
     this.host = `unix://${this.socket}`;
   }
 
-  static async start(root: string): Promise<Dockerd> {
+  /** @param system the root of a Debian that has docker.io; undefined: this machine's */
+  static async start(root: string, system?: string): Promise<Dockerd> {
     mkdirSync(root, { recursive: true });
     const log = Bun.file(join(root, "log"));
     const args = ["--data-root", join(root, "data"), "--exec-root", join(root, "x"), "-p", join(root, "pid")];
     const daemon = new Dockerd(
       root,
       Bun.spawn(
-        ["dockerd", ...args, "-H", `unix://${root}/docker.sock`, "--bridge=none", "--iptables=false"],
+        [
+          ...(system === undefined ? [] : inside(system, root)),
+          ...["dockerd", ...args, "-H", `unix://${root}/docker.sock`, "--bridge=none", "--iptables=false"],
+        ],
         { stdin: "ignore", stdout: log, stderr: log },
       ),
     );
@@ -51,4 +55,16 @@ export class Dockerd implements AsyncDisposable {
     }
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** A command that executes another one in a system's root, where `shared` is the same directory as here. */
+function inside(system: string, shared: string): string[] {
+  const script = `set -e
+mount --rbind "$1" "$1"
+for place in proc sys dev; do mount --rbind /$place "$1/$place"; done
+mkdir -p "$1$2" && mount --bind "$2" "$1$2"
+mount -t tmpfs tmpfs "$1/run"
+root=$1; shift 2
+exec chroot "$root" "$@"`;
+  return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", system, shared];
 }

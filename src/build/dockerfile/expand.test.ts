@@ -97,7 +97,9 @@ test("many words: blanks outside quotes split, also those of an unquoted variabl
 });
 
 test("text keeps its quotes", () => {
-  expect(expandText(`it's "$foo" \\$foo \\n\n`, lookup)).toBe(`it's "bar" $foo \\n\n`);
+  expect(expandText(`it's "$foo" \\$foo \\n\\\\ \\\n'\\$foo'\n`, lookup)).toBe(
+    `it's "bar" $foo n\\ \n'$foo'\n`,
+  );
 });
 
 test("quoting anything and expanding it gives it back", () => {

@@ -29,9 +29,12 @@ export function expandWords(text: string, lookup: Lookup, esc: Escape = "\\"): s
   return words;
 }
 
-/** Substitutes variables and leaves quotes as they are: heredocs of COPY and ADD. @throws ExpandError */
-export function expandText(text: string, lookup: Lookup, esc: Escape = "\\"): string {
-  return new Expander(text, lookup, esc, false, true).run().join("");
+/**
+ * Substitutes variables and leaves quotes as they are: heredocs of COPY and ADD. A backslash, whatever the Dockerfile's
+ * escape is, makes the next character literal. @throws ExpandError
+ */
+export function expandText(text: string, lookup: Lookup): string {
+  return new Expander(text, lookup, "\\", false, true).run().join("");
 }
 
 /** Variables that a text uses without a default while they are not set. @throws ExpandError */
@@ -76,8 +79,7 @@ class Expander {
         const next = this.text[this.#at];
         if (next === undefined) break;
         this.#at++;
-        const literal = !this.keepQuotes || next === "$" || next === this.esc;
-        out.push(raw || !literal ? char + next : next);
+        out.push(raw ? char + next : next);
       } else {
         this.#at++;
         out.push(...this.#blanksIn(char));

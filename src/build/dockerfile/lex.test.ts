@@ -94,8 +94,9 @@ describe("heredocs", () => {
     expect(fails).toThrow("dockerfile parse error on line 2: unterminated heredoc <<EOF");
   });
 
-  test("only RUN, COPY and ADD open them", () => {
+  test("only RUN, COPY and ADD open them, also as triggers", () => {
     expect(texts("CMD cat <<EOF\nRUN a")).toEqual(["CMD cat <<EOF", "RUN a"]);
+    expect(texts("onbuild copy <<EOF /x\nhi\nEOF\nRUN a")).toEqual(["onbuild copy <<EOF /x", "RUN a"]);
   });
 });
 

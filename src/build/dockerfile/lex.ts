@@ -26,10 +26,10 @@ const directiveNames = ["syntax", "escape", "check"];
 const directivePattern = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
 const comment = /^\s*#/;
 /** Instructions whose line may open heredocs. */
-const heredocInstruction = /^(?:RUN|COPY|ADD)\s/i;
+const heredocInstruction = /^(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s/i;
 
-/** @throws DockerfileError */
-export function lex(source: string, file: string): Lexed {
+/** @param firstLine the number of the first line. @throws DockerfileError */
+export function lex(source: string, file: string, firstLine = 1): Lexed {
   const physical = source.replace(/^\uFEFF/, "").split(/\r?\n/);
   const { directives, esc } = readDirectives(physical, file);
   const continued = esc === "\\" ? /(?:^|[^\\])\\[ \t]*$/ : /(?:^|[^`])`[ \t]*$/;
@@ -60,7 +60,12 @@ export function lex(source: string, file: string): Lexed {
       open = continued.test(line);
       text += open ? line.replace(/[\\`][ \t]*$/, "") : line;
     }
-    const range: SourceRange = { file, line: start + 1, endLine: i, source: first.trim() };
+    const range: SourceRange = {
+      file,
+      line: firstLine + start,
+      endLine: firstLine - 1 + i,
+      source: first.trim(),
+    };
     text = text.trim();
     if (text === "") continue;
     const heredocs: Heredoc[] = [];
@@ -71,7 +76,7 @@ export function lex(source: string, file: string): Lexed {
         heredocs.push({ name: opener.name, expand: opener.expand, content: end.content });
         i = end.next;
       }
-      range.endLine = i;
+      range.endLine = firstLine - 1 + i;
     }
     lines.push({ text, range, heredocs, emptyContinuation, comment: above });
     above = undefined;

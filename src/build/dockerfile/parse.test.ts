@@ -69,6 +69,8 @@ describe("instructions", () => {
     ['SHELL ["/bin/bash", "-c"]', { args: ["/bin/bash", "-c"] }],
     ["STOPSIGNAL SIGINT", { signal: "SIGINT" }],
     ["ONBUILD RUN x", { trigger: "RUN x" }],
+    ["ONBUILD COPY <<A <<-'B' /d/\n1\nA\n\t2\n\tB", { trigger: "COPY <<A <<-'B' /d/\n1\nA\n2\nB" }],
+    ["HEALTHCHECK --interval= --retries=+3 CMD a", { options: { Interval: undefined, Retries: 3 } }],
     ["MAINTAINER A B <c@d>", { name: "A B <c@d>" }],
     ["HEALTHCHECK NONE", { check: "none", options: {} }],
     [
@@ -130,6 +132,26 @@ describe("errors name line, text and the nearest word", () => {
       1,
     ],
     ["ENV =b", "dockerfile parse error on line 1: ENV names can not be blank", 1],
+    ...[
+      'CMD ["a", 1]',
+      "RUN [null]",
+      'COPY [["a"], "b"]',
+      "VOLUME [{}]",
+      "HEALTHCHECK CMD [1]",
+      "ONBUILD CMD [1]",
+    ].map(
+      (text) =>
+        [
+          text,
+          "dockerfile parse error on line 1: when using JSON array syntax, arrays must be comprised of strings only",
+          1,
+        ] as [string, string, number],
+    ),
+    [
+      "HEALTHCHECK --retries=-1 CMD a",
+      "dockerfile parse error on line 1: --retries must be at least 0 (not -1)",
+      1,
+    ],
     ["LABEL", "dockerfile parse error on line 1: LABEL requires at least one argument", 1],
     ["SHELL a", "dockerfile parse error on line 1: SHELL requires the arguments to be in JSON form", 1],
     [
@@ -166,6 +188,12 @@ test("a trigger stands where its FROM does", () => {
     kind: "COPY",
     range: { line: 3, source: "COPY . /src" },
   });
+  expect(parseTrigger("RUN <<E\nmake\nE", range)).toMatchObject({
+    range: { line: 3, endLine: 3 },
+    heredocs: [{ name: "E", content: "make\n" }],
+  });
+  for (const text of ["RUN <<E\nmake", "RUN a\nRUN b", "# none"])
+    expect(() => parseTrigger(text, range)).toThrow(/parse error on line 3/);
 });
 
 test("durations as Go writes them", () => {

@@ -39,13 +39,12 @@ export function parseDockerfile(source: string, file: string): ParsedDockerfile 
   return { file, esc, directives, instructions, source };
 }
 
-/** One ONBUILD trigger of a base image. @throws DockerfileError */
+/** One ONBUILD trigger of a base image, with the heredocs that follow it. @throws DockerfileError */
 export function parseTrigger(trigger: string, range: SourceRange): Instruction {
-  return parseInstruction(oneLine(trigger, { ...range, source: trigger }), "\\");
-}
-
-function oneLine(text: string, range: SourceRange): LogicalLine {
-  return { text, range, heredocs: [], emptyContinuation: false };
+  const here = { ...range, source: trigger };
+  const { lines } = lex(trigger, range.file, range.line);
+  if (lines.length !== 1) throw parseError(here, "a trigger is one instruction");
+  return parseInstruction({ ...lines[0]!, range: here }, "\\");
 }
 
 function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
@@ -62,6 +61,7 @@ function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
   const fail = (text: string, hint?: string): never => {
     throw parseError(range, text, hint);
   };
+  const json = (text: string): string[] | undefined => stringsOf(text, fail);
   const one = (): string => {
     if (rest === "") fail(`${keyword} requires exactly one argument`);
     return rest;
@@ -86,7 +86,7 @@ function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
       return {
         kind: keyword,
         ...common,
-        command: commandLine(rest),
+        command: commandLine(rest, fail),
         heredocs,
         mounts: flags.list("mount"),
         network: flags.string("network"),
@@ -114,24 +114,24 @@ function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
     case "EXPOSE":
       return { kind: keyword, ...common, ports: some(splitBlanks(rest)) };
     case "VOLUME": {
-      const paths = some(jsonArray(rest) ?? splitBlanks(rest));
+      const paths = some(json(rest) ?? splitBlanks(rest));
       if (paths.some((path) => path.trim() === "")) fail("VOLUME specified can not be an empty string");
       return { kind: keyword, ...common, paths };
     }
     case "CMD":
     case "ENTRYPOINT":
-      return { kind: keyword, ...common, command: commandLine(rest) };
+      return { kind: keyword, ...common, command: commandLine(rest, fail) };
     case "HEALTHCHECK":
       return { kind: keyword, ...common, ...parseHealthcheck(rest, flags, fail) };
     case "SHELL": {
       if (rest === "") fail("SHELL requires at least one argument");
-      const args = jsonArray(rest) ?? fail("SHELL requires the arguments to be in JSON form");
+      const args = json(rest) ?? fail("SHELL requires the arguments to be in JSON form");
       return { kind: keyword, ...common, args: some(args) };
     }
     case "STOPSIGNAL":
       return { kind: keyword, ...common, signal: one() };
     case "ONBUILD":
-      return { kind: keyword, ...common, trigger: checkTrigger(rest, esc, range) };
+      return { kind: keyword, ...common, trigger: triggerOf(rest, line, esc) };
     case "MAINTAINER":
       return { kind: keyword, ...common, name: one() };
   }
@@ -139,8 +139,15 @@ function parseInstruction(line: LogicalLine, esc: Escape): Instruction {
 
 type Fail = (text: string, hint?: string) => never;
 
-export function commandLine(text: string): CommandLine {
-  const args = jsonArray(text);
+function stringsOf(text: string, fail: Fail): string[] | undefined {
+  const strings = jsonArray(text);
+  return strings === "mixed"
+    ? fail("when using JSON array syntax, arrays must be comprised of strings only")
+    : strings;
+}
+
+function commandLine(text: string, fail: Fail): CommandLine {
+  const args = stringsOf(text, fail);
   return args ? { form: "exec", args } : { form: "shell", text };
 }
 
@@ -170,7 +177,7 @@ function parseCopy(
   esc: Escape,
   fail: Fail,
 ): Omit<Copy, "kind" | keyof Common> {
-  const list = jsonArray(rest) ?? splitBlanks(rest);
+  const list = stringsOf(rest, fail) ?? splitBlanks(rest);
   if (list.length < 2) {
     fail(
       `${keyword} requires at least two arguments, but only ${list.length === 0 ? "none were" : "one was"} provided. Destination could not be determined`,
@@ -201,7 +208,7 @@ function parseHealthcheck(rest: string, flags: Flags, fail: Fail): Pick<Healthch
   const command = rest.slice(type.length).trim();
   const duration = (name: string): number | undefined => {
     const text = flags.string(name);
-    if (text === undefined) return undefined;
+    if (!text) return undefined;
     const value = parseDuration(text);
     if (value === undefined) return fail(`time: invalid duration ${JSON.stringify(text)}`);
     if (value !== 0 && value < 1e6) fail(`Interval ${JSON.stringify(name)} cannot be less than 1ms`);
@@ -215,18 +222,17 @@ function parseHealthcheck(rest: string, flags: Flags, fail: Fail): Pick<Healthch
       return { check: "none", options: {} };
     case "CMD": {
       if (!command) fail("Missing command after HEALTHCHECK CMD");
-      const retries = flags.string("retries");
-      if (retries !== undefined && !/^\d+$/.test(retries)) {
-        fail(`--retries must be at least 0 (not ${retries})`);
-      }
+      const retries = flags.string("retries") || "0";
+      if (!/^\+?\d+$/.test(retries)) fail(`--retries must be at least 0 (not ${retries})`);
+      if (Number(retries) > 0x7fffffff) fail(`--retries must be less than 2^31 (not ${retries})`);
       const options: Healthcheck["options"] = {
         Interval: duration("interval"),
         Timeout: duration("timeout"),
         StartPeriod: duration("start-period"),
         StartInterval: duration("start-interval"),
-        Retries: retries === undefined ? undefined : Number(retries) || undefined,
+        Retries: Number(retries) || undefined,
       };
-      return { check: commandLine(command), options };
+      return { check: commandLine(command, fail), options };
     }
     default:
       return fail(
@@ -236,8 +242,9 @@ function parseHealthcheck(rest: string, flags: Flags, fail: Fail): Pick<Healthch
   }
 }
 
-/** A trigger must parse by itself and may not be one of the three that make no sense later. */
-function checkTrigger(trigger: string, esc: Escape, range: SourceRange): string {
+/** With its heredocs. A trigger must parse by itself and may not be one of the three that make no sense later. */
+function triggerOf(trigger: string, line: LogicalLine, esc: Escape): string {
+  const { range, heredocs } = line;
   if (trigger === "") throw parseError(range, "ONBUILD requires at least one argument");
   const keyword = /^\S+/.exec(trigger)![0].toUpperCase();
   if (keyword === "ONBUILD") {
@@ -246,6 +253,6 @@ function checkTrigger(trigger: string, esc: Escape, range: SourceRange): string 
   if (keyword === "MAINTAINER" || keyword === "FROM") {
     throw parseError(range, `${keyword} isn't allowed as an ONBUILD trigger`);
   }
-  parseInstruction(oneLine(trigger, range), esc);
-  return trigger;
+  parseInstruction({ ...line, text: trigger }, esc);
+  return [trigger, ...heredocs.map(({ content, name }) => content + name)].join("\n");
 }

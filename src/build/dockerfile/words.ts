@@ -29,16 +29,18 @@ export function splitBlanks(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== "");
 }
 
-/** A JSON array of strings, or undefined when the text is not one (it is shell form then). */
-export function jsonArray(text: string): string[] | undefined {
+/** A JSON array of strings; undefined: no JSON array, so it is shell form; `mixed`: one of other values too. */
+export function jsonArray(text: string): string[] | "mixed" | undefined {
   if (!text.startsWith("[")) return undefined;
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+    value = JSON.parse(text);
   } catch {
     // Docker falls back to the shell form too.
+    return undefined;
   }
-  return undefined;
+  if (!Array.isArray(value)) return undefined;
+  return value.every((item) => typeof item === "string") ? value : "mixed";
 }
 
 /**

@@ -33,8 +33,8 @@ async function firstBytes(chunks: AsyncIterable<Uint8Array>, wanted: number): Pr
 }
 
 /**
- * Unpacks an archive into the destination directory, which is made when missing. `--chown` is that directory's; what
- * comes out of the archive keeps the owners that it has there, as in Docker.
+ * Unpacks an archive into the destination directory, which is made when missing. Without an
+ * owner, what comes out of the archive keeps those that it has there.
  * @throws CopyError for an archive that is broken or unpacks to more than the store's limits, and for a destination
  *   that is no directory
  */
@@ -44,12 +44,13 @@ export async function addArchive(
   root: string,
   options: { destination: string; owner?: Owner; signal: AbortSignal },
 ): Promise<void> {
-  const made = makeDirectory(root, options.destination, options.owner ?? { uid: 0, gid: 0 });
+  const { owner } = options;
+  const made = makeDirectory(root, options.destination, { owner: owner ?? { uid: 0, gid: 0 } });
   if (!made) throw new CopyError(`cannot copy to non-directory: ${options.destination}`);
   // As it is stored: only so can what it unpacks to be held against its size.
   const source = createReadStream(join(from.root, from.path), { highWaterMark: 1 << 20 });
   try {
-    await layers.extract(source, join(root, made.path), {}, options.signal);
+    await layers.extract(source, join(root, made.path), { owner }, options.signal);
   } catch (error) {
     if (error instanceof GantryError && (error.kind === "invalid" || error.kind === "too-large"))
       throw new CopyError(`cannot unpack ${from.path}: ${error.message}`);

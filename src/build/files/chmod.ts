@@ -1,15 +1,21 @@
 /** `--chmod`: octal (`755`, `0o1755`) or symbolic (`u=rwX,go=rX`), as chmod(1) reads it. */
 
 /** From a file's mode (permission bits) to its new one. */
-export type ModeChange = (mode: number, directory: boolean) => number;
+type ModeChange = (mode: number, directory: boolean) => number;
+
+export interface Chmod {
+  change: ModeChange;
+  /** Of directories that are made on the way: octal counts for them too; undefined: symbolic does not. */
+  made?: number;
+}
 
 const letters: Record<string, number> = { r: 0o4, w: 0o2, x: 0o1 };
 
 /** undefined: not a mode. */
-export function parseChmod(text: string): ModeChange | undefined {
+export function parseChmod(text: string): Chmod | undefined {
   if (/^0?o?[0-7]{1,4}$|^0[0-7]{4}$/.test(text)) {
     const mode = Number.parseInt(text.replace("o", ""), 8);
-    return () => mode;
+    return { change: () => mode, made: mode };
   }
   const clauses: ModeChange[] = [];
   for (const clause of text.split(",")) {
@@ -20,7 +26,7 @@ export function parseChmod(text: string): ModeChange | undefined {
       clauses.push(change(who, operator!, what!));
     }
   }
-  return (mode, directory) => clauses.reduce((now, next) => next(now, directory), mode);
+  return { change: (mode, directory) => clauses.reduce((now, next) => next(now, directory), mode) };
 }
 
 const shift: Record<string, number> = { u: 6, g: 3, o: 0 };
@@ -37,7 +43,8 @@ function change(who: string, operator: string, what: string): ModeChange {
       // chmod(1) leaves a directory's set-id bits alone unless they are named.
       if (!directory) clear |= special[w]!;
     }
-    if (what.includes("t")) bits |= 0o1000;
+    // As set-id, the sticky bit is nothing that others have.
+    if (what.includes("t") && /[ug]/.test(who)) bits |= 0o1000;
     if (operator === "+") return mode | bits;
     if (operator === "-") return mode & ~bits;
     return (mode & ~clear) | bits;

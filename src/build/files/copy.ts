@@ -16,7 +16,7 @@ import { copyFile } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { NotImplemented } from "../../lib/errors.ts";
 import { Breather } from "./breather.ts";
-import type { ModeChange } from "./chmod.ts";
+import type { Chmod } from "./chmod.ts";
 import { makeDirectory, type Owner, resolveInside } from "./inside.ts";
 import type { Entry, Selection } from "./tree.ts";
 
@@ -28,7 +28,7 @@ export interface CopyOptions {
   destination: string;
   /** `keep`: as the sources have it. */
   owner: Owner | "keep";
-  chmod?: ModeChange;
+  chmod?: Chmod;
   signal?: AbortSignal;
 }
 
@@ -61,7 +61,9 @@ export async function copySelections(
     }
   }
   for (const { name, content } of inline) {
-    copier.inline(content, intoDirectory ? posix.join(options.destination, name) : options.destination);
+    // A name with `..` leads no further up than the destination.
+    const below = posix.join("/", name);
+    copier.inline(content, intoDirectory ? posix.join(options.destination, below) : options.destination);
   }
 }
 
@@ -87,10 +89,6 @@ class Copier {
   /** The directory's content; the directory itself is only made when it is missing. */
   async directory({ entries }: Selection, destination: string): Promise<void> {
     const top = this.#makeDirectory(destination);
-    // Named with a slash, it is a place that has to be there; else it stands for the source.
-    if (top.created && this.options.chmod && !destination.endsWith("/")) {
-      chmodSync(join(this.root, top.path), this.options.chmod(0o755, true));
-    }
     const target = join(this.root, top.path);
     const created = new Set<string>(top.created ? [""] : []);
     const directories: { path: string; stat: Stats }[] = [];
@@ -119,7 +117,7 @@ class Copier {
     this.#clear(path);
     writeFileSync(path, content, { flag: "wx" });
     lchownSync(path, this.#directoryOwner.uid, this.#directoryOwner.gid);
-    chmodSync(path, this.options.chmod?.(0o644, false) ?? 0o644);
+    chmodSync(path, this.options.chmod?.change(0o644, false) ?? 0o644);
   }
 
   /** Where a file goes: its parent resolved and made, its own name not followed. */
@@ -129,7 +127,10 @@ class Copier {
   }
 
   #makeDirectory(path: string): { path: string; created: boolean } {
-    const made = makeDirectory(this.root, path, this.#directoryOwner);
+    const made = makeDirectory(this.root, path, {
+      owner: this.#directoryOwner,
+      mode: this.options.chmod?.made,
+    });
     if (!made) throw new CopyError(`cannot copy to non-directory: ${path}`);
     return made;
   }
@@ -174,7 +175,7 @@ class Copier {
   #attributes(path: string, stat: Stats): void {
     this.#own(path, stat);
     const mode = stat.mode & 0o7777;
-    chmodSync(path, this.options.chmod?.(mode, stat.isDirectory()) ?? mode);
+    chmodSync(path, this.options.chmod?.change(mode, stat.isDirectory()) ?? mode);
   }
 
   #own(path: string, stat: Stats): void {

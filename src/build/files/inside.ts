@@ -2,7 +2,7 @@
  * Paths resolved inside a root, as chroot would: links are followed against the root and `..` stops at it. For
  * trees that no other process changes meanwhile (a build's own context and mounts).
  */
-import { lchownSync, lstatSync, mkdirSync } from "node:fs";
+import { chmodSync, lchownSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { followInRoot } from "../../store/index.ts";
 
@@ -21,13 +21,13 @@ export function resolveInside(root: string, path: string): string | undefined {
 }
 
 /**
- * Makes `path` below `root` a directory, creating what is missing with `owner` and mode 0755.
+ * Makes `path` below `root` a directory, creating what is missing with this owner and mode.
  * @returns its resolved path below root and whether it is new; undefined when a file is in the way
  */
 export function makeDirectory(
   root: string,
   path: string,
-  owner: Owner,
+  { owner, mode = 0o755 }: { owner: Owner; mode?: number },
 ): { path: string; created: boolean } | undefined {
   const real = resolveInside(root, path);
   if (real === undefined) return undefined;
@@ -38,8 +38,9 @@ export function makeDirectory(
     const stat = lstatSync(at, { throwIfNoEntry: false });
     if (stat && !stat.isDirectory()) return undefined;
     if (stat) continue;
-    mkdirSync(at, { mode: 0o755 });
+    mkdirSync(at);
     lchownSync(at, owner.uid, owner.gid);
+    chmodSync(at, mode);
     created = true;
   }
   return { path: real, created };

@@ -50,7 +50,9 @@ describe("config", () => {
     ["EXPOSE 70000", "invalid containerPort: 70000"],
     ["EXPOSE 9-8", "invalid range specified for port: 9-8"],
     ["EXPOSE 80/foo", "invalid proto: foo\nDockerfile:1: EXPOSE 80/foo"],
+    ["EXPOSE 80/tcp/udp", "invalid proto: tcp/udp"],
     ["STOPSIGNAL SIGFOO", "invalid signal: SIGFOO"],
+    ["STOPSIGNAL SIGRTMIN+16", "invalid signal: SIGRTMIN+16"],
   ])("%s is refused", (source, message) => {
     expect(() => apply(source)).toThrow(message);
   });

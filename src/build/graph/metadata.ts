@@ -121,7 +121,9 @@ function showPairs(pairs: readonly (readonly [string, string])[]): string {
 
 /** `80`, `80/udp`, `8000-8010`; a host part, as `docker run -p` has it, is dropped. */
 function parsePorts(text: string, problem: (message: string) => Error): string[] {
-  const [spec = "", proto = "tcp"] = text.split("/", 2);
+  const slash = text.indexOf("/");
+  const spec = slash < 0 ? text : text.slice(0, slash);
+  const proto = (slash < 0 ? "" : text.slice(slash + 1)) || "tcp";
   const match = /^(\d+)(?:-(\d+))?$/.exec(spec.slice(spec.lastIndexOf(":") + 1));
   const first = Number(match?.[1]);
   const last = Number(match?.[2] ?? match?.[1]);
@@ -131,8 +133,11 @@ function parsePorts(text: string, problem: (message: string) => Error): string[]
   return Array.from({ length: last - first + 1 }, (_, i) => `${first + i}/${proto.toLowerCase()}`);
 }
 
+/** SIGRTMIN and SIGRTMAX, and those between by their distance to the nearer one. */
+const realTime = /^SIGRT(?:MIN(?:\+(?:\d|1[0-5]))?|MAX(?:-(?:\d|1[0-4]))?)$/;
+
 function isSignal(text: string): boolean {
   if (/^\d+$/.test(text)) return Number(text) > 0 && Number(text) <= 64;
   const name = `SIG${text.toUpperCase().replace(/^SIG/, "")}`;
-  return Object.hasOwn(constants.signals, name) || /^SIGRT(?:MIN(?:\+\d+)?|MAX(?:-\d+)?)$/.test(name);
+  return Object.hasOwn(constants.signals, name) || realTime.test(name);
 }

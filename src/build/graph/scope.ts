@@ -115,13 +115,21 @@ export class Scope {
     return [...this.args].filter(([name]) => !map.has(name)).map(([name, value]) => `${name}=${value}`);
   }
 
-  /** Proxy settings that were given and not declared. */
+  /** Proxy settings that were given and not declared: in both cases, for programs look for one or the other. */
   proxies(): string[] {
     return proxyArgs.flatMap((name) => {
-      const value = Object.hasOwn(this.buildArgs, name) ? this.buildArgs[name] : undefined;
-      return value === undefined || value === null || this.args.has(name) ? [] : [`${name}=${value}`];
+      const value = this.#given(name) ?? this.#given(otherCase(name));
+      return value === undefined || this.args.has(name) ? [] : [`${name}=${value}`];
     });
   }
+
+  #given(name: string): string | undefined {
+    return (Object.hasOwn(this.buildArgs, name) ? this.buildArgs[name] : undefined) ?? undefined;
+  }
+}
+
+function otherCase(name: string): string {
+  return name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
 }
 
 /** Proxy settings of a build, declared or not. */

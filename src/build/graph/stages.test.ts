@@ -68,6 +68,7 @@ test.each([
   ["RUN a\nFROM b", undefined, "dockerfile parse error on line 1: no build stage in current context"],
   ["ARG a", undefined, "dockerfile parse error on line 1: no build stage in current context"],
   ["FROM ${a", undefined, "missing '}'"],
+  ["FROM --platform=$none a", undefined, "empty platform value from expression $none"],
 ])("%p, target %p", (source, target, message) => {
   expect(() => graphOf(source, { target })).toThrow(message);
 });

@@ -126,6 +126,9 @@ function openStage(
     throw parseError(from.range, `base name (${from.image}) should not be blank`);
   }
   const earlier = stages.findLast((stage) => stage.name === image.toLowerCase());
+  const platform = from.platform === undefined ? undefined : expand(from.platform);
+  if (platform === "" && from.platform !== "")
+    throw parseError(from.range, `empty platform value from expression ${from.platform}`);
   return {
     index: stages.length,
     name: from.stage,
@@ -135,7 +138,7 @@ function openStage(
       : image === "scratch"
         ? "scratch"
         : (contextNamed(contexts, image) ?? { image }),
-    platform: from.platform === undefined ? undefined : expand(from.platform),
+    platform,
     instructions: [],
   };
 }

@@ -3,7 +3,7 @@ import { expandText } from "../dockerfile/expand.ts";
 import type { Copy } from "../dockerfile/instructions.ts";
 import { stepError } from "../errors.ts";
 import { addArchive, isArchive } from "../files/archive.ts";
-import { type ModeChange, parseChmod } from "../files/chmod.ts";
+import { type Chmod, parseChmod } from "../files/chmod.ts";
 import { CopyError, copySelections, type InlineFile } from "../files/copy.ts";
 import { fetchCommit, type GitOptions, isGitSource, parseGitSource, resolveCommit } from "../files/git.ts";
 import { fetchRemote, isRemote } from "../files/remote.ts";
@@ -279,14 +279,14 @@ function inlineFiles(builder: StageBuilder, copy: Copy): InlineFile[] {
   return copy.inline.map(({ name, content, expand }) => {
     if (!expand) return { name, content };
     try {
-      return { name, content: expandText(content, lookup, builder.session.dockerfile.esc) };
+      return { name, content: expandText(content, lookup) };
     } catch (error) {
       throw expandProblem(error, copy.range);
     }
   });
 }
 
-function chmodOf(copy: Copy, text: string): ModeChange {
+function chmodOf(copy: Copy, text: string): Chmod {
   const change = parseChmod(text);
   if (!change)
     throw stepError(copy.range, `invalid chmod parameter: '${text}'. it should be octal or symbolic`);

@@ -277,6 +277,8 @@ async function prepareMounts(
             );
           }
           absentSecrets.push(mount.id);
+          // As Docker has it: the variable is there, and empty.
+          if (mount.env !== undefined) env.push(`${mount.env}=`);
           break;
         }
         if (mount.env !== undefined) env.push(`${mount.env}=${new TextDecoder().decode(bytes)}`);

@@ -158,7 +158,7 @@ export class StageBuilder {
           createdBy: `WORKDIR ${WorkingDir}`,
           work: async (workspace) => {
             const owner = await workdirOwner(workspace.root, user);
-            if (!makeDirectory(workspace.root, WorkingDir, owner)) {
+            if (!makeDirectory(workspace.root, WorkingDir, { owner })) {
               throw stepError(instruction.range, `Cannot mkdir: ${WorkingDir} is not a directory`);
             }
           },
