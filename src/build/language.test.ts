@@ -41,6 +41,42 @@ inline`,
   });
 });
 
+test("a link named as the destination is followed; one that is met is replaced", async () => {
+  const built = await lab.build({
+    Dockerfile: `FROM busybox
+RUN ln -s /etc/issue /l && ln -s nowhere/deep /n && mkdir -p /d && ln -s /etc/group /d/f && ln -s ../../../../out /o
+COPY a /l
+COPY a /o
+COPY <<EOF /n
+text
+EOF
+COPY d /d`,
+    a: "A",
+    "d/f": "F",
+  });
+  lab.look(built, (root) => {
+    const found = ["etc/issue", "out", "nowhere/deep", "d/f"].map((path) => text(root, path));
+    expect(found).toEqual(["A", "A", "text\n", "F"]);
+    expect(text(root, "etc/group")).not.toBe("F");
+  });
+});
+
+test("pipes, sockets and devices are copied as they are", async () => {
+  const request = lab.request({
+    Dockerfile:
+      "FROM busybox AS src\nCOPY . /src\nFROM busybox\nCOPY --from=src --chown=3:4 /src /x\nCOPY p /y/",
+  });
+  const at = (name: string) => join(request.contextDir, name);
+  expect(Bun.spawnSync(["mkfifo", "-m", "640", at("p")]).success).toBe(true);
+  expect(Bun.spawnSync(["mknod", at("null"), "c", "1", "3"]).success).toBe(true);
+  const { image } = await lab.builder.build(request, () => {}, new AbortController().signal);
+  lab.look({ imageId: image!.configDigest }, (root) => {
+    expect(statSync(join(root, "x/p")).isFIFO()).toBe(true);
+    expect([attributes(root, "x/p"), attributes(root, "y/p")]).toEqual(["640 3:4", "640 0:0"]);
+    expect(statSync(join(root, "x/null")).rdev).toBe(statSync("/dev/null").rdev);
+  });
+});
+
 test("ADD --chown counts for what comes out of an archive", async () => {
   const request = lab.request({
     Dockerfile: "FROM busybox\nADD --chown=3:4 a.tar /x/\nADD a.tar /kept/",

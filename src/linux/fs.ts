@@ -118,6 +118,11 @@ export function mknodAt(directory: number, name: Name, mode: number, major = 0, 
   check(symbols.mknodat(directory, cstring(name), mode, makeDevice(major, minor)), "mknodat", text(name));
 }
 
+/** A pipe, socket or device. @param mode with the type's `S_IF*` @param device as `stat` gives it (`rdev`) @throws Errno */
+export function makeNode(path: string, mode: number, device: number): void {
+  check(symbols.mknodat(AT_FDCWD, cstring(path), mode, BigInt(device)), "mknod", path);
+}
+
 /** glibc's 64-bit dev_t (gnu_dev_makedev). */
 function makeDevice(major: number, minor: number): bigint {
   const [M, m] = [BigInt(major), BigInt(minor)];

@@ -55,6 +55,7 @@ async function* entries(
     if (stat.isDirectory()) yield header(`${path}/`, "directory", stat);
     else if (stat.isSymbolicLink())
       yield header(path, "symlink", stat, { linkPath: fromText(readlinkSync(join(directory, path))) });
+    else if (stat.isFIFO()) yield header(path, "fifo", stat);
     else if (stat.isFile()) {
       yield header(path, "file", stat, { size: stat.size });
       yield* contentOf(join(directory, path), stat.size);

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join, posix } from "node:path";
-import { NotImplemented } from "../../lib/errors.ts";
+import { makeNode } from "../../linux/fs.ts";
 import { Breather } from "./breather.ts";
 import type { Chmod } from "./chmod.ts";
 import { makeDirectory, type Owner, resolveInside } from "./inside.ts";
@@ -53,17 +53,19 @@ export async function copySelections(
   const many = selections.length + inline.length > 1;
   const existing = isDirectory(root, options.destination);
   const intoDirectory = many || existing || /\/\.?$/.test(options.destination);
+  // A link that is named as the destination is followed; one that a copied directory meets is replaced.
+  const file = posix.join("/", resolveInside(root, options.destination) ?? options.destination);
   for (const selection of selections) {
     if (selection.directory) await copier.directory(selection, options.destination);
     else {
-      const target = intoDirectory ? posix.join(options.destination, selection.name) : options.destination;
+      const target = intoDirectory ? posix.join(options.destination, selection.name) : file;
       await copier.topFile(selection.entries[0]!, target);
     }
   }
   for (const { name, content } of inline) {
     // A name with `..` leads no further up than the destination.
     const below = posix.join("/", name);
-    copier.inline(content, intoDirectory ? posix.join(options.destination, below) : options.destination);
+    copier.inline(content, intoDirectory ? posix.join(options.destination, below) : file);
   }
 }
 
@@ -155,7 +157,8 @@ class Copier {
       else copyFileSync(from, path, mode);
       this.#attributes(path, stat);
     } else {
-      throw new NotImplemented(`cannot copy ${source}: devices, sockets and pipes are not supported`);
+      makeNode(path, stat.mode, stat.rdev);
+      this.#attributes(path, stat);
     }
     lutimesSync(path, stat.atime, stat.mtime);
   }

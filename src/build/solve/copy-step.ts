@@ -46,7 +46,7 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
   const given = expand(copy.destination);
   const destination = destinationOf(workdir(state.config.WorkingDir, given), given);
   const chown = copy.chown === undefined ? undefined : expand(copy.chown);
-  const mode = copy.chmod === undefined ? undefined : expand(copy.chmod);
+  const mode = copy.chmod === undefined ? undefined : expand(copy.chmod) || undefined;
   const chmod = mode === undefined ? undefined : chmodOf(copy, mode);
   const exclude = copy.exclude.map(expand);
 
