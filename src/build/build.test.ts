@@ -523,6 +523,18 @@ COPY --from=child /g /g`;
     await lab.build({ Dockerfile });
   });
 
+  test("waiting for one is no part of a step's time", async () => {
+    const { events } = await lab.build({
+      Dockerfile:
+        "FROM busybox AS a\nRUN echo slow > /f\nFROM a AS b\nFROM busybox\nCOPY --from=a /f /1\nRUN --mount=from=b,target=/b true",
+    });
+    const order = events.flatMap((event) => (event.type === "vertex" ? `${event.state} ${event.name}` : []));
+    const done = order.indexOf("done [a 2/2] RUN echo slow > /f");
+    expect(done).toBeGreaterThan(0);
+    for (const later of ["[b 1/1] FROM a AS b", "[stage-2 2/3] COPY --from=a /f /1"])
+      expect([later, order.indexOf(`started ${later}`) > done]).toEqual([later, true]);
+  });
+
   test("a failure in one stops the others", async () => {
     const Dockerfile =
       "FROM busybox AS a\nRUN sleep 100\nFROM busybox AS b\nRUN exit 4\nFROM busybox\nCOPY --from=a / /\nCOPY --from=b / /";

@@ -110,7 +110,7 @@ async function sourcesOf(
   const { signal } = session;
   const request = { exclude, keyword: copy.kind, range: copy.range, parents: copy.parents };
   if (copy.from !== undefined) {
-    const source = await session.source(copy.from, builder.stage, copy.range);
+    const source = await session.source(copy.from, copy.range);
     if (source.kind === "context") {
       const selections = await selectSources(
         source.files,

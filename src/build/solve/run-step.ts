@@ -169,12 +169,12 @@ async function mountKey(builder: StageBuilder, run: Run, mount: RunMount): Promi
   const { session } = builder;
   if (mount.type === "cache" && mount.from !== undefined) {
     // Begun here, so that a stage that the cache starts from is built and a wrong name is told.
-    await session.source(mount.from, builder.stage, run.range);
+    await session.source(mount.from, run.range);
   }
   if (mount.type !== "bind") return { key: mount };
   let context = session.context();
   if (mount.from !== undefined) {
-    const source = await session.source(mount.from, builder.stage, run.range);
+    const source = await session.source(mount.from, run.range);
     if (source.kind === "tree") return { key: [mount, source.tree.id] };
     context = source.files;
   }
@@ -298,7 +298,7 @@ async function prepareMounts(
 
 /** Where a bind mount's source is found; a writable one gets a layer of its own that is thrown away. */
 async function bindRoot(
-  { session, stage }: StageBuilder,
+  { session }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
   stack: AsyncDisposableStack,
@@ -308,7 +308,7 @@ async function bindRoot(
   const source: Source =
     mount.from === undefined
       ? { kind: "context", files: session.context() }
-      : await session.source(mount.from, stage, run.range);
+      : await session.source(mount.from, run.range);
   if (source.kind === "context" && !mount.writable)
     return { root: await session.visibleContext(source.files, signal), onDisk: true };
   if (source.kind === "tree" && !mount.writable && !owner)
@@ -341,13 +341,13 @@ async function copyVisible(
 
 /** What a new cache begins with: a directory of a stage, an image or a named context. */
 async function cacheBase(
-  { session, stage }: StageBuilder,
+  { session }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "cache" }>,
   signal: AbortSignal,
 ): Promise<CacheMountOptions> {
   if (mount.from === undefined) return { signal };
-  const source = await session.source(mount.from, stage, run.range);
+  const source = await session.source(mount.from, run.range);
   const files = source.kind === "tree" ? source.files() : source.files;
   const selection = await files.select(mount.source.replace(/^\/+/, "") || ".", undefined, signal);
   if (!selection?.directory) {

@@ -109,11 +109,9 @@ export class Session extends StepSession {
   }
 
   /** What `--from` names. */
-  async source(from: string, stage: Stage, range: SourceRange): Promise<Source> {
+  async source(from: string, range: SourceRange): Promise<Source> {
     const named = this.graph.sourceNamed(from, range);
     if ("directory" in named) return { kind: "context", files: this.namedContext(named.directory) };
-    // A trigger's stage is known only now.
-    if ("stage" in named) this.graph.depend(stage.index, named.stage, range);
     const tree =
       "stage" in named
         ? (await this.stage(named.stage)).tree

@@ -11,7 +11,7 @@ import { makeDirectory } from "../files/inside.ts";
 import type { SourceTree } from "../files/tree.ts";
 import { applyMetadata, type MetadataInstruction, workdir } from "../graph/metadata.ts";
 import type { Scope } from "../graph/scope.ts";
-import { expandProblem, type Stage } from "../graph/stages.ts";
+import { expandProblem, references, type Stage } from "../graph/stages.ts";
 import type { BaseImage, RebuildReason } from "../types.ts";
 import { copyStep } from "./copy-step.ts";
 import { placeOf } from "./explain.ts";
@@ -92,6 +92,8 @@ export class StageBuilder {
 
   /** @throws DockerfileError, BuildStepFailed, what the backend throws, the signal's reason */
   static async build(session: Session, stage: Stage): Promise<StageState> {
+    // Waiting for another stage is no part of a step's time.
+    if (typeof stage.base === "object" && "stage" in stage.base) await session.stage(stage.base.stage);
     let start: StageState | undefined;
     await session.progress.vertex(session.vertexOf(stage.from), async (vertex) => {
       start = await startState(session, stage, vertex);
@@ -130,12 +132,25 @@ export class StageBuilder {
 
   async #vertex(name: VertexName, instruction: Instruction, position: string): Promise<void> {
     this.session.signal.throwIfAborted();
+    await this.#sourceStages(instruction);
     await this.session.progress.vertex(name, (vertex) => {
       this.#current = { instruction, position, vertex, reads: new Map() };
       return this.#apply(instruction, vertex).catch((error: unknown) => {
         throw placed(error, instruction.range);
       });
     });
+  }
+
+  /** Waits for the stages that `--from` values name. @throws what those stages throw */
+  async #sourceStages(instruction: Instruction): Promise<void> {
+    const { graph } = this.session;
+    for (const from of references(instruction)) {
+      const named = graph.sourceNamed(from, instruction.range);
+      if (!("stage" in named)) continue;
+      // A trigger's stage is known only now.
+      graph.depend(this.stage.index, named.stage, instruction.range);
+      await this.session.stage(named.stage);
+    }
   }
 
   async #apply(instruction: Instruction, vertex: Vertex): Promise<Outcome> {
