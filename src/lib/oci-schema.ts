@@ -40,13 +40,21 @@ const common = {
 const manifest = v.object({ ...common, config: descriptor, layers: v.array(descriptor) });
 const index = v.object({ ...common, manifests: v.array(descriptor) });
 
+/** Old builders wrote a single word instead of a list, and Docker takes it for one. */
+const words = v.union([
+  strings,
+  v.pipe(
+    v.string(),
+    v.transform((word) => [word]),
+  ),
+]);
 const set = absent(v.record(v.string(), v.looseObject({})));
 const runConfig = v.object({
   User: v.optional(v.string()),
   ExposedPorts: set,
   Env: absent(strings),
-  Entrypoint: v.nullish(strings),
-  Cmd: v.nullish(strings),
+  Entrypoint: v.nullish(words),
+  Cmd: v.nullish(words),
   Volumes: set,
   WorkingDir: v.optional(v.string()),
   Labels: annotations,
@@ -63,17 +71,25 @@ const runConfig = v.object({
     }),
   ),
   OnBuild: v.nullish(strings),
-  Shell: v.nullish(strings),
+  Shell: v.nullish(words),
 });
 const config = v.object({
   created: absent(v.string()),
   author: v.optional(v.string()),
-  architecture: v.string(),
+  // The spec wants both, but Docker runs images that lack them, and says that it can't know whether they fit.
+  architecture: v.optional(v.string(), ""),
   variant: v.optional(v.string()),
-  os: v.string(),
+  os: v.optional(v.string(), "linux"),
   config: absent(runConfig),
   rootfs: v.object({
-    type: v.literal("layers"),
+    // There is no other.
+    type: v.optional(
+      v.pipe(
+        v.string(),
+        v.transform(() => "layers" as const),
+      ),
+      "layers",
+    ),
     diff_ids: v.pipe(
       v.nullable(v.array(digest)),
       v.transform((ids) => ids ?? []),

@@ -23,7 +23,7 @@ export const hostPlatform: Platform = {
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant } = normalized(platform);
   const plain = architecture !== "arm" && variant === plainVariants[architecture];
-  return [os, architecture, ...(variant && !plain ? [variant] : [])].join("/");
+  return [os, architecture, plain ? "" : variant].filter(Boolean).join("/");
 }
 
 /**
