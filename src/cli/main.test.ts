@@ -1,6 +1,6 @@
 /** Whole command lines against a stand-in for the engine. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endOfArchive, formatHeader, plainEntry } from "../lib/tar/index.ts";
@@ -29,6 +29,9 @@ const answers: Record<string, (url: URL) => Response> = {
     const step = { progress: { vertexes: [{ digest: "a", name: "FROM scratch", started, completed }] } };
     return new Response(`${JSON.stringify(step)}\n${JSON.stringify(last)}\n`);
   },
+  // It never ends.
+  "GET /images/get": () =>
+    new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(100_000)) })),
   "GET /events": () =>
     new Response(
       '{"Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"name":"web","image":"app"}},"time":1700000000,"timeNano":1700000000123456789}\n',
@@ -97,10 +100,9 @@ afterAll(async () => {
 
 const entry = join(import.meta.dir, "..", "..", "src", "cli", "index.ts");
 
-async function gantry(args: string[], stdin = "", env: Record<string, string> = {}) {
-  requests = [];
+function spawn(args: string[], stdin = "", env: Record<string, string> = {}) {
   const program = `import { main } from ${JSON.stringify(entry)}; process.exit(await main(process.argv.slice(1), process.env));`;
-  const child = Bun.spawn([process.execPath, "-e", program, "--", ...args], {
+  return Bun.spawn([process.execPath, "-e", program, "--", ...args], {
     cwd: root,
     env: {
       PATH: process.env.PATH!,
@@ -113,6 +115,11 @@ async function gantry(args: string[], stdin = "", env: Record<string, string> = 
     stdout: "pipe",
     stderr: "pipe",
   });
+}
+
+async function gantry(args: string[], stdin = "", env: Record<string, string> = {}) {
+  requests = [];
+  const child = spawn(args, stdin, env);
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -272,6 +279,17 @@ esac
       "WARNING: error getting credentials - err: exit status 2, out: `locked`",
     );
   });
+});
+
+test.each(["SIGINT", "SIGTERM"] as const)("save ended by %s leaves no file", async (signal) => {
+  const directory = mkdtempSync(join(root, "saved-"));
+  const child = spawn(["save", "-o", join(directory, "a.tar"), "app"]);
+  const sizes = () => readdirSync(directory).map((name) => statSync(join(directory, name)).size);
+  while (!sizes().some((size) => size > 0)) await Bun.sleep(5);
+  child.kill(signal);
+  await child.exited;
+  expect(child.signalCode).toBe(signal);
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 test("contexts: create, list, use, inspect, remove", async () => {

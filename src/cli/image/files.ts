@@ -1,5 +1,5 @@
 /** Images to and from files: save, load, import, and a container's export. */
-import { createWriteStream } from "node:fs";
+import { createWriteStream, rmSync } from "node:fs";
 import { errorOf } from "../../api/client/index.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
@@ -11,7 +11,9 @@ import { type ProgressMessage, showProgress } from "./progress.ts";
 
 const terminalRefusal = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
 
-/** The body of an answer to a file or stdout; a file that can't be finished is not left behind. */
+const endings = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The body of an answer to a file or stdout; a file that can't be finished, or is given up, is not left behind. */
 async function download(
   context: CliContext,
   path: string,
@@ -27,11 +29,18 @@ async function download(
   }
   const { rename, rm } = await import("node:fs/promises");
   const partial = `${output}.partial-${process.pid}`;
+  const interrupted = (signal: NodeJS.Signals) => {
+    rmSync(partial, { force: true });
+    // As if nobody had listened: there is no other ear than this one.
+    process.kill(process.pid, signal);
+  };
+  for (const signal of endings) process.once(signal, interrupted);
   try {
     const { pipeline } = await import("node:stream/promises");
     await pipeline(response.body, createWriteStream(partial));
     await rename(partial, output);
   } finally {
+    for (const signal of endings) process.off(signal, interrupted);
     await rm(partial, { force: true });
   }
 }
