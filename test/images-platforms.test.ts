@@ -126,6 +126,24 @@ describe.each(clients)("%s", (name, client) => {
     expect(await ok("push", `${image}:1`)).toContain(fixture.index.digest);
   });
 
+  test("an image for one platform is not loaded for another", async () => {
+    const archive = join(directory, `${name}-one.tar`);
+    const one = `${registry.address}/${name}/one:1`;
+    await ok("pull", "-q", "--platform", "linux/arm64", `${image}:1`);
+    await ok("tag", fixture.ids.arm64, one);
+    await ok("save", "-o", archive, fixture.ids.arm64);
+    await ok("rmi", "-f", `${image}:1`, one);
+    const refused = await client(["load", "--platform", "linux/amd64", "-i", archive]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr + refused.stdout).toContain("has no platform linux/amd64");
+    expect(await ok("images", "-aq")).toBe("");
+    await ok("load", "--platform", "linux/arm64", "-i", archive);
+    expect(await ok("images", "-q", "--no-trunc")).toBe(fixture.ids.arm64);
+    await ok("rmi", fixture.ids.arm64);
+    await ok("pull", "-q", `${image}:1`);
+    await ok("pull", "-q", "--platform", "linux/arm64", `${image}:1`);
+  });
+
   test("with the last name all of it goes, save what is in use", async () => {
     await ok("create", "--platform", "linux/arm64", "--name", `${name}-kept`, `${image}:1`);
     await ok("rmi", `${image}:1`);

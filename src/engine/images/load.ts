@@ -125,8 +125,8 @@ async function loadEntry(layout: Layout, entry: Descriptor): Promise<void> {
     all = imagesOf(images, target);
   } else {
     await loadManifest(layout, entry, true);
+    await checkPlatform(context.store.content, entry, layout.platforms);
     record = await images.register(descriptor, { signal });
-    checkPlatform(record, layout.platforms);
     all = [record];
   }
   const own = nameIn(entry);
@@ -155,9 +155,17 @@ function chosenOf(manifests: Descriptor[], platforms: Platform[], name: string):
   });
 }
 
-function checkPlatform(record: ImageRecord, platforms: Platform[]): void {
-  if (platforms.every((platform) => platformDistance(record.platform, platform) !== undefined)) return;
-  throw new NotFound(`image ${record.id} has no platform ${platforms.map(formatPlatform).join(", ")}`);
+/** @throws NotFound when an image that is for one platform alone is not for all that are asked for */
+async function checkPlatform(
+  content: ContentStore,
+  { digest }: Descriptor,
+  platforms: Platform[],
+): Promise<void> {
+  if (platforms.length === 0) return;
+  const { config } = parseManifest(await content.bytes(digest));
+  const own = parseImageConfig(await content.bytes(config.digest));
+  if (platforms.every((platform) => platformDistance(own, platform) !== undefined)) return;
+  throw new NotFound(`image ${config.digest} has no platform ${platforms.map(formatPlatform).join(", ")}`);
 }
 
 /** A manifest with its blobs; one that is not needed may be missing, or a part of it. */
