@@ -194,7 +194,7 @@ test.each([
   [{ iptables: false }, "iptables false is not supported"],
   [
     { "exec-opts": ["native.cgroupdriver=systemd"] },
-    "is not supported: cgroups are managed directly, without systemd",
+    "is not supported: cgroups are made by the engine itself; the driver systemd needs systemd as process 1",
   ],
   [{ "authorization-plugins": ["x"] }, "there are no plugins"],
   [{ "storage-driver": "btrfs" }, "images and containers are kept by overlayfs"],

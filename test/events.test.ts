@@ -258,6 +258,29 @@ test("runs: on the host's network, of what isn't there, a stop that must kill", 
   );
 });
 
+test("memory that runs out, and terminals that are left", async () => {
+  const at = "image=busybox name=full";
+  await tells(
+    [
+      [
+        ...["run", "--name", "full", "--network", "none", "--memory", "16m", "--memory-swap", "16m"],
+        ...["busybox", "sh", "-c", "x=a; while :; do x=$x$x; done"],
+      ],
+    ],
+    [
+      `container create ${at}`,
+      `container attach ${at}`,
+      "network connect container=* name=none type=null",
+      `container start ${at}`,
+      `container oom ${at}`,
+      `container die execDuration=* exitCode=137 ${at}`,
+      "network disconnect container=* name=none type=null",
+    ],
+    137,
+  );
+  await daemon.ok(["rm", "full"]);
+});
+
 test("a health check's commands and its change", async () => {
   const before = (await events()).length;
   await daemon.ok([

@@ -110,7 +110,6 @@ export interface ContainerRecord {
   ports: PortMap;
   restartCount: number;
   hasBeenManuallyStopped: boolean;
-  execIds: string[];
   logPath: string;
   resolvConfPath: string;
   hostnamePath: string;
@@ -133,6 +132,8 @@ export interface ContainerDetails {
   layers: Record<string, string>;
   /** Where its network namespace is mounted; empty without one of its own. */
   sandboxKey: string;
+  /** Of execs that run, or have been created and can. */
+  execIds: string[];
 }
 
 /** Docker's `filters`: name -> set of values. */

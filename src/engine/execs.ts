@@ -10,6 +10,7 @@ import type { MonitoredProcess, ProcessSpec } from "../runtime/types.ts";
 import { DeferredDuplex } from "./containers/deferred.ts";
 import { containerEvent } from "./containers/events.ts";
 import { linkEnvironment } from "./containers/links.ts";
+import { hasNoNewPrivileges } from "./containers/security-options.ts";
 import { processEnv, rlimits } from "./containers/spec.ts";
 import type { Container, ContainerTable } from "./containers/table.ts";
 import { type Context, paths } from "./context.ts";
@@ -38,7 +39,7 @@ export class ExecService implements Execs {
 
   async create(target: string, config: ExecConfig): Promise<string> {
     const container = this.table.find(target);
-    this.#checkRunning(container);
+    this.#checkRunning(container, target);
     parseDetachKeys(config.detachKeys || defaultDetachKeys);
     if (config.cmd.length === 0) throw new InvalidParameter("No exec command specified");
     this.context.runtime.expectStart();
@@ -48,7 +49,7 @@ export class ExecService implements Execs {
       container,
       started: false,
     });
-    container.record.execIds.push(id);
+    container.execIds.add(id);
     this.#event(container, `exec_create: ${commandOf(config)}`, id);
     return id;
   }
@@ -59,7 +60,7 @@ export class ExecService implements Execs {
   ): Promise<Duplex | undefined> {
     const exec = this.#find(id);
     const { config } = exec.record;
-    this.#checkRunning(exec.container);
+    this.#checkRunning(exec.container, id);
     if (exec.started) throw new Conflict(`exec command ${id} is already running`);
     exec.started = true;
     const spec = () => this.#processSpec(exec.container, config, options.consoleSize ?? config.consoleSize);
@@ -110,6 +111,15 @@ export class ExecService implements Execs {
 
   get(id: string): ExecRecord {
     return this.#find(id).record;
+  }
+
+  /** With a container's run ends what was to be started in it, as in Docker. */
+  forgetUnstarted(container: Container): void {
+    for (const id of container.execIds) {
+      if (this.#execs.get(id)?.started) continue;
+      this.#execs.delete(id);
+      container.execIds.delete(id);
+    }
   }
 
   /** Runs a health probe: its combined output and code. @throws when it can't start or takes over `timeoutMs` */
@@ -225,9 +235,7 @@ export class ExecService implements Execs {
         drop: host.CapDrop ?? [],
         privileged: config.privileged || host.Privileged,
       }),
-      noNewPrivileges: (host.SecurityOpt ?? []).some((option) =>
-        /^no-new-privileges([:=]true)?$/.test(option),
-      ),
+      noNewPrivileges: hasNoNewPrivileges(host.SecurityOpt, this.context.options),
       rlimits: rlimits(this.context, host),
     };
   }
@@ -236,21 +244,22 @@ export class ExecService implements Execs {
     const exec =
       this.#execs.get(id) ??
       [...this.#execs.values()].find(({ record }) => id.length >= 12 && record.id.startsWith(id));
-    if (!exec) throw new NotFound(`No such exec instance: ${id}`);
+    // With its container goes what is known of it.
+    if (!exec || this.table.byId(exec.record.containerId) === undefined)
+      throw new NotFound(`No such exec instance: ${id}`);
     return exec;
   }
 
-  #checkRunning(container: Container): void {
+  /** @param asked what the client named */
+  #checkRunning(container: Container, asked: string): void {
     const { id, state } = container.record;
     if (state.status === "paused")
-      throw new Conflict(`container ${id} is paused, unpause the container before exec`);
+      throw new Conflict(`container ${asked} is paused, unpause the container before exec`);
     if (state.status !== "running") throw new Conflict(`container ${id} is not running`);
   }
 
   #retire(exec: Exec): void {
-    const { execIds } = exec.container.record;
-    const index = execIds.indexOf(exec.record.id);
-    if (index >= 0) execIds.splice(index, 1);
+    exec.container.execIds.delete(exec.record.id);
     setTimeout(() => this.#execs.delete(exec.record.id), keepEnded).unref();
   }
 

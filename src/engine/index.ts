@@ -93,6 +93,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const execs = new ExecService(context, table);
   lifecycle.hooks = {
     probe: (container, command, timeoutMs) => execs.probe(container, command, timeoutMs),
+    ended: (container) => execs.forgetUnstarted(container),
     autoRemove: (container) => containers.removeStopped(container, true),
   };
   if (options.imageGc) stack.use(new ImageCollector(context, images, options.imageGc));

@@ -227,6 +227,8 @@ const createBody = v.object({
 
 /** The body of a create; create-versions.ts makes of it what the engine takes. */
 export const createSchema = v.pipe(
+  v.looseObject({}, "an object is wanted"),
+  v.check((body) => Object.keys(body).length > 0, "config cannot be empty in order to create a container"),
   createBody,
   v.transform(({ HostConfig, NetworkingConfig, MacAddress, ...config }): CreateBody => {
     const endpoints: Record<string, EndpointConfig> = {};

@@ -1,7 +1,7 @@
 /** Container endpoints that answer at once (Engine API, tag "Container"). */
 
 import type { ContainerRecord, StopOptions } from "../../engine/types.ts";
-import { InvalidParameter, NotFound } from "../../lib/errors.ts";
+import { Conflict, InvalidParameter, NotFound } from "../../lib/errors.ts";
 import { configSchema, createSchema, updateSchema } from "./container-schema.ts";
 import { inVersion } from "./create-versions.ts";
 import { inspection, summary } from "./encode-container.ts";
@@ -93,10 +93,14 @@ export const containerRoutes: Route[] = [
     method: "POST",
     path: "/containers/{id}/kill",
     async handle(x) {
-      await x.engine.containers.kill(x.params.id!, {
-        signal: x.text("signal") || undefined,
-        by: clientOf(x),
-      });
+      const target = x.params.id!;
+      try {
+        await x.engine.containers.kill(target, { signal: x.text("signal") || undefined, by: clientOf(x) });
+      } catch (error) {
+        if (error instanceof Conflict || error instanceof NotFound)
+          error.message = `cannot kill container: ${target}: ${error.message}`;
+        throw error;
+      }
       x.empty(204);
     },
   },

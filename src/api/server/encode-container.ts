@@ -196,7 +196,7 @@ export function inspection(
     MountLabel: "",
     ProcessLabel: "",
     AppArmorProfile: "",
-    ExecIDs: record.execIds.length > 0 ? record.execIds : null,
+    ExecIDs: details.execIds.length > 0 ? details.execIds : null,
     HostConfig: hostConfigOf(record, version),
     GraphDriver: { Data: { ID: record.id, ...details.layers }, Name: "overlay2" },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),

@@ -82,9 +82,14 @@ export const systemRoutes: Route[] = [
     method: "GET",
     path: "/events",
     async handle(x) {
+      const since = parseTimestamp(x.text("since"));
       const until = parseTimestamp(x.text("until"));
+      if (since !== undefined && until !== undefined && until < since)
+        throw new InvalidParameter(
+          `\`since\` time (${x.text("since")}) cannot be after \`until\` time (${x.text("until")})`,
+        );
       const events = x.engine.events.subscribe(
-        { since: parseTimestamp(x.text("since")), until, filters: x.filters, observes: x.observes },
+        { since, until, filters: x.filters, observes: x.observes },
         x.signal,
       );
       const output = x.open("application/json");

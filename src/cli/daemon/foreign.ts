@@ -48,7 +48,7 @@ const settings: Record<string, Setting> = {
   "default-gateway-v6": refused("string", noIpv6, [""]),
   "exec-opt": refused(
     "list",
-    "cgroups are managed directly, without systemd",
+    "cgroups are made by the engine itself; the driver systemd needs systemd as process 1 and its D-Bus, which Gantry does not speak",
     ["native.cgroupdriver=cgroupfs"],
     {
       key: "exec-opts",

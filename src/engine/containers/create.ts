@@ -60,6 +60,12 @@ export async function createContainer(
   config.Hostname ||=
     hostConfig.UTSMode === "host" || hostConfig.NetworkMode === "host" ? hostname() : shortId(id);
   checkLinks(hostConfig, table);
+  const process = /^container:(.+)$/.exec(hostConfig.PidMode)?.[1];
+  if (process !== undefined) mustExist(() => table.find(process));
+  if (hostConfig.UTSMode === "host" && request.config.Hostname !== "")
+    throw new InvalidParameter("conflicting options: hostname and the UTS mode");
+  for (const entry of request.config.Env)
+    if (/^(=|$)/.test(entry)) throw new InvalidParameter(`invalid environment variable: ${entry}`);
   checkConfig(config);
   const endpoints = planEndpoints(deps, hostConfig, request);
   using lease = context.store.images.lease();
@@ -96,7 +102,6 @@ export async function createContainer(
     ports: {},
     restartCount: 0,
     hasBeenManuallyStopped: false,
-    execIds: [],
     logPath: keepsLog(hostConfig.LogConfig) ? join(data, `${id}-json.log`) : "",
     resolvConfPath: join(data, "resolv.conf"),
     hostnamePath: join(data, "hostname"),
@@ -168,10 +173,7 @@ function planEndpoints(
   const mode = host.NetworkMode;
   if (sharedWith(mode) !== undefined) {
     mustExist(() => deps.table.find(sharedWith(mode)!));
-    if (Object.keys(host.PortBindings).length > 0)
-      throw new InvalidParameter("conflicting options: port publishing and the container type network mode");
-    if (request.config.Hostname !== "")
-      throw new InvalidParameter("conflicting options: hostname and the network mode");
+    checkShared(host, request.config);
     return {};
   }
   if (request.config.NetworkDisabled) host.NetworkMode = "none";
@@ -202,6 +204,22 @@ function planEndpoints(
     endpoints[network.name] = newEndpoint(network, endpoint);
   }
   return endpoints;
+}
+
+/** What is the other container's, who shares its network. @throws InvalidParameter in Docker's words */
+function checkShared(host: HostConfig, { Hostname, ExposedPorts = {} }: ContainerConfig): void {
+  const conflicts: [asked: boolean, what: string][] = [
+    [Hostname !== "", "hostname and the network mode"],
+    [host.Dns.length > 0, "dns and the network mode"],
+    [(host.ExtraHosts ?? []).length > 0, "custom host-to-IP mapping and the network mode"],
+    [
+      Object.keys(host.PortBindings).length > 0 || host.PublishAllPorts,
+      "port publishing and the container type network mode",
+    ],
+    [Object.keys(ExposedPorts).length > 0, "port exposing and the container type network mode"],
+  ];
+  for (const [asked, what] of conflicts)
+    if (asked) throw new InvalidParameter(`conflicting options: ${what}`);
 }
 
 /** @throws InvalidParameter for what isn't there: Docker's clients take a 404 for a missing image, and pull it */

@@ -7,6 +7,7 @@ import { cgroupNamespaceMode } from "../info.ts";
 import { checkLimits } from "./limits.ts";
 import { checkLogConfig } from "./log-config.ts";
 import { parsePort } from "./networking.ts";
+import { parseSecurityOptions } from "./security-options.ts";
 import { discardUnsupported } from "./unsupported.ts";
 
 const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
@@ -51,6 +52,7 @@ export function checkHostConfig(asked: HostConfig, context: Context, warnings: s
     );
   if (!["", "default"].includes(host.Isolation))
     throw new InvalidParameter(`Invalid isolation: "${host.Isolation}" - linux only supports 'default'`);
+  parseSecurityOptions(host.SecurityOpt, options);
   containerCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged: host.Privileged });
   host.IpcMode ||= options.ipcMode;
   host.CgroupParent ||= options.cgroupParent ?? "";
@@ -74,6 +76,8 @@ export function checkRestartPolicy({ Name, MaximumRetryCount }: RestartPolicy): 
   };
   if (!restartPolicies.includes(Name))
     refuse(`unknown policy '${Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
+  // Clients of before 25 send any count without a name.
+  if (Name === "") return;
   if (Name !== "on-failure" && MaximumRetryCount > 0)
     refuse("maximum retry count can only be used with 'on-failure'");
   if (MaximumRetryCount < 0) refuse("maximum retry count cannot be negative");

@@ -198,7 +198,7 @@ export class ContainerService implements Containers {
     const container = this.#find(target);
     const { record } = container;
     if (record.state.status === "paused")
-      throw new Conflict(`container ${record.id} is paused, unpause the container before attach`);
+      throw new Conflict(`container ${target} is paused, unpause the container before attach`);
     if (record.state.status === "restarting")
       throw new Conflict(`container ${record.id} is restarting, wait until the container is running`);
     const keys = parseDetachKeys(options.detachKeys || defaultDetachKeys);
@@ -361,11 +361,12 @@ export class ContainerService implements Containers {
   }
 
   details(target: string): ContainerDetails {
-    const record = this.get(target);
+    const { record, execIds } = this.deps.table.find(target);
     const { store, options } = this.deps.context;
     return {
       layers: layerDirectories(store.snapshots, snapshotKey(record.id), paths.rootfs(options, record.id)),
       sandboxKey: record.sandboxId === "" ? "" : paths.sandbox(options, record.sandboxId),
+      execIds: [...execIds],
     };
   }
 

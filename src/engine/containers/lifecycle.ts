@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { Conflict, messageOf, NotModified } from "../../lib/errors.ts";
 import { rootOf } from "../../lib/id-map.ts";
-import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umountIfMounted } from "../../linux/mount.ts";
+import { MNT_DETACH, umountIfMounted } from "../../linux/mount.ts";
 import { StartFailure } from "../../runtime/index.ts";
 import type { ExitRecord, MonitoredProcess } from "../../runtime/types.ts";
 import { type Context, paths, snapshotKey } from "../context.ts";
@@ -17,6 +17,7 @@ import { logSpec } from "./log-config.ts";
 import { MountSources } from "./mount-sources.ts";
 import { type Networking, sharedWith } from "./networking.ts";
 import { backOff, firstDelay, shouldRestart } from "./restart-policy.ts";
+import { mountSharedMemory } from "./shared-memory.ts";
 import { parseSignal } from "./signals.ts";
 import { containerSpec } from "./spec.ts";
 import { isRunning, transit } from "./state.ts";
@@ -33,6 +34,8 @@ export interface LifecycleHooks {
     command: string[],
     timeoutMs: number,
   ): Promise<{ exitCode: number; output: string }>;
+  /** Its processes have ended. */
+  ended(container: Container): void;
   /** Removes a container whose AutoRemove is due, its anonymous volumes too. */
   autoRemove(container: Container): Promise<void>;
 }
@@ -121,7 +124,7 @@ export class Lifecycle {
     const signal = parseSignal(options.signal || "SIGKILL");
     if (!isRunning(record)) {
       if (record.state.status === "restarting") return this.#giveUpRestart(container);
-      throw new Conflict(`cannot kill container: ${record.id}: container ${record.id} is not running`);
+      throw new Conflict(`container ${record.id} is not running`);
     }
     const stopSignal = parseSignal(record.config.StopSignal || "SIGTERM");
     if (signal === constants.signals.SIGKILL || signal === stopSignal) record.hasBeenManuallyStopped = true;
@@ -319,6 +322,7 @@ export class Lifecycle {
       container.stopHealthChecks?.();
       container.stopHealthChecks = undefined;
       container.process = undefined;
+      this.hooks.ended(container);
       const ran = exit.exitedAt - (record.state.startedAt ?? exit.exitedAt);
       transit(record, "exit");
       Object.assign(record.state, {
@@ -393,11 +397,4 @@ export class Lifecycle {
 function begin(record: ContainerRecord): void {
   if (record.state.status === "restarting") record.restartCount++;
   transit(record, "start");
-}
-
-/** @param size bytes @param owner host ids */
-function mountSharedMemory(path: string, size: number, owner = { uid: 0, gid: 0 }): void {
-  mkdirSync(path, { mode: 0o700 });
-  const data = `mode=1777,size=${size},uid=${owner.uid},gid=${owner.gid}`;
-  mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
 }

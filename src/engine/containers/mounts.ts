@@ -7,19 +7,21 @@ import type { ContainerConfig, HostConfig, MountConfig } from "../config.ts";
 import type { EngineVolumes, MountPoint } from "../types.ts";
 
 const propagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
-const modeWords = new Set([
-  "rw",
-  "ro",
-  "z",
-  "Z",
-  "nocopy",
-  "consistent",
-  "cached",
-  "delegated",
-  "bind",
-  "rbind",
-  ...propagations,
-]);
+/** The words of a mount's mode: one of each row at most. */
+const modeWords = [
+  ["rw", "ro"],
+  ["z", "Z"],
+  ["nocopy"],
+  ["consistent", "cached", "delegated", "default"],
+  ["bind", "rbind"],
+  propagations,
+];
+
+function isMode(mode: string): boolean {
+  if (mode === "") return true;
+  const rows = mode.split(",").map((word) => modeWords.findIndex((words) => words.includes(word)));
+  return !rows.includes(-1) && new Set(rows).size === rows.length;
+}
 
 /** A mount point with what only its set-up needs. */
 export interface PlannedMount extends MountPoint {
@@ -54,6 +56,7 @@ export async function planMounts(
   const add = (mount: PlannedMount) => byDestination.set(mount.destination, mount);
   for (const spec of host.VolumesFrom ?? []) {
     const [container, mode = ""] = spec.split(":");
+    if (!isMode(mode)) throw new InvalidParameter(`invalid mode: ${mode}`);
     for (const mount of sources.mountsOf(container!)) {
       const rw = mode === "ro" ? false : mount.rw;
       add({ ...mount, rw, copyUp: false });
@@ -112,12 +115,13 @@ async function fromBind(spec: string, { volumes, root, shallowReadOnly }: Source
   if (parts.length === 1) return anonymousVolume(checkDestination("volume", parts[0]!), volumes);
   const [source, target, mode = ""] = parts as [string, string, string?];
   const words = mode === "" ? [] : mode.split(",");
-  for (const word of words)
-    if (!modeWords.has(word))
-      throw new InvalidParameter(`invalid volume specification: '${spec}': invalid mode: ${mode}`);
+  if (!isMode(mode))
+    throw new InvalidParameter(`invalid volume specification: '${spec}': invalid mode: ${mode}`);
   const destination = checkDestination(isAbsolute(source) ? "bind" : "volume", target);
   const rw = !words.includes("ro");
+  const propagation = words.find((word) => propagations.includes(word));
   if (!isAbsolute(source)) {
+    if (propagation !== undefined) throw new BadMount("volume", "field BindOptions must not be specified");
     const volume = await volumes.create({ name: source, driver: "local", options: {}, labels: {} });
     return {
       type: "volume",
@@ -131,6 +135,7 @@ async function fromBind(spec: string, { volumes, root, shallowReadOnly }: Source
       copyUp: !words.includes("nocopy"),
     };
   }
+  if (words.includes("nocopy")) throw new BadMount("bind", "field VolumeOptions must not be specified");
   // `-v` creates a missing host directory, as Docker always has; `--mount` refuses it.
   if (!existsSync(source)) makeHostDirectory(source, root);
   return {
@@ -139,7 +144,7 @@ async function fromBind(spec: string, { volumes, root, shallowReadOnly }: Source
     destination,
     mode,
     rw,
-    propagation: words.find((word) => propagations.includes(word)) ?? "rprivate",
+    propagation: propagation ?? "rprivate",
     copyUp: false,
     ...(words.includes("bind")
       ? { recursion: "none" as const }
@@ -163,8 +168,9 @@ async function fromMount(mount: MountConfig, sources: Sources): Promise<PlannedM
   }
   if (mount.Type === "image") return imageMount(mount, destination, findImage);
   if (mount.Type === "volume") {
-    if (!mount.Source && !mount.VolumeOptions)
-      return { ...(await anonymousVolume(destination, volumes)), rw };
+    if (!mount.Source && mount.ReadOnly)
+      throw new BadMount("volume", "must not set ReadOnly mode when using anonymous volumes");
+    if (!mount.Source && !mount.VolumeOptions) return anonymousVolume(destination, volumes);
     const subpath = checkSubpath("volume", mount.VolumeOptions?.Subpath);
     const volume = await volumes.create({
       name: mount.Source,

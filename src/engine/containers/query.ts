@@ -47,6 +47,10 @@ export function listContainers(
       throw new InvalidParameter(`unrecognized filter value for health: ${health}`);
   for (const code of filters.exited ?? [])
     if (!/^-?\d+$/.test(code)) throw new InvalidParameter(`invalid filter 'exited=${code}'`);
+  for (const name of ["publish", "expose"])
+    for (const port of filters[name] ?? [])
+      if (!/^\d+(-\d+)?(\/(tcp|udp|sctp))?$/.test(port))
+        throw new InvalidParameter(`invalid filter '${name}=${port}'`);
   const isTask = booleanFilter(filters, "is-task");
   const before = filters.before?.map((target) => lookups.container(target));
   const since = filters.since?.map((target) => lookups.container(target));

@@ -3,7 +3,6 @@ import { Internal, InvalidParameter } from "../../lib/errors.ts";
 import type { IdMap } from "../../lib/id-map.ts";
 import { canMountReadOnlyRecursively } from "../../linux/mount.ts";
 import { mountOf } from "../../linux/mountinfo.ts";
-import { appArmorIsOn } from "../../linux/process.ts";
 import { containerCapabilities, deviceAt, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
 import type { ContainerSpec, MountSpec, NamespaceType, ProcessSpec } from "../../runtime/types.ts";
 import type { DeviceRequest, HostConfig } from "../config.ts";
@@ -12,6 +11,7 @@ import type { ContainerRecord, MountPoint } from "../types.ts";
 import { checkUlimits, resourceSpec } from "./limits.ts";
 import { linkEnvironment } from "./links.ts";
 import type { MountSources } from "./mount-sources.ts";
+import { parseSecurityOptions } from "./security-options.ts";
 import type { Container, ContainerTable } from "./table.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -32,7 +32,7 @@ export async function containerSpec(
 ): Promise<ContainerSpec> {
   const { config, hostConfig: host } = record;
   const rootfs = paths.rootfs(context.options, record.id);
-  const security = parseSecurityOptions(host.SecurityOpt ?? [], context.options);
+  const security = parseSecurityOptions(host.SecurityOpt, context.options);
   const user = await resolveUser(rootfs, config.User, host.GroupAdd ?? []);
   const spec: ContainerSpec = {
     id: record.id,
@@ -101,41 +101,6 @@ export function processEnv(
     ...links,
   ];
   return [...defaults.filter((entry) => !has(entry.split("=", 1)[0]!)), ...env];
-}
-
-interface SecurityOptions {
-  noNewPrivileges: boolean;
-  seccomp: ContainerSpec["seccomp"];
-  apparmor?: string;
-}
-
-function parseSecurityOptions(
-  options: string[],
-  { noNewPrivileges, seccomp }: Context["options"],
-): SecurityOptions {
-  const result: SecurityOptions = { noNewPrivileges, seccomp: seccomp.profile };
-  for (const option of options) {
-    const [key, value = ""] = option.split(/[=:](.*)/s) as [string, string?];
-    if (key === "no-new-privileges") result.noNewPrivileges = value === "" || value === "true";
-    else if (key === "seccomp")
-      result.seccomp =
-        value === "unconfined" ? "unconfined" : value === "builtin" ? "default" : parseProfile(value);
-    // As Docker does: on a host without the module its labels and profiles mean nothing.
-    else if (key === "apparmor") result.apparmor = appArmorIsOn() ? value : undefined;
-    else if (key === "label") continue;
-    else throw new InvalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
-  }
-  return result;
-}
-
-function parseProfile(text: string): object {
-  try {
-    const profile: unknown = JSON.parse(text);
-    if (typeof profile === "object" && profile !== null) return profile;
-  } catch {
-    // Told below.
-  }
-  throw new InvalidParameter("Decoding seccomp profile failed: it is not a JSON object");
 }
 
 /** `--ulimit` over the daemon's defaults; for the container's process and for its execs. @throws InvalidParameter */

@@ -22,6 +22,8 @@ export class Container {
   /** Milliseconds until the next restart by policy. */
   restartDelay = firstDelay;
   stopHealthChecks: (() => void) | undefined;
+  /** Execs that run, or can be started. */
+  readonly execIds = new Set<string>();
   #exitWaiters = new Set<(exitCode: number) => void>();
   #removalWaiters = new Set<(exitCode: number) => void>();
 

@@ -34,12 +34,16 @@ export interface Found {
 
 /**
  * By reference, full id, the digest of a manifest or index, or unique prefix of an id; `platform` chooses of several.
- * @throws NotFound in Docker's words
+ * @throws NotFound, and InvalidParameter for no name at all, in Docker's words
  */
 export function findTarget(images: Images, target: string, platform?: Platform): Found {
   const name = nameOf(images, target);
   const record = name ? images.get(name.id) : byId(images, target);
-  if (!record) throw new NotFound(`No such image: ${name ? target : withTag(target)}`);
+  if (!record) {
+    // What can't be a name is told apart from one that isn't here, which clients would pull.
+    if (target !== "") parseReference(target);
+    throw new NotFound(`No such image: ${name ? target : withTag(target)}`);
+  }
   const found = name ? images.target(name.target)! : targetOf(images, record);
   if (!platform) return { record, target: found, name };
   const chosen = bestMatch(imagesOf(images, found), (image) => image.platform, platform);
