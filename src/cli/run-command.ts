@@ -21,8 +21,8 @@ export async function runCommand(
     const wrong = arityError(command, spelling, parsed.args.length);
     if (wrong !== undefined) {
       const { usageLine } = await import("./args/help.ts");
-      // Docker's words for the two.
-      const look = command.arity.max === 0 ? "Run" : "See";
+      // Docker's words: only where there may be any number it is another one.
+      const look = Number.isFinite(command.arity.max) ? "Run" : "See";
       context.err(
         `${wrong}\n\n${usageLine(command, spelling)}\n\n${look} '${program} ${spelling} --help' for more information\n`,
       );
@@ -49,7 +49,7 @@ export async function runCommand(
     const text = isExit ? error.message : describe(error);
     const status = isExit ? error.code : failure;
     // Commands with a status of their own can be mistaken for the container's output: they say who speaks.
-    if (text !== "" && command.failure)
+    if (text !== "" && command.failure && status !== 1)
       context.err(`${program}: ${text}\n\nRun '${program} ${spelling} --help' for more information\n`);
     else if (text !== "") context.err(`${text}\n`);
     return status;
@@ -63,6 +63,8 @@ function arityError(command: Command, spelling: string, count: number): string |
   const arguments_ = (n: number) => `${n} argument${n === 1 ? "" : "s"}`;
   if (max === 0) return `${name} accepts no arguments`;
   if (min === max) return `${name} requires ${arguments_(min)}`;
-  if (count < min) return `${name} requires at least ${arguments_(min)}`;
-  return `${name} requires at most ${arguments_(max)}`;
+  if (!Number.isFinite(max)) return `${name} requires at least ${arguments_(min)}`;
+  return min === 0
+    ? `${name} requires at most ${arguments_(max)}`
+    : `${name} requires at least ${min} and at most ${arguments_(max)}`;
 }

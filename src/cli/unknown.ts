@@ -26,7 +26,8 @@ export async function notACommand(words: readonly string[]): Promise<number> {
   }
   const isGroup = Object.hasOwn(groups, first) || Object.hasOwn(subgroups, first);
   if (isGroup && (second === undefined || second === "--help" || second === "-h" || second === "help")) {
-    writeAll(stdoutFd, await groupHelp(first));
+    // What nobody asked for goes to stderr, as with Docker.
+    writeAll(second === undefined ? stderrFd : stdoutFd, await groupHelp(first));
     return 0;
   }
   const wrong = isGroup ? `${first} ${second}` : first;

@@ -25,6 +25,8 @@ export const command = defineCommand({
     const target = splitCopyPath(to);
     if (source.path === "" || target.path === "")
       throw new InvalidParameter(`${source.path === "" ? "source" : "destination"} can not be empty`);
+    if (source.container === "" || target.container === "")
+      throw new InvalidParameter("must specify at least one container source");
     if (source.container !== undefined && target.container !== undefined)
       throw new InvalidParameter("copying between containers is not supported");
     const options = { archive: flags.archive, follow: flags["follow-link"] };

@@ -29,14 +29,45 @@ export interface CreateBody {
   [field: string]: unknown;
 }
 
-/** @throws InvalidParameter, NotImplemented */
+/** @throws UsageError for a flag's value, InvalidParameter for what doesn't go together */
 export function createBody(
+  parsed: CreateParsed,
+  detach: boolean,
+  env: Record<string, string | undefined>,
+  cwd: string,
+): CreateBody {
+  try {
+    return bodyOf(parsed, detach, env, cwd);
+  } catch (error) {
+    if (error instanceof InvalidParameter && error.message.startsWith("invalid argument "))
+      throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** What `parse` makes of a flag's values. @throws InvalidParameter naming the flag */
+function valuesOf<T>(flag: string, values: readonly string[], parse: (text: string) => T): T[] {
+  return values.map((text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof InvalidParameter)) throw error;
+      throw new InvalidParameter(
+        `invalid argument ${JSON.stringify(text)} for "${flag}" flag: ${error.message}`,
+        { cause: error },
+      );
+    }
+  });
+}
+
+function bodyOf(
   { flags, args, given }: CreateParsed,
   detach: boolean,
   env: Record<string, string | undefined>,
   cwd: string,
 ): CreateBody {
   const [image = "", ...command] = args;
+  checkModes(flags);
   const ports = parsePorts(flags.publish, flags.expose);
   const { binds, volumes } = splitVolumes(flags.volume, cwd);
   const networks = networksOf(flags);
@@ -50,7 +81,7 @@ export function createBody(
     OpenStdin: flags.interactive,
     StdinOnce: flags.interactive && attach.AttachStdin,
     ExposedPorts: ports.exposed,
-    Env: readEnvironment(flags["env-file"], flags.env, env),
+    Env: readEnvironment(flags["env-file"], valuesOf("-e, --env", flags.env, checkEnvironment), env),
     Cmd: command.length > 0 ? command : undefined,
     // An empty --entrypoint clears the image's; the API's sign for that is one empty word.
     Entrypoint: flags.entrypoint === undefined ? undefined : [flags.entrypoint],
@@ -84,21 +115,21 @@ export function createBody(
       GroupAdd: listOrNothing(flags["group-add"]),
       IpcMode: flags.ipc ?? "",
       Isolation: flags.isolation,
-      Links: listOrNothing(flags.link),
+      Links: listOrNothing(valuesOf("--link", flags.link, checkLink)),
       OomScoreAdj: flags["oom-score-adj"] ?? 0,
       PidMode: flags.pid ?? "",
       Privileged: flags.privileged,
       PublishAllPorts: flags["publish-all"],
       ReadonlyRootfs: flags["read-only"],
       ...security(flags["security-opt"]),
-      StorageOpt: mapOrNothing(flags["storage-opt"]),
+      StorageOpt: storageOptions(flags["storage-opt"]),
       Tmpfs: tmpfs(flags.tmpfs),
       UTSMode: flags.uts ?? "",
       UsernsMode: flags.userns ?? "",
       ShmSize: flags["shm-size"] ?? 0,
       Sysctls: mapOrNothing(flags.sysctl),
       Runtime: flags.runtime,
-      LogConfig: { Type: flags["log-driver"] ?? "", Config: keyValues(flags["log-opt"]) },
+      LogConfig: logConfig(flags),
       Mounts: listOrNothing(flags.mount.map((mount) => parseMount(mount, cwd))),
       Annotations: mapOrNothing(flags.annotation),
       Init: given("init") ? flags.init : undefined,
@@ -144,11 +175,11 @@ function resources(flags: CreateValues): Record<string, unknown> {
     NanoCpus: flags.cpus ?? 0,
     CgroupParent: flags["cgroup-parent"] ?? "",
     BlkioWeight: flags["blkio-weight"] ?? 0,
-    BlkioWeightDevice: flags["blkio-weight-device"].map((text) => rated(text, "Weight", Number)),
-    BlkioDeviceReadBps: flags["device-read-bps"].map((text) => rated(text, "Rate", parseBytes)),
-    BlkioDeviceWriteBps: flags["device-write-bps"].map((text) => rated(text, "Rate", parseBytes)),
-    BlkioDeviceReadIOps: flags["device-read-iops"].map((text) => rated(text, "Rate", Number)),
-    BlkioDeviceWriteIOps: flags["device-write-iops"].map((text) => rated(text, "Rate", Number)),
+    BlkioWeightDevice: rates(flags, "blkio-weight-device", "Weight", Number),
+    BlkioDeviceReadBps: rates(flags, "device-read-bps", "Rate", parseBytes),
+    BlkioDeviceWriteBps: rates(flags, "device-write-bps", "Rate", parseBytes),
+    BlkioDeviceReadIOps: rates(flags, "device-read-iops", "Rate", Number),
+    BlkioDeviceWriteIOps: rates(flags, "device-write-iops", "Rate", Number),
     CpuPeriod: flags["cpu-period"] ?? 0,
     CpuQuota: flags["cpu-quota"] ?? 0,
     CpuRealtimePeriod: flags["cpu-rt-period"] ?? 0,
@@ -158,12 +189,14 @@ function resources(flags: CreateValues): Record<string, unknown> {
     Devices: devices,
     DeviceRequests: listOrNothing([
       ...requests,
-      ...(flags.gpus === undefined ? [] : [parseGpus(flags.gpus)]),
+      ...valuesOf("--gpus", flags.gpus === undefined ? [] : [flags.gpus], parseGpus),
     ]),
-    DeviceCgroupRules: listOrNothing(flags["device-cgroup-rule"]),
+    DeviceCgroupRules: listOrNothing(
+      valuesOf("--device-cgroup-rule", flags["device-cgroup-rule"], checkDeviceRule),
+    ),
     MemoryReservation: flags["memory-reservation"] ?? 0,
     MemorySwap: flags["memory-swap"] ?? 0,
-    MemorySwappiness: flags["memory-swappiness"] < 0 ? undefined : flags["memory-swappiness"],
+    MemorySwappiness: swappiness(flags["memory-swappiness"]),
     OomKillDisable: flags["oom-kill-disable"],
     PidsLimit: flags["pids-limit"],
     Ulimits: flags.ulimit.map(parseUlimit),
@@ -216,7 +249,7 @@ export function parseUlimit(text: string): { Name: string; Soft: number; Hard: n
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
   const wrong = (why: string) =>
     new InvalidParameter(`invalid argument ${JSON.stringify(text)} for "--ulimit" flag: ${why}`);
-  if (!match) throw wrong("a name and one or two numbers are wanted (nofile=1024:2048)");
+  if (!match) throw wrong(`invalid ulimit argument: ${text}`);
   if (!ulimitNames.includes(match[1]!)) {
     const meant = nearest(match[1]!, ulimitNames);
     throw wrong(`invalid ulimit type: ${match[1]}${meant ? ` (did you mean ${meant}?)` : ""}`);
@@ -229,9 +262,64 @@ export function parseUlimit(text: string): { Name: string; Soft: number; Hard: n
   return { Name: match[1]!, Soft: soft, Hard: hard };
 }
 
+/** Modes that the client knows, so that what is none isn't taken for an engine's. @throws InvalidParameter */
+function checkModes(flags: CreateValues): void {
+  const check = (flag: string, what: string, mode: string | undefined, known: RegExp) => {
+    if (mode && !known.test(mode)) throw new InvalidParameter(`--${flag}: invalid ${what} mode`);
+  };
+  check("pid", "PID", flags.pid, /^(host|container:.+)$/);
+  check("uts", "UTS", flags.uts, /^host$/);
+  check("userns", "USER", flags.userns, /^host$/);
+  check("cgroupns", "CGROUP", flags.cgroupns, /^(host|private)$/);
+}
+
+function checkEnvironment(text: string): string {
+  if (/^(=|$)/.test(text)) throw new InvalidParameter(`invalid environment variable: ${text}`);
+  return text;
+}
+
+function checkLink(text: string): string {
+  if (text.split(":").length > 2) throw new InvalidParameter(`bad format for links: ${text}`);
+  return text;
+}
+
+function checkDeviceRule(text: string): string {
+  if (!/^[acb] (\d+|\*):(\d+|\*) [rwm]{1,3}$/.test(text))
+    throw new InvalidParameter(`invalid device cgroup format '${text}'`);
+  return text;
+}
+
+function storageOptions(values: readonly string[]): Record<string, string> | undefined {
+  if (values.some((value) => !value.includes("="))) throw new InvalidParameter("invalid storage option");
+  return mapOrNothing(values);
+}
+
+function logConfig(flags: CreateValues): { Type: string; Config: Record<string, string> } {
+  if (flags["log-driver"] === "none" && flags["log-opt"].length > 0)
+    throw new InvalidParameter("invalid logging opts for driver none");
+  return { Type: flags["log-driver"] ?? "", Config: keyValues(flags["log-opt"]) };
+}
+
+/** @param value -1 for none */
+function swappiness(value: number): number | undefined {
+  if (value < -1 || value > 100)
+    throw new InvalidParameter(`invalid value: ${value}. Valid memory swappiness range is 0-100`);
+  return value < 0 ? undefined : value;
+}
+
+type RatedFlag = "blkio-weight-device" | `device-${"read" | "write"}-${"bps" | "iops"}`;
+
+const rates = (
+  flags: CreateValues,
+  flag: RatedFlag,
+  field: "Weight" | "Rate",
+  parse: (text: string) => number,
+) => valuesOf(`--${flag}`, flags[flag], (text) => rated(text, field, parse));
+
 function rated(text: string, field: "Weight" | "Rate", parse: (text: string) => number): object {
   const colon = text.lastIndexOf(":");
   const path = text.slice(0, colon);
+  if (colon < 0) throw new InvalidParameter(`bad format: ${text}`);
   const value = parse(text.slice(colon + 1));
   if (colon <= 0 || !path.startsWith("/dev/") || !Number.isInteger(value) || value < 0) {
     throw new InvalidParameter(`bad format: ${text}`);
@@ -266,6 +354,8 @@ function security(options: readonly string[]): Record<string, unknown> {
 
 /** A seccomp profile is a file of the client; the engine gets its content. */
 function securityOption(text: string): string {
+  if (!/[=:]/.test(text) && text !== "no-new-privileges")
+    throw new InvalidParameter(`Invalid --security-opt: ${JSON.stringify(text)}`);
   const match = /^seccomp[=:](.*)$/.exec(text);
   if (!match || match[1] === "unconfined" || match[1] === "builtin") return text;
   try {

@@ -16,11 +16,7 @@ export async function createContainer(
   body: CreateBody,
   flags: Parsed<typeof createFlags>["flags"],
 ): Promise<string> {
-  if (!["always", "missing", "never"].includes(flags.pull)) {
-    throw new InvalidParameter(
-      `invalid pull option: '${flags.pull}': must be one of "always", "missing" or "never"`,
-    );
-  }
+  checkPull(flags.pull);
   using idFile = flags.cidfile === undefined ? undefined : openIdFile(flags.cidfile);
   const progress = flags.quiet ? undefined : stderrFd;
   const pull = () => pullImage(context, body.Image, { platform: flags.platform, progress });
@@ -44,6 +40,14 @@ export async function createContainer(
   for (const warning of created.Warnings ?? []) context.err(`WARNING: ${warning}\n`);
   idFile?.write(created.Id);
   return created.Id;
+}
+
+/** @throws InvalidParameter */
+export function checkPull(option: string): void {
+  if (!["always", "missing", "never"].includes(option))
+    throw new InvalidParameter(
+      `invalid pull option: '${option}': must be one of "always", "missing" or "never"`,
+    );
 }
 
 /**

@@ -28,9 +28,11 @@ export function parseDevices(values: readonly string[]) {
 function parseDevice(text: string) {
   const parts = text.split(":");
   const [source = "", second, third] = parts;
+  if (source !== "" && !source.startsWith("/"))
+    throw new InvalidParameter(`${source} is not an absolute path`);
   if (source === "" || parts.length > 3) throw new InvalidParameter(`invalid device specification: ${text}`);
   const isMode = (part: string | undefined) => part !== undefined && /^[rwm]{1,3}$/.test(part);
-  if (third !== undefined && !isMode(third)) throw new InvalidParameter(`invalid device mode: ${third}`);
+  if (third !== undefined && !isMode(third)) throw new InvalidParameter(`bad mode specified: ${third}`);
   const target = second === undefined || (third === undefined && isMode(second)) ? source : second;
   const mode = third ?? (isMode(second) ? second : "rwm");
   return { PathOnHost: source, PathInContainer: target, CgroupPermissions: mode };

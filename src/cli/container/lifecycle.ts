@@ -1,8 +1,9 @@
 /** Commands that change the state of containers that exist. */
 import { NotModified } from "../../lib/errors.ts";
 import { atLeast, defineCommand, exactly, type Flags } from "../command.ts";
-import type { CliContext } from "../context.ts";
+import { type CliContext, ExitStatus } from "../context.ts";
 import { evenIfMissing, forEach } from "../each.ts";
+import { describe } from "../errors.ts";
 
 const path = (name: string, verb: string) => `/containers/${encodeURIComponent(name)}/${verb}`;
 
@@ -140,7 +141,11 @@ export const rename = defineCommand({
   arity: exactly(2),
   examples: ["rename web web-old"],
   async run(context, { args: [name = "", next] }) {
-    await context.client.call("POST", path(name, "rename"), { query: { name: next } });
+    try {
+      await context.client.call("POST", path(name, "rename"), { query: { name: next } });
+    } catch (error) {
+      throw new ExitStatus(1, `${describe(error)}\nError: failed to rename container named ${name}`);
+    }
     return 0;
   },
 });

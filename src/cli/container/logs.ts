@@ -1,4 +1,5 @@
 import { errorOf } from "../../api/client/index.ts";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
 import { defineCommand, exactly } from "../command.ts";
 import { timestamp } from "../format/timestamp.ts";
@@ -30,8 +31,8 @@ export const command = defineCommand({
         details: flags.details ? 1 : undefined,
         timestamps: flags.timestamps ? 1 : undefined,
         tail: flags.tail,
-        since: flags.since && timestamp(flags.since, now),
-        until: flags.until && timestamp(flags.until, now),
+        since: timeOf("since", flags.since, now),
+        until: timeOf("until", flags.until, now),
       },
     });
     if (response.status >= 300) throw await errorOf(response);
@@ -53,3 +54,12 @@ export const command = defineCommand({
     }
   },
 });
+
+/** @throws InvalidParameter naming the flag */
+function timeOf(flag: string, value: string | undefined, now: number): string | undefined {
+  try {
+    return value && timestamp(value, now);
+  } catch (error) {
+    throw new InvalidParameter(`invalid value for "${flag}": ${messageOf(error)}`, { cause: error });
+  }
+}

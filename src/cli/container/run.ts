@@ -3,6 +3,7 @@ import { atLeast, defineCommand, type Flags } from "../command.ts";
 import { type CliContext, ExitStatus } from "../context.ts";
 import { describe } from "../errors.ts";
 import { isTerminal, stdinFd } from "../terminal.ts";
+import { checkRestart } from "./create.ts";
 import { type CreateBody, createBody } from "./create-body.ts";
 import { createContainer } from "./create-container.ts";
 import { createFlags } from "./create-flags.ts";
@@ -38,11 +39,9 @@ export const command = defineCommand({
   async run(context, parsed) {
     const { flags: values } = parsed;
     const { detach } = values;
-    if (values.rm && values.restart !== "no" && values.restart !== "") {
-      throw new InvalidParameter("conflicting options: cannot specify both --restart and --rm");
-    }
+    checkRestart(values);
     if (detach && values.attach.length > 0) {
-      throw new InvalidParameter("conflicting options: cannot specify both --attach and --detach");
+      throw new ExitStatus(1, "conflicting options: cannot specify both --attach and --detach");
     }
     if (values.wait && !detach) throw new InvalidParameter("conflicting options: --wait goes with --detach");
     const body = createBody(parsed, detach, context.env, process.cwd());

@@ -136,13 +136,20 @@ function endpointOf(store: ContextStore, values: readonly string[]) {
   );
   const known = ["from", "host", "ca", "cert", "key", "skip-tls-verify"];
   const unknown = [...options.keys()].find((key) => !known.includes(key));
-  if (unknown !== undefined) throw new InvalidParameter(`unrecognized config key: ${unknown}`);
+  if (unknown !== undefined)
+    throw new InvalidParameter(
+      `unable to create docker endpoint config: unrecognized config key: ${unknown}`,
+    );
   const from = options.get("from");
   if (from !== undefined) {
     const meta = store.get(from);
     return { docker: meta.Endpoints.docker, tls: store.readTls(from) };
   }
   const Host = options.get("host");
+  if (Host !== undefined && !Host.includes("://"))
+    throw new InvalidParameter(
+      `unable to create docker endpoint config: unable to apply docker endpoint options: unable to parse docker host \`${Host}\``,
+    );
   if (Host !== undefined) parseHost(Host);
   const tls: TlsFiles = {};
   for (const name of ["ca", "cert", "key"] as const) {

@@ -1,5 +1,6 @@
 /** Images to and from files: save, load, import, and a container's export. */
-import { createWriteStream, rmSync } from "node:fs";
+import { createWriteStream, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { errorOf } from "../../api/client/index.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
@@ -19,8 +20,16 @@ async function download(
   path: string,
   query: Record<string, string | object | undefined>,
   output: string | undefined,
+  what: string,
 ): Promise<void> {
   if (output === undefined && isTerminal(stdoutFd)) throw new InvalidParameter(terminalRefusal);
+  if (output !== undefined) {
+    const directory = dirname(output);
+    if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory())
+      throw new InvalidParameter(
+        `failed to ${what}: invalid output path: stat ${directory}: no such file or directory`,
+      );
+  }
   const response = await context.client.send("GET", path, { query });
   if (response.status >= 300) throw await errorOf(response);
   if (output === undefined) {
@@ -60,7 +69,7 @@ export const save = defineCommand({
     // Names and platforms are repeated, which an object of query parameters can't say.
     const names = args.map((name) => `names=${encodeURIComponent(name)}`);
     const query = [...names, platformsQuery("platform", flags.platform)].filter(Boolean).join("&");
-    await download(context, `/images/get?${query}`, {}, flags.output);
+    await download(context, `/images/get?${query}`, {}, flags.output, "save image");
     return 0;
   },
 });
@@ -74,7 +83,13 @@ export const exportContainer = defineCommand({
   arity: exactly(1),
   examples: ["export web > web.tar"],
   async run(context, { flags, args: [name = ""] }) {
-    await download(context, `/containers/${encodeURIComponent(name)}/export`, {}, flags.output);
+    await download(
+      context,
+      `/containers/${encodeURIComponent(name)}/export`,
+      {},
+      flags.output,
+      "export container",
+    );
     return 0;
   },
 });
