@@ -42,7 +42,7 @@ export async function ownRegistry(): Promise<RegistryServer & { root: string }> 
 }
 
 /** Debian's docker-registry on a free port. */
-export async function debianRegistry(): Promise<RegistryServer> {
+export async function debianRegistry(): Promise<RegistryServer & { pid: number }> {
   const dir = await tempDir();
   const address = `127.0.0.1:${await freePort()}`;
   const config = {
@@ -63,7 +63,7 @@ export async function debianRegistry(): Promise<RegistryServer> {
   };
   for (let tries = 0; ; tries++) {
     const response = await fetch(`http://${address}/v2/`).catch(() => undefined);
-    if (response?.ok) return { address, [Symbol.asyncDispose]: stop };
+    if (response?.ok) return { address, pid: child.pid, [Symbol.asyncDispose]: stop };
     if (tries === 2000 || child.exitCode !== null) {
       await stop();
       throw new Error("docker-registry did not start");

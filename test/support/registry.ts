@@ -17,6 +17,10 @@ export class TestRegistry implements AsyncDisposable {
     private readonly process: Bun.Subprocess,
   ) {}
 
+  get pid(): number {
+    return this.process.pid;
+  }
+
   static async start(): Promise<TestRegistry> {
     const root = mkdtempSync(join(tmpdir(), "gt-registry-"));
     const child = Bun.spawn([executable, "registry", "serve", "--addr", "127.0.0.1:0", "--root", root], {
