@@ -89,7 +89,7 @@ test("builders are the engines of contexts", async () => {
   expect((await buildx("du", "--builder", "gone")).stderr).toContain("nowhere.sock");
   expect((await buildx("use", "nobody")).code).toBe(1);
   expect(await ok("version")).toStartWith("Gantry ");
-  expect((await buildx("imagetools")).stdout).toContain("gantry buildx imagetools COMMAND");
+  expect((await buildx("imagetools")).stderr).toContain("gantry buildx imagetools COMMAND");
 });
 
 test("imagetools: what a registry has, and indexes of it", async () => {

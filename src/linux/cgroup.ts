@@ -95,6 +95,12 @@ export function signalCgroup(layout: CgroupLayout, path: string, signal: number)
   }
 }
 
+/** Between two looks at a group that is freezing, and how long that goes on; milliseconds. */
+const freezerPace = 2;
+const freezerPatience = 10_000;
+/** A group of version 1 that is not frozen by then is thawed for a moment. */
+const stuckAfter = 200;
+
 /**
  * Stops or continues every process of the group, and returns when the kernel has done so.
  * @throws Errno ENOENT when the group is gone, ETIMEDOUT when a process can't be frozen within 10 s
@@ -102,19 +108,39 @@ export function signalCgroup(layout: CgroupLayout, path: string, signal: number)
 export async function freezeCgroup(layout: CgroupLayout, path: string, frozen: boolean): Promise<void> {
   const directory = cgroupDirectory(layout, "freezer", path);
   if (directory === undefined) throw new Errno(constants.errno.ENOENT, "freeze", path);
-  const v1 = layout.version === 1;
-  writeFileSync(
-    `${directory}/${v1 ? "freezer.state" : "cgroup.freeze"}`,
-    v1 ? (frozen ? "FROZEN" : "THAWED") : frozen ? "1" : "0",
-  );
-  const reached = () =>
-    v1
-      ? readCgroupFile(directory, "freezer.state") === (frozen ? "FROZEN" : "THAWED")
-      : readCgroupFile(directory, "cgroup.events")?.includes(`frozen ${frozen ? 1 : 0}`);
-  for (let waited = 0; !reached(); waited += 2) {
-    if (waited > 10_000) throw new Errno(constants.errno.ETIMEDOUT, "freeze", path);
-    await Bun.sleep(2);
+  const { order, reached } = layout.version === 1 ? freezerV1(directory) : freezerV2(directory);
+  order(frozen);
+  for (let waited = freezerPace; !reached(frozen); waited += freezerPace) {
+    if (waited > freezerPatience) throw new Errno(constants.errno.ETIMEDOUT, "freeze", path);
+    // A process that forks or comes in while version 1 freezes can keep it on its way for ever.
+    if (frozen && layout.version === 1 && waited % stuckAfter === 0) {
+      order(false);
+      order(true);
+    }
+    await Bun.sleep(freezerPace);
   }
+}
+
+interface Freezer {
+  order(frozen: boolean): void;
+  reached(frozen: boolean): boolean;
+}
+
+function freezerV1(directory: string): Freezer {
+  const word = (frozen: boolean) => (frozen ? "FROZEN" : "THAWED");
+  return {
+    order: (frozen) => writeFileSync(`${directory}/freezer.state`, word(frozen)),
+    reached: (frozen) => readCgroupFile(directory, "freezer.state") === word(frozen),
+  };
+}
+
+function freezerV2(directory: string): Freezer {
+  const word = (frozen: boolean) => (frozen ? "1" : "0");
+  return {
+    order: (frozen) => writeFileSync(`${directory}/cgroup.freeze`, word(frozen)),
+    reached: (frozen) =>
+      readCgroupFile(directory, "cgroup.events")?.includes(`frozen ${word(frozen)}`) ?? false,
+  };
 }
 
 /** True while any process of the group is frozen or on its way to be. */
