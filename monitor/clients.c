@@ -57,6 +57,11 @@ void clients_accept(int listener) {
     if (fd >= 0) clients[client_count++] = (struct client){.fd = fd, .kind = NEW};
 }
 
+void clients_adopt(int fd) {
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    clients[client_count++] = (struct client){.fd = fd, .kind = NEW};
+}
+
 static void say(struct client *client, const char *text) {
     /* Short lines into an empty socket buffer; whoever stops reading them loses them. */
     if (send(client->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) client->gone = true;

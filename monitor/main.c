@@ -15,6 +15,7 @@ static int usage(void) {
                "         [--log-remote ADDRESS --log-format FORMAT [--log-facility N] [--log-tag TAG] [--log-host NAME] [--log-octets]]\n"
                "         [--log-buffer BYTES] [--oom PATH] [--tty [--width N --height N]] [--stdin [--stdin-once]]\n"
                "         [--uid N --gid N] -- RUNTIME [ARGUMENT...]\n"
+               "       gantry-monitor enter [--attached] [--stdin [--stdin-once]] [--uid N --gid N]\n"
                "       gantry-monitor init [--] COMMAND [ARGUMENT...]\n");
     return 2;
 }
@@ -23,7 +24,7 @@ static bool parse(int argc, char **argv, struct options *options) {
     enum {
         LOG, LOG_MAX_SIZE, LOG_MAX_FILES, LOG_COMPRESS, LOG_REMOTE, LOG_FORMAT, LOG_FACILITY, LOG_TAG, LOG_HOST, LOG_OCTETS,
         LOG_BUFFER,
-        OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE, UID, GID,
+        OOM, TTY, WIDTH, HEIGHT, STDIN, STDIN_ONCE, ATTACHED, UID, GID,
     };
     static const struct option known[] = {
         {"log", required_argument, NULL, LOG},
@@ -43,6 +44,7 @@ static bool parse(int argc, char **argv, struct options *options) {
         {"height", required_argument, NULL, HEIGHT},
         {"stdin", no_argument, NULL, STDIN},
         {"stdin-once", no_argument, NULL, STDIN_ONCE},
+        {"attached", no_argument, NULL, ATTACHED},
         {"uid", required_argument, NULL, UID},
         {"gid", required_argument, NULL, GID},
         {NULL, 0, NULL, 0},
@@ -66,21 +68,22 @@ static bool parse(int argc, char **argv, struct options *options) {
         case HEIGHT: options->height = (unsigned short)strtoul(optarg, NULL, 10); break;
         case STDIN: options->open_stdin = true; break;
         case STDIN_ONCE: options->stdin_once = true; break;
+        case ATTACHED: options->attached = true; break;
         case UID: options->uid = (uid_t)strtoul(optarg, NULL, 10); break;
         case GID: options->gid = (gid_t)strtoul(optarg, NULL, 10); break;
         default: return false;
         }
     }
     options->command = argv + optind;
-    return options->command[0] != NULL;
+    return true;
 }
 
-/* Cuts every tie with the daemon but the listening socket: session, signals, inherited descriptors, stdio. */
-static void detach(void) {
+/* Cuts every tie with the daemon but what it is to be heard by: session, signals, descriptors from `first` on. */
+static void detach(unsigned first) {
     static const int ignored[] = {SIGHUP, SIGPIPE, SIGTERM, SIGINT, SIGQUIT, SIGTTOU};
     setsid();
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
-    syscall(SYS_close_range, 3, ~0u, 0);
+    syscall(SYS_close_range, first, ~0u, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     /* Not the kernel's first choice when memory is short; the container gets its own value from its spec. */
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -99,7 +102,10 @@ int main(int argc, char **argv) {
         if (command[0] != NULL && strcmp(command[0], "--") == 0) command++;
         return init_main(command);
     }
-    if (argc < 2 || strcmp(argv[1], "monitor") != 0 || !parse(argc - 1, argv + 1, &options)) return usage();
-    detach();
+    bool enters = argc > 1 && strcmp(argv[1], "enter") == 0;
+    if (argc < 2 || (!enters && strcmp(argv[1], "monitor") != 0) || !parse(argc - 1, argv + 1, &options)) return usage();
+    if (enters == (options.command[0] != NULL)) return usage();
+    detach(!enters ? 3 : options.attached ? ATTACHER_FD + 1 : CONTROL_FD + 1);
+    if (enters && (options.entry = read_entry(CONTROL_FD)) == NULL) return 1;
     return serve(&options);
 }

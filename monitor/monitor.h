@@ -3,9 +3,10 @@
  * process and records the exit, and goes on when the daemon dies.
  *
  *   gantry-monitor monitor [options] -- <OCI runtime command>     see main.c
+ *   gantry-monitor enter [options]                                a process into a running container, see enter.c
  *   docker-init [--] <command>                                    the container's pid 1, see init.c
  *
- * The working directory is the state directory; every file and socket in it is named relative to it, so that
+ * The working directory of the first is the state directory; every file and socket in it is named relative to it, so that
  * a deep path never meets the 108 bytes of sockaddr_un. See README.md for files and protocol.
  */
 #ifndef GANTRY_MONITOR_H
@@ -37,7 +38,41 @@ struct options {
     gid_t gid;
     unsigned short width, height; /* first size of the terminal; 0: the kernel's */
     char **command; /* the OCI runtime's argv */
+    struct entry *entry; /* in its place: the process enters a running container */
+    bool attached; /* of an entry: it has an attacher from the start */
 };
+
+/* What the daemon hands to `enter`: control at once, then the attacher that there may be. */
+enum { CONTROL_FD = 3, ATTACHER_FD = 4 };
+
+/* A process that is to enter a running container. Lists end with NULL. */
+struct sock_filter;
+struct entry {
+    pid_t pid; /* the container's first process */
+    unsigned long long start_ticks; /* of it */
+    uid_t uid;
+    gid_t gid, *groups;
+    size_t group_count;
+    mode_t umask;
+    uint64_t bounding, effective; /* capabilities, a bit each; the permitted ones are the effective ones */
+    bool no_new_privileges;
+    const char *cwd, *oom_score;
+    const char *seccomp; /* file with the compiled program; NULL: none */
+    struct sock_filter *filter; /* what is in it */
+    unsigned short instructions;
+    char **cgroups; /* directories */
+    char **limits; /* `resource soft hard` */
+    char **args, **env;
+};
+
+/* request.c */
+/* NULL when it is cut short or makes no sense. */
+struct entry *read_entry(int fd);
+
+/* enter.c */
+/* Starts it with these three descriptors as its stdio. `outcome` ends without a word when the program runs, and with the
+ * reason when it can't. Returns its pid, 0 when the outcome is known already, or -1. */
+pid_t enter_container(struct entry *entry, const int theirs[3], bool own_stdin, int *outcome);
 
 /* record.c */
 int64_t now_ms(void);
@@ -100,8 +135,9 @@ struct stdio {
     int out[STREAMS]; /* read ends; a terminal has only STDOUT */
     int runtime_errors; /* the runtime's own stderr when a terminal takes the container's; else -1 */
     int console_listener; /* -1 once the terminal has come */
+    int outcome; /* of an entry; else -1 */
 };
-/* Starts the OCI runtime. Returns its pid, or -1. */
+/* Starts the OCI runtime, or the process that enters. Returns its pid, or -1. */
 pid_t start_runtime(const struct options *options, struct stdio *stdio);
 /* Takes the pty's master from the runtime's connection to console.sock. */
 bool receive_console(const struct options *options, struct stdio *stdio);
@@ -113,6 +149,8 @@ enum { MAX_CLIENTS = 256 };
 typedef void on_command(const char *line);
 
 void clients_accept(int listener);
+/* A connection that is there already. */
+void clients_adopt(int fd);
 bool clients_full(void);
 /* There was a control connection; and: the last one is gone. */
 bool clients_attended(void);

@@ -23,7 +23,7 @@ enum {
 };
 
 static const struct options *options;
-static struct stdio stdio_fds = {.in = -1, .out = {-1, -1}, .runtime_errors = -1, .console_listener = -1};
+static struct stdio stdio_fds = {.in = -1, .out = {-1, -1}, .runtime_errors = -1, .console_listener = -1, .outcome = -1};
 static enum { WAITING, STARTING, RUNNING, DRAINING, DONE } phase = WAITING;
 static pid_t runtime, process;
 static int exit_code;
@@ -55,6 +55,7 @@ static int listen_here(void) {
 static void enter_done(void) {
     phase = DONE;
     deadline = monotonic_ms() + FAREWELL_MS;
+    if (listener < 0) return;
     close(listener);
     listener = -1;
     unlink("monitor.sock");
@@ -103,7 +104,7 @@ static void started(void) {
     started_at = now_ms();
     if (stdio_fds.runtime_errors >= 0) close(stdio_fds.runtime_errors), stdio_fds.runtime_errors = -1;
     snprintf(text, sizeof text, "started %d %lld %llu\n", (int)process, (long long)started_at, start_ticks(process));
-    write_file("started", text);
+    if (options->entry == NULL) write_file("started", text);
     if (!options->tty) output_put(STDERR, early, early_length);
     input_start(&stdio_fds);
     clients_tell(text);
@@ -135,7 +136,7 @@ static void runtime_ended(int status) {
 /* Until the runtime has ended and its pid file is read, only the runtime is reaped, so no exit is missed. */
 static void reap(void) {
     int status;
-    if (phase == STARTING && waitpid(runtime, &status, WNOHANG) == runtime) runtime_ended(status);
+    if (phase == STARTING && options->entry == NULL && waitpid(runtime, &status, WNOHANG) == runtime) runtime_ended(status);
     if (phase == STARTING || phase == WAITING) return;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
@@ -144,13 +145,26 @@ static void reap(void) {
     if (pid < 0 && errno == ECHILD && phase == RUNNING) exited(W_EXITCODE(255, 0));
 }
 
+/* It runs its program, or says why it can't. It may have ended already. */
+static void entered(void) {
+    char text[4096];
+    ssize_t length = read(stdio_fds.outcome, text, sizeof text - 1);
+    close(stdio_fds.outcome);
+    stdio_fds.outcome = -1;
+    text[length < 0 ? 0 : length] = 0;
+    process = runtime;
+    if (length == 0) started();
+    else fail(text);
+    reap();
+}
+
 static void finish(void) {
     char text[192];
     log_close();
     struct oom oom = read_oom(options->oom_path);
     snprintf(text, sizeof text, "{\"exitCode\":%d,\"exitedAt\":%lld,\"oomKills\":%llu,\"memoryPeak\":%llu,\"swapPeak\":%llu}\n",
              exit_code, (long long)exited_at, oom.kills, oom.peak, oom.swap);
-    write_file("exit", text);
+    if (options->entry == NULL) write_file("exit", text);
     if (stdio_fds.in == stdio_fds.out[STDOUT]) stdio_fds.in = -1;
     close_streams();
     enter_done();
@@ -191,8 +205,25 @@ static int timeout(void) {
     return left < 0 ? 0 : (int)left;
 }
 
+static bool open_to_clients(void) {
+    if (options->entry != NULL) {
+        /* The attacher first: what it asks for is heard before the command to start. */
+        if (options->attached) clients_adopt(ATTACHER_FD);
+        clients_adopt(CONTROL_FD);
+        return true;
+    }
+    listener = listen_here();
+    if (listener < 0) return false;
+    log_open(options);
+    /* Closing stdout tells the daemon that it can connect. */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+    close(null);
+    return true;
+}
+
 int serve(const struct options *given) {
-    enum { SIGNALS, LISTENER, CONSOLE, QUEUE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
+    enum { SIGNALS, LISTENER, CONSOLE, OUTCOME, QUEUE, STDIN, STREAM, CLIENTS = STREAM + STREAMS };
     struct pollfd entries[CLIENTS + MAX_CLIENTS];
     sigset_t child;
     options = given;
@@ -201,13 +232,7 @@ int serve(const struct options *given) {
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    listener = listen_here();
-    if (listener < 0 || signals < 0) return 1;
-    log_open(options);
-    /* Closing stdout tells the daemon that it can connect. */
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; fd < 3; fd++) dup2(null, fd);
-    close(null);
+    if (signals < 0 || !open_to_clients()) return 1;
     deadline = monotonic_ms() + UNATTENDED_MS;
     for (;;) {
         bool last = phase == DRAINING, reading = (last || phase == RUNNING) && !terminal_ended;
@@ -215,6 +240,7 @@ int serve(const struct options *given) {
         entries[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
         entries[LISTENER] = (struct pollfd){.fd = clients_full() ? -1 : listener, .events = POLLIN};
         entries[CONSOLE] = (struct pollfd){.fd = stdio_fds.console_listener, .events = POLLIN};
+        entries[OUTCOME] = (struct pollfd){.fd = stdio_fds.outcome, .events = POLLIN};
         entries[QUEUE] = (struct pollfd){.fd = queue_event(), .events = POLLIN};
         entries[STDIN] = (struct pollfd){.fd = input_pending() ? stdio_fds.in : -1, .events = POLLOUT};
         for (int stream = 0; stream < STREAMS; stream++)
@@ -225,6 +251,7 @@ int serve(const struct options *given) {
 
         if (ready == 0 && phase == STARTING) hear_runtime();
         if (entries[CONSOLE].revents) receive_console(options, &stdio_fds);
+        if (entries[OUTCOME].revents) entered();
         if (entries[QUEUE].revents) queue_heed();
         if (entries[SIGNALS].revents) {
             struct signalfd_siginfo info;

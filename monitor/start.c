@@ -24,13 +24,22 @@ static int listen_console(void) {
     return fd;
 }
 
+/* The monitor's own is low, and crun leaves what it finds to the processes that it adds to a container. */
+static void drop_oom_score(void) {
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "0", 1) < 0) { /* a system that forbids it: it stays as it is */
+    }
+    if (fd >= 0) close(fd);
+}
+
 /* In the child: stdio, default signals, exec. Only async-signal-safe calls. */
-static void __attribute__((noreturn)) become_runtime(char **command, int in, int out, int err) {
+static void __attribute__((noreturn)) become_runtime(char **command, const int theirs[3]) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int signal_number = 1; signal_number < NSIG; signal_number++) signal(signal_number, SIG_DFL);
-    if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0) execvp(command[0], command);
+    drop_oom_score();
+    if (dup2(theirs[0], 0) >= 0 && dup2(theirs[1], 1) >= 0 && dup2(theirs[2], 2) >= 0) execvp(command[0], command);
     const char *why = strerror(errno);
     if (write(2, command[0], strlen(command[0])) < 0 || write(2, ": ", 2) < 0 || write(2, why, strlen(why)) < 0) _exit(126);
     _exit(127);
@@ -39,7 +48,7 @@ static void __attribute__((noreturn)) become_runtime(char **command, int in, int
 pid_t start_runtime(const struct options *options, struct stdio *stdio) {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
     pid_t pid = -1;
-    *stdio = (struct stdio){.in = -1, .out = {-1, -1}, .runtime_errors = -1, .console_listener = -1};
+    *stdio = (struct stdio){.in = -1, .out = {-1, -1}, .runtime_errors = -1, .console_listener = -1, .outcome = -1};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || pipe2(err, O_CLOEXEC) < 0) goto out;
     if (options->tty) {
@@ -49,11 +58,12 @@ pid_t start_runtime(const struct options *options, struct stdio *stdio) {
         if (pipe2(out, O_CLOEXEC) < 0) goto out;
         if (options->open_stdin && pipe2(in, O_CLOEXEC) < 0) goto out;
     }
-    const int theirs[] = {in[0], out[1], err[1]};
-    for (size_t i = 0; options->uid != 0 && i < sizeof theirs / sizeof *theirs; i++)
-        if (theirs[i] >= 0 && fchown(theirs[i], options->uid, options->gid) < 0) goto out;
-    pid = fork();
-    if (pid == 0) become_runtime(options->command, in[0] < 0 ? null : in[0], out[1] < 0 ? null : out[1], err[1]);
+    const int pipes[] = {in[0], out[1], err[1]};
+    for (size_t i = 0; options->uid != 0 && i < sizeof pipes / sizeof *pipes; i++)
+        if (pipes[i] >= 0 && fchown(pipes[i], options->uid, options->gid) < 0) goto out;
+    const int theirs[] = {in[0] < 0 ? null : in[0], out[1] < 0 ? null : out[1], err[1]};
+    if (options->entry != NULL) pid = enter_container(options->entry, theirs, in[0] >= 0, &stdio->outcome);
+    else if ((pid = fork()) == 0) become_runtime(options->command, theirs);
 out:
     close_fd(&null);
     close_fd(&in[0]);

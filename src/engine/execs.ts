@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { type Duplex, PassThrough } from "node:stream";
 import { defaultDetachKeys, parseDetachKeys } from "../lib/detach-keys.ts";
 import { Conflict, InvalidParameter, messageOf, NotFound } from "../lib/errors.ts";
@@ -181,7 +181,6 @@ export class ExecService implements Execs {
   ): Promise<void> {
     const { record, container } = exec;
     const stateDir = paths.execDir(this.context.options, record.id);
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     // As Docker: before it runs, so also of one that can't.
     this.#event(container, `exec_start: ${commandOf(record.config)}`, record.id);
     try {

@@ -6,13 +6,15 @@ import { closeSync } from "node:fs";
 import { ipToBytes } from "../lib/ip.ts";
 import { check, libc } from "./libc.ts";
 
-const { socket, bind, listen, setsockopt } = libc({
+const { socket, socketpair, bind, listen, setsockopt } = libc({
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
 });
 
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
@@ -45,6 +47,13 @@ export function internetSocket(protocol: "tcp" | "udp", family: 4 | 6): SocketKi
 /** socket(2) in the thread's present network namespace. @throws Errno */
 export function openSocket({ family, type, protocol }: SocketKind): number {
   return check(socket(family, type, protocol), "socket");
+}
+
+/** Two ends of a stream between processes, close-on-exec (socketpair(2)). @throws Errno */
+export function socketPair(): [number, number] {
+  const ends = new Int32Array(2);
+  check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
+  return [ends[0]!, ends[1]!];
 }
 
 export function setSocketFlag(fd: number, level: number, option: number): void {

@@ -1,5 +1,6 @@
 /** One attacher's connection to a monitor, as a Duplex with half-close and backpressure both ways. */
 import { Duplex } from "node:stream";
+import { connectTo, type Place } from "./control.ts";
 
 const acknowledged = "+".charCodeAt(0);
 
@@ -9,22 +10,23 @@ function requestFor(streams: { stdin: boolean; stdout: boolean; stderr: boolean 
 }
 
 /**
- * Resolves when the monitor has taken the attacher in, so that it misses nothing from then on. A monitor that
+ * Resolves when it is sure that the monitor takes the attacher in, so that it misses nothing from then on. A monitor that
  * is gone gives a stream that has ended.
  * @param exitKnown settles when the daemon has learned of the exit: the stream ends after that, so that who has
  * read it all and asks for the exit code gets it
  */
 export async function attachTo(
-  socketPath: string,
+  place: Place,
   streams: { stdin: boolean; stdout: boolean; stderr: boolean },
   exitKnown: Promise<void>,
 ): Promise<Duplex> {
   const stream = new AttachStream(exitKnown);
   try {
-    const socket = await Bun.connect({ unix: socketPath, allowHalfOpen: true, socket: stream.handlers });
+    const socket = await connectTo(place, { allowHalfOpen: true, socket: stream.handlers });
     stream.socket = socket;
     socket.write(requestFor(streams));
-    await stream.accepted;
+    // A connection that the monitor started with is heard before the command to start.
+    if ("unix" in place) await stream.accepted;
   } catch {
     stream.ended();
   }

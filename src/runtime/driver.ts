@@ -16,8 +16,9 @@ import { readCgroupFigures } from "../linux/cgroup-stats.ts";
 import { type CgroupSupport, readCgroupSupport } from "../linux/cgroup-support.ts";
 import { processExists, signalProcess } from "../linux/process.ts";
 import { criuComplaint, isBuiltWithCriu, needCriu } from "./criu.ts";
+import { type Entrance, entranceOf, entryRequest, groupsToJoin } from "./entry.ts";
 import { checkLengths, startFailure } from "./failures.ts";
-import { type Monitored, RuntimeRefusal, reopenMonitored, startMonitored } from "./monitor.ts";
+import { type Monitored, RuntimeRefusal, reopenMonitored, startEntering, startMonitored } from "./monitor.ts";
 import type { OneRuntime } from "./runtimes.ts";
 import { SealedBinary } from "./sealed-binary.ts";
 import { CompiledFilters } from "./seccomp-cache.ts";
@@ -62,6 +63,8 @@ interface About {
 interface Known {
   process: Monitored;
   cgroupPath: string;
+  /** Found out at the first exec: how processes enter, or that they can't by themselves. */
+  entrance?: Entrance | "by runtime";
 }
 
 export class OciRuntime implements OneRuntime {
@@ -69,11 +72,13 @@ export class OciRuntime implements OneRuntime {
   readonly #known = new Map<string, Known>();
   readonly #filters = new CompiledFilters();
   readonly #sealed: SealedBinary;
+  readonly #sealedMonitor: SealedBinary;
   readonly limitSupport: CgroupSupport;
 
   constructor(private readonly options: DriverOptions) {
     this.name = options.name;
     this.#sealed = new SealedBinary(options.binary);
+    this.#sealedMonitor = new SealedBinary(options.monitor);
     this.limitSupport = readCgroupSupport(options.cgroup);
   }
 
@@ -154,22 +159,45 @@ export class OciRuntime implements OneRuntime {
     options: StartOptions & { execId: string },
   ): Promise<MonitoredProcess> {
     checkLengths("exec", process);
-    const cgroupPath = this.#known.get(containerId)?.cgroupPath ?? "";
-    writeFileSync(`${options.stateDir}/process.json`, ociJson(ociProcess(process)), { mode: 0o600 });
-    const args = ["exec", "--detach", "--process", "process.json", ...processFlags(process), containerId];
     try {
-      return await this.#launch(
-        args,
-        process,
-        options,
-        { containerId, cgroupPath, execId: options.execId },
-        undefined,
+      return (
+        (await this.#enter(containerId, process, options)) ??
+        (await this.#execByRuntime(containerId, process, options))
       );
     } catch (error) {
       throw error instanceof RuntimeRefusal
         ? startFailure("exec", error.output, process.args[0] ?? "")
         : error;
     }
+  }
+
+  /** undefined when it's the OCI runtime's to do. */
+  async #enter(
+    containerId: string,
+    process: ProcessSpec,
+    options: StartOptions,
+  ): Promise<Monitored | undefined> {
+    const known = this.#known.get(containerId);
+    if (!known || !this.#isCrun || process.terminal) return undefined;
+    known.entrance ??= entranceOf(`${this.options.root}/${containerId}`) ?? "by runtime";
+    const groups = groupsToJoin(this.options.cgroup, known.cgroupPath);
+    const binary = this.#sealedMonitor.sealed;
+    if (known.entrance === "by runtime" || !groups || !binary) return undefined;
+    const request = entryRequest(process, known.process.identity, known.entrance, groups);
+    return startEntering({ binary, request }, options);
+  }
+
+  #execByRuntime(
+    containerId: string,
+    process: ProcessSpec,
+    options: StartOptions & { execId: string },
+  ): Promise<Monitored> {
+    mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+    const cgroupPath = this.#known.get(containerId)?.cgroupPath ?? "";
+    writeFileSync(`${options.stateDir}/process.json`, ociJson(ociProcess(process)), { mode: 0o600 });
+    const args = ["exec", "--detach", "--process", "process.json", ...processFlags(process), containerId];
+    const about = { containerId, cgroupPath, execId: options.execId };
+    return this.#launch(args, process, options, about, undefined);
   }
 
   #launch(

@@ -53,10 +53,17 @@ export function startFailure(action: "start" | "exec", output: string, command: 
     ? `unable to start container process: ${reason.text}`
     : cause || "the OCI runtime gave no reason";
   const hint = /^mount .*: not a directory$/i.test(cause) ? `: ${mountHint}` : "";
-  return new StartFailure(`${prefixes[action]}${text}: unknown${hint}`, reason?.exitCode ?? 125);
+  const exitCode = reason?.exitCode ?? (action === "exec" ? 126 : 125);
+  return new StartFailure(`${prefixes[action]}${text}: unknown${hint}`, exitCode);
 }
 
-function execProblem(cause: string, command: string): { text: string; exitCode: 126 | 127 } | undefined {
+interface ExecProblem {
+  text: string;
+  /** undefined: as for any failed start. */
+  exitCode?: 126 | 127;
+}
+
+function execProblem(cause: string, command: string): ExecProblem | undefined {
   const exec = `exec: ${JSON.stringify(command)}: `;
   const lower = cause.toLowerCase();
   // crun: "executable file `x` not found in $PATH: No such file or directory" for paths with a slash too.
@@ -66,6 +73,11 @@ function execProblem(cause: string, command: string): { text: string; exitCode: 
       : "executable file not found in $PATH";
     return { text: exec + text, exitCode: 127 };
   }
+  // crun: "chdir `/x`: No such file or directory".
+  const chdir = /^chdir `(.*)`: (.*)$/.exec(cause);
+  if (chdir)
+    return { text: `chdir to cwd ("${chdir[1]}") set in config.json failed: ${chdir[2]!.toLowerCase()}` };
+  if (cause.startsWith("chdir to cwd ")) return { text: cause };
   // runc: `unable to start container process: exec: "x": stat x: no such file or directory`.
   const runc = /exec: ".*": (.*)$/.exec(cause);
   if (runc) return { text: exec + runc[1], exitCode: /no such file|not found/.test(runc[1]!) ? 127 : 126 };

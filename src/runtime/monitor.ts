@@ -1,9 +1,11 @@
 /** The daemon's side of a monitor: starting one, talking to it, finding it again. Protocol: monitor/README.md. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
-import { Cancelled, Internal, InvalidParameter } from "../lib/errors.ts";
+import { Cancelled, Conflict, Internal, InvalidParameter, messageOf } from "../lib/errors.ts";
 import { type ProcessIdentity, signalProcess } from "../linux/process.ts";
+import { socketPair } from "../linux/sockets.ts";
 import { attachTo } from "./attach.ts";
+import { Control, exitRecord, type Place, parseStarted, type Started } from "./control.ts";
 import type { ExitRecord, MonitoredProcess, RemoteLog, StartOptions } from "./types.ts";
 
 const SIGKILL = 9;
@@ -49,22 +51,74 @@ export async function startMonitored(command: MonitorCommand, options: StartOpti
   // It closes its stdout once it listens; before that it says what is wrong.
   const complaint = await child.stdout.text();
   if (complaint !== "") throw new Internal(`the container monitor can't start: ${complaint.trim()}`);
-  const control = await Control.connect(stateDir);
+  const place = placeOf(stateDir);
+  const control = await Control.connect(place);
   if (!control) throw new Internal("the container monitor ended before it started anything");
+  return follow(control, place, options, stateDir);
+}
+
+export interface EntryCommand {
+  /** The monitor's executable: out of a container's reach, since a process in there is this program for a moment. */
+  binary: string;
+  /** What monitor/request.c reads. */
+  request: Uint8Array;
+}
+
+/**
+ * Starts a monitor that puts a process into a running container itself. It has no state directory: it is reached by
+ * what it is born with, and a later daemon finds it no more.
+ * @throws RuntimeRefusal, Internal when the monitor itself can't work
+ */
+export async function startEntering(
+  { binary, request }: EntryCommand,
+  options: Omit<StartOptions, "stateDir">,
+): Promise<Monitored> {
+  const [control, theirControl] = socketPair();
+  const [attacher, theirAttacher] = options.onAttachable ? socketPair() : [];
+  const args = stdioArguments(options);
+  if (theirAttacher !== undefined) args.unshift("--attached");
+  try {
+    Bun.spawn([binary, "enter", ...args], {
+      argv0: "gantry-monitor",
+      cwd: "/",
+      env: {},
+      stdio: [
+        "ignore",
+        "ignore",
+        "ignore",
+        theirControl,
+        ...(theirAttacher === undefined ? [] : [theirAttacher]),
+      ],
+    }).unref();
+  } catch (cause) {
+    for (const fd of [control, attacher]) if (fd !== undefined) closeSync(fd);
+    throw new Internal(`the container monitor can't start: ${messageOf(cause)}`, { cause });
+  } finally {
+    for (const fd of [theirControl, theirAttacher]) if (fd !== undefined) closeSync(fd);
+  }
+  const connected = await Control.connect({ fd: control }, request);
+  if (!connected) throw new Internal("the container monitor ended before it started anything");
+  return follow(connected, attacher === undefined ? undefined : { fd: attacher }, options, undefined);
+}
+
+/** From a monitor that waits to a process that runs. */
+async function follow(
+  control: Control,
+  place: Place | undefined,
+  options: Omit<StartOptions, "stateDir">,
+  stateDir: string | undefined,
+): Promise<Monitored> {
   const abort = () => control.send("abort");
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
-    const attach = (streams: Parameters<MonitoredProcess["attach"]>[0]) =>
-      attachTo(socketPath(stateDir), streams, control.closed);
-    await options.onAttachable?.({ attach });
+    if (place)
+      await options.onAttachable?.({ attach: (streams) => attachTo(place, streams, control.closed) });
     options.signal?.throwIfAborted();
     control.send("go");
     const started = await control.started;
     if (started) return new Monitored(stateDir, started, control);
     if (options.signal?.aborted) throw new Cancelled("the start was cancelled");
-    throw new RuntimeRefusal(
-      control.failure ?? "the container monitor ended while the OCI runtime was starting",
-    );
+    throw new RuntimeRefusal(control.failure ?? "the container monitor ended while the process was starting");
   } catch (error) {
     control.close();
     throw error;
@@ -77,7 +131,8 @@ export async function startMonitored(command: MonitorCommand, options: StartOpti
 export async function reopenMonitored(stateDir: string): Promise<Monitored | undefined> {
   // A monitor that is just starting the process says so when it's through; one that still waits for a "go" of a
   // daemon that is dead ends with this connection.
-  const control = readRecord(stateDir, "exit") === undefined ? await Control.connect(stateDir) : undefined;
+  const control =
+    readRecord(stateDir, "exit") === undefined ? await Control.connect(placeOf(stateDir)) : undefined;
   const started = control
     ? await Promise.race([control.started, control.waiting])
     : parseStarted(readRecord(stateDir, "started"));
@@ -88,8 +143,9 @@ export async function reopenMonitored(stateDir: string): Promise<Monitored | und
   return new Monitored(stateDir, started, control);
 }
 
-function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions): string[] {
-  const args: string[] = [];
+function monitorArguments(command: MonitorCommand, options: StartOptions): string[] {
+  const { log } = options;
+  const args = stdioArguments(options);
   if (log?.driver === "json-file") args.push("--log", log.path);
   if (log?.maxSize)
     args.push("--log-max-size", String(log.maxSize), "--log-max-files", String(log.maxFiles ?? 1));
@@ -100,6 +156,11 @@ function monitorArguments(command: MonitorCommand, { log, stdio }: StartOptions)
   if (command.terminal) args.push("--tty");
   if (command.consoleSize)
     args.push("--width", String(command.consoleSize.width), "--height", String(command.consoleSize.height));
+  return args;
+}
+
+function stdioArguments({ stdio }: Pick<StartOptions, "stdio">): string[] {
+  const args: string[] = [];
   if (stdio.openStdin) args.push("--stdin");
   if (stdio.stdinOnce) args.push("--stdin-once");
   if (stdio.owner) args.push("--uid", String(stdio.owner.uid), "--gid", String(stdio.owner.gid));
@@ -144,11 +205,7 @@ function journalFields(fields: Record<string, string>): Buffer {
   );
 }
 
-interface Started extends ProcessIdentity {
-  startedAt: number;
-}
-
-const socketPath = (stateDir: string) => `${stateDir}/monitor.sock`;
+const placeOf = (stateDir: string): Place => ({ unix: `${stateDir}/monitor.sock` });
 
 function readRecord(stateDir: string, name: "started" | "exit"): string | undefined {
   try {
@@ -158,21 +215,14 @@ function readRecord(stateDir: string, name: "started" | "exit"): string | undefi
   }
 }
 
-/** `started <pid> <milliseconds> <start ticks>`. */
-function parseStarted(line: string | undefined): Started | undefined {
-  const [, pid, startedAt, startTicks] = line?.trim().split(" ") ?? [];
-  return startTicks === undefined
-    ? undefined
-    : { pid: Number(pid), startedAt: Number(startedAt), startTicks: Number(startTicks) };
-}
-
 /** A process under a monitor. */
 export class Monitored implements MonitoredProcess {
   readonly exited: Promise<ExitRecord>;
   #hasExited = false;
 
   constructor(
-    private readonly stateDir: string,
+    /** undefined: it keeps no records, and takes no attachers besides those that it started with. */
+    private readonly stateDir: string | undefined,
     private readonly started: Started,
     private readonly control: Control | undefined,
   ) {
@@ -192,8 +242,9 @@ export class Monitored implements MonitoredProcess {
     return this.#hasExited;
   }
 
-  attach(streams: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<Duplex> {
-    return attachTo(socketPath(this.stateDir), streams, this.control?.closed ?? Promise.resolve());
+  async attach(streams: { stdin: boolean; stdout: boolean; stderr: boolean }): Promise<Duplex> {
+    if (this.stateDir === undefined) throw new Conflict("nobody can attach to an exec that runs already");
+    return attachTo(placeOf(this.stateDir), streams, this.control?.closed ?? Promise.resolve());
   }
 
   async resize(width: number, height: number): Promise<void> {
@@ -203,7 +254,8 @@ export class Monitored implements MonitoredProcess {
   async #watch(): Promise<ExitRecord> {
     await this.control?.closed;
     this.#hasExited = true;
-    return this.control?.exit ?? parseExit(readRecord(this.stateDir, "exit")) ?? this.#withoutMonitor();
+    const recorded = this.stateDir === undefined ? undefined : readRecord(this.stateDir, "exit");
+    return this.control?.exit ?? parseExit(recorded) ?? this.#withoutMonitor();
   }
 
   /** The monitor itself was killed: nobody holds the process's stdio or can learn its exit, so it ends too. */
@@ -229,86 +281,4 @@ function parseExit(text: string | undefined): ExitRecord | undefined {
     oomKilled?: boolean;
   };
   return exitRecord([exitCode, exitedAt, oomKills ?? Number(oomKilled ?? false), memoryPeak, swapPeak]);
-}
-
-type ExitFigures = [
-  exitCode: number,
-  exitedAt: number,
-  kills: number,
-  memoryPeak: number | undefined,
-  swapPeak: number | undefined,
-];
-
-function exitRecord([exitCode, exitedAt, kills, memoryPeak = 0, swapPeak = 0]: ExitFigures): ExitRecord {
-  return { exitCode, exitedAt, oom: kills > 0 ? { kills, memoryPeak, swapPeak } : undefined };
-}
-
-/** The line that commands go down and news come up. */
-class Control {
-  /** Settles when it's known whether the process runs; undefined: it doesn't, see `failure`. */
-  readonly started: Promise<Started | undefined>;
-  readonly closed: Promise<void>;
-  /** Settles when the monitor says that it has not been told to start. */
-  readonly waiting: Promise<undefined>;
-  failure: string | undefined;
-  exit: ExitRecord | undefined;
-  readonly #started = Promise.withResolvers<Started | undefined>();
-  readonly #closed = Promise.withResolvers<void>();
-  readonly #waiting = Promise.withResolvers<undefined>();
-  #text = "";
-  #socket: Bun.Socket | undefined;
-
-  private constructor() {
-    this.started = this.#started.promise;
-    this.closed = this.#closed.promise;
-    this.waiting = this.#waiting.promise;
-  }
-
-  /** undefined when no monitor listens there. */
-  static async connect(stateDir: string): Promise<Control | undefined> {
-    const control = new Control();
-    const over = () => control.close();
-    try {
-      control.#socket = await Bun.connect({
-        unix: socketPath(stateDir),
-        socket: { data: (_, bytes) => control.#received(bytes), end: over, close: over, error: over },
-      });
-    } catch {
-      return undefined;
-    }
-    control.#socket.write("C");
-    return control;
-  }
-
-  send(command: string): void {
-    this.#socket?.write(`${command}\n`);
-  }
-
-  close(): void {
-    this.#socket?.end();
-    this.#socket = undefined;
-    this.#started.resolve(undefined);
-    this.#closed.resolve();
-  }
-
-  #received(bytes: Uint8Array): void {
-    this.#text += Buffer.from(bytes).toString("utf8");
-    for (let end = this.#text.indexOf("\n"); end >= 0; end = this.#text.indexOf("\n")) {
-      const line = this.#text.slice(0, end);
-      const words = line.split(" ");
-      if (words[0] === "failed") {
-        // The runtime's own words follow to the end of the connection.
-        this.failure = this.#text.slice(end + 1);
-        return;
-      }
-      this.#text = this.#text.slice(end + 1);
-      if (words[0] === "waiting") this.#waiting.resolve(undefined);
-      if (words[0] === "started") this.#started.resolve(parseStarted(line));
-      if (words[0] === "exited") {
-        this.exit = exitRecord(words.slice(1, 6).map(Number) as ExitFigures);
-        // Not at the connection's end: the monitor may live on for an attacher that is slow to read.
-        this.#closed.resolve();
-      }
-    }
-  }
 }

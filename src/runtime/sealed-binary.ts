@@ -13,8 +13,13 @@ export class SealedBinary {
 
   constructor(private readonly binary: string) {}
 
-  /** What to execute: the sealed copy of the file as it is now, or the file where no copy can be made. */
+  /** What to execute: the sealed copy, or the file itself where no copy can be made. */
   get path(): string {
+    return this.sealed ?? this.binary;
+  }
+
+  /** The sealed copy of the file as it is now; undefined where none can be made. */
+  get sealed(): string | undefined {
     try {
       const { ino, size, mtimeMs } = statSync(this.binary);
       const version = `${ino} ${size} ${mtimeMs}`;
@@ -24,7 +29,7 @@ export class SealedBinary {
       this.#version = version;
       return this.#copy;
     } catch {
-      return this.binary;
+      return undefined;
     }
   }
 }

@@ -91,7 +91,7 @@ export function ociSpec(spec: ContainerSpec, host: SpecHost): OciSpec {
 const ociMapping = ({ inside, outside, size }: IdRange) => ({ containerID: inside, hostID: outside, size });
 
 /** The `process` object; also what an exec is started by. @throws InvalidParameter for a limit that can't be set */
-export function ociProcess(process: ProcessSpec): object {
+export function ociProcess(process: ProcessSpec) {
   const { uid, gid, additionalGids, umask = defaultUmask } = process.user;
   // Only root keeps effective capabilities through execve; for others the bounding set counts.
   const effective = uid === 0 ? process.capabilities : [];
@@ -116,11 +116,11 @@ export function ociProcess(process: ProcessSpec): object {
   };
 }
 
-/** Runtimes take HOME from the passwd file; crun gives none to a user that is not in it. */
+/** What is known of it here leaves the runtime nothing to look up; crun gives none to a user that no file knows. */
 function withHome({ env, user: { home } }: ProcessSpec): string[] {
-  return home === undefined || env.some((entry) => entry.startsWith("HOME="))
-    ? env
-    : [...env, `HOME=${home}`];
+  // As Docker does it, an empty one is none.
+  if (home === undefined || env.some((entry) => /^HOME=./s.test(entry))) return env;
+  return [...env.filter((entry) => entry !== "HOME="), `HOME=${home}`];
 }
 
 /** JSON with limits of 64 bits as numbers. */

@@ -1,5 +1,14 @@
 /** For the tests of this folder: a root of busybox, specs with Docker's defaults, and a runtime that cleans up. */
-import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -185,5 +194,22 @@ export class RuntimeHarness implements AsyncDisposable {
       },
     });
     return { ...(await process.exited), ...(await output!) };
+  }
+
+  /** As `exec`, by the monitor itself. @throws when the OCI runtime did it, which can't do without a state directory */
+  async enter(containerId: string, args: string[], more: Partial<ProcessSpec> = {}) {
+    const stateDir = join(this.directory, Bun.randomUUIDv7());
+    let output: Promise<{ stdout: string; stderr: string }> | undefined;
+    const process = await this.runtime.exec(containerId, this.processSpec(args, more), {
+      execId: "entered",
+      stateDir,
+      stdio: { openStdin: false, stdinOnce: false },
+      onAttachable: async ({ attach }) => {
+        output = collect(await attach({ stdin: false, stdout: true, stderr: true }));
+      },
+    });
+    if (existsSync(stateDir)) throw new Error("the OCI runtime has started the process");
+    const { exitCode } = await process.exited;
+    return { exitCode, ...(await output!) };
   }
 }

@@ -13,7 +13,7 @@ export interface ProcessSpec {
   /** `KEY=value`. */
   env: string[];
   cwd: string;
-  /** `home`: HOME of a user that the passwd file does not know. */
+  /** `home`: HOME where the environment has none. */
   user: { uid: number; gid: number; additionalGids: number[]; umask?: number; home?: string };
   terminal: boolean;
   /** Columns and rows at start, when terminal. */
@@ -240,6 +240,7 @@ export interface ContainerRuntime {
   expectStart(): void;
   /** Writes the bundle and starts. @throws StartFailure (extends InvalidParameter, has exitCode) */
   start(spec: ContainerSpec, options: StartOptions): Promise<MonitoredProcess>;
+  /** A further process in a running container. Makes the state directory when there is something to keep in it. */
   exec(
     containerId: string,
     process: ProcessSpec,

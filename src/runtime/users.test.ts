@@ -9,7 +9,7 @@ const root = mkdtempSync(join(tmpdir(), "gantry-users-"));
 mkdirSync(join(root, "etc"));
 writeFileSync(
   join(root, "etc/passwd"),
-  "root:x:0:0::/root:/bin/sh\n# comment\nbroken\nalice:x:1000:1001::/:/bin/sh\n12:x:77:78::/:\n",
+  "root:x:0:0::/root:/bin/sh\n# comment\nbroken\nalice:x:1000:1001::/home/alice:/bin/sh\nlost:x:9:9\n12:x:77:78::/:\n",
 );
 writeFileSync(
   join(root, "etc/group"),
@@ -19,17 +19,18 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 describe("resolveUser", () => {
   test.each([
-    ["", [], { uid: 0, gid: 0, additionalGids: [0, 10] }],
-    ["root", [], { uid: 0, gid: 0, additionalGids: [0, 10] }],
-    ["alice", [], { uid: 1000, gid: 1001, additionalGids: [1001, 50, 10] }],
-    ["1000", [], { uid: 1000, gid: 1001, additionalGids: [1001, 50, 10] }],
-    ["alice:staff", [], { uid: 1000, gid: 50, additionalGids: [50] }],
-    ["alice:7", ["wheel", "99"], { uid: 1000, gid: 7, additionalGids: [7, 10, 99] }],
+    ["", [], { uid: 0, gid: 0, additionalGids: [0, 10], home: "/root" }],
+    ["root", [], { uid: 0, gid: 0, additionalGids: [0, 10], home: "/root" }],
+    ["alice", [], { uid: 1000, gid: 1001, additionalGids: [1001, 50, 10], home: "/home/alice" }],
+    ["1000", [], { uid: 1000, gid: 1001, additionalGids: [1001, 50, 10], home: "/home/alice" }],
+    ["alice:staff", [], { uid: 1000, gid: 50, additionalGids: [50], home: "/home/alice" }],
+    ["alice:7", ["wheel", "99"], { uid: 1000, gid: 7, additionalGids: [7, 10, 99], home: "/home/alice" }],
     ["4242", [], { uid: 4242, gid: 0, additionalGids: [0], home: "/" }],
     ["4242:4343", [], { uid: 4242, gid: 4343, additionalGids: [4343], home: "/" }],
-    [":staff", [], { uid: 0, gid: 50, additionalGids: [50] }],
+    [":staff", [], { uid: 0, gid: 50, additionalGids: [50], home: "/root" }],
+    ["lost", [], { uid: 9, gid: 9, additionalGids: [9], home: "/" }],
     // A name of digits goes before a number.
-    ["12", [], { uid: 77, gid: 78, additionalGids: [78] }],
+    ["12", [], { uid: 77, gid: 78, additionalGids: [78], home: "/" }],
   ])("%p with %p", async (user, extra, expected) => {
     expect(await resolveUser(root, user, extra)).toEqual(expected);
   });
@@ -83,7 +84,7 @@ test("any text is parsed without failing, and entries written are entries read",
       const text = entries
         .map((entry) => `${entry.name}:x:${entry.uid}:${entry.gid}:gecos:/home:/bin/sh\n`)
         .join("");
-      expect(parsePasswd(text)).toEqual(entries);
+      expect(parsePasswd(text)).toEqual(entries.map((entry) => ({ ...entry, home: "/home" })));
     }),
   );
 });

@@ -9,6 +9,7 @@ interface PasswdEntry {
   name: string;
   uid: number;
   gid: number;
+  home: string;
 }
 
 interface GroupEntry {
@@ -58,8 +59,8 @@ export async function resolveUser(
   checkRange(uid);
   checkRange(gid);
   // A group that is not listed here too could be shed, and with it what its members are denied (CVE-2022-36109).
-  const ids = { uid, gid, additionalGids: [...new Set([gid, ...additional])] };
-  return passwd.some((known) => known.uid === uid) ? ids : { ...ids, home: "/" };
+  const additionalGids = [...new Set([gid, ...additional])];
+  return { uid, gid, additionalGids, home: entry?.home || "/" };
 }
 
 function groupId(groups: GroupEntry[], text: string): number {
@@ -83,9 +84,9 @@ function asId(text: string): number | undefined {
 /** passwd(5): name:password:uid:gid:gecos:home:shell. Lines that make no sense are left out. */
 export function parsePasswd(text: string): PasswdEntry[] {
   return text.split("\n").flatMap((line) => {
-    const [name, , uid, gid] = line.split(":");
+    const [name, , uid, gid, , home = ""] = line.split(":");
     return name && !name.startsWith("#") && isNumber(uid) && isNumber(gid)
-      ? [{ name, uid: Number(uid), gid: Number(gid) }]
+      ? [{ name, uid: Number(uid), gid: Number(gid), home }]
       : [];
   });
 }
