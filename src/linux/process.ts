@@ -150,8 +150,15 @@ export const capabilityNames = [
   "CAP_CHECKPOINT_RESTORE",
 ] as const;
 
-/** The capabilities this process can hand on: those in its bounding and its permitted set. */
-export function heldCapabilities(): Set<string> {
+let held: ReadonlySet<string> | undefined;
+
+/** The capabilities this process can hand on: those in its bounding and its permitted set, which nothing here changes. */
+export function heldCapabilities(): ReadonlySet<string> {
+  held ??= readHeldCapabilities();
+  return held;
+}
+
+function readHeldCapabilities(): ReadonlySet<string> {
   const status = readFileSync("/proc/self/status", "latin1");
   const mask = (field: string) =>
     BigInt(`0x${new RegExp(`^${field}:\\s*([0-9a-f]+)`, "m").exec(status)?.[1] ?? "0"}`);

@@ -79,7 +79,11 @@ export function entryRequest(
   entrance: Entrance,
   groups: string[],
 ): Uint8Array {
-  const { user, args, env, cwd, capabilities, rlimits, noNewPrivileges } = ociProcess(process);
+  const { oomScoreAdj = entrance.oomScoreAdj } = process;
+  const { user, args, env, cwd, capabilities, rlimits, noNewPrivileges } = ociProcess({
+    ...process,
+    oomScoreAdj,
+  });
   let text = "";
   const say = (word: string, value: string | number | boolean | bigint) => {
     if (String(value).includes("\0")) throw new InvalidParameter(`a zero byte in ${word}`);
@@ -95,7 +99,7 @@ export function entryRequest(
   say("bounding", capabilityMask(capabilities.bounding));
   say("effective", capabilityMask(capabilities.effective));
   say("no-new-privileges", noNewPrivileges || entrance.noNewPrivileges);
-  say("oom-score", process.oomScoreAdj ?? entrance.oomScoreAdj);
+  say("oom-score", oomScoreAdj);
   say("seccomp", entrance.seccomp);
   for (const { type, soft, hard } of rlimits)
     say("limit", `${rlimitNumber(type as RlimitName)} ${soft} ${hard}`);
