@@ -65,7 +65,7 @@ static void set_limits(char **limits) {
         unsigned long long soft, hard;
         need(sscanf(*limits, "%d %llu %llu", &resource, &soft, &hard) == 3, *limits);
         struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
-        need(setrlimit((__rlimit_resource_t)resource, &limit) == 0, "setrlimit");
+        need(setrlimit(resource, &limit) == 0, "setrlimit");
     }
 }
 

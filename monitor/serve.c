@@ -142,7 +142,7 @@ static void reap(void) {
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (pid == process && phase == RUNNING) exited(status);
     /* Reaped by the runtime itself, against the rules: its status is lost. */
-    if (pid < 0 && errno == ECHILD && phase == RUNNING) exited(W_EXITCODE(255, 0));
+    if (pid < 0 && errno == ECHILD && phase == RUNNING) exited(255 << 8);
 }
 
 /* It runs its program, or says why it can't. It may have ended already. */

@@ -36,7 +36,7 @@ need_engine() {
 
 # bun and the npm dependencies, then dist/gantry.
 need_build() {
-  need_packages gcc libc6-dev
+  need_packages gcc libc6-dev musl-tools
   command -v npm >/dev/null || need_packages npm
   if [ ! -x node_modules/.bin/bun ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     say "installing npm dependencies"
