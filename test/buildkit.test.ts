@@ -1,7 +1,7 @@
 /** BuildKit's ways in, by the clients that people have: Debian's docker CLI 20.10, and docker buildx where it is. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { leftMounts, type Result, run, TestDaemon, until } from "./support/daemon.ts";
@@ -28,6 +28,13 @@ function contextOf(files: Record<string, string>): string {
   }
   return context;
 }
+
+/** undefined when nobody listens. */
+const connected = (path: string) =>
+  new Promise<Socket | undefined>((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => resolve(socket)).once("error", () => resolve(undefined));
+  });
 
 const environment = () => ({ DOCKER_HOST: daemon.host, DOCKER_BUILDKIT: "1", SSH_AUTH_SOCK: undefined });
 const docker = (args: string[], options: { stdin?: string | Blob; env?: Record<string, string> } = {}) =>
@@ -179,15 +186,20 @@ describe.each(clients)("%s", (name, client) => {
       const sockets = () => [
         ...new Bun.Glob("b/ssh-*/agent").scanSync({ cwd: daemon.execRoot, onlyFiles: false }),
       ];
-      await until(() => sockets().length > 0, "the step has a socket");
+      // Its file is there a moment before anybody listens.
+      let socket: Socket | undefined;
+      await until(async () => {
+        const [path] = sockets();
+        socket = path === undefined ? undefined : await connected(join(daemon.execRoot, path));
+        return socket !== undefined;
+      }, "the step has a socket");
       const answer = await new Promise<Buffer>((resolve, reject) => {
-        const socket = connect(join(daemon.execRoot, sockets()[0]!));
         const chunks: Buffer[] = [];
-        socket.once("error", reject).on("data", (chunk: Buffer) => {
+        socket!.once("error", reject).on("data", (chunk: Buffer) => {
           chunks.push(chunk);
           if (Buffer.concat(chunks).length >= 9) resolve(Buffer.concat(chunks));
         });
-        socket.write(Buffer.from([0, 0, 0, 1, 11]));
+        socket!.write(Buffer.from([0, 0, 0, 1, 11]));
         building.catch(reject);
       });
       expect([...answer]).toEqual([0, 0, 0, 5, 12, 0, 0, 0, 0]);
