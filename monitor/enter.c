@@ -172,11 +172,11 @@ static void __attribute__((noreturn)) enter(const struct entry *entry, int pidfd
     for (int fd = 0; fd < 3; fd++) need(dup2(theirs[fd], fd) == fd, "dup2");
     put("/proc/self/oom_score_adj", entry->oom_score);
     join_cgroups(entry->cgroups);
-    set_limits(entry->limits);
     need(setns(pidfd, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0, "setns");
     if (report != REPORT) need(dup3(report, REPORT, O_CLOEXEC) == REPORT, "dup3");
     report = REPORT;
     need(syscall(SYS_close_range, REPORT + 1, ~0u, 0) == 0, "close_range");
+    set_limits(entry->limits);
     change_directory(entry->cwd);
     if (!own_stdin) take_own_null();
     for (int fd = own_stdin ? 0 : 1; fd < 3; fd++) need(fchown(fd, entry->uid, entry->gid) == 0, "fchown");

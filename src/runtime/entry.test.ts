@@ -244,6 +244,14 @@ describe("stdio", () => {
     expect(String(error)).toContain("argument list too long");
   });
 
+  test("a limit of as few descriptors as its standard streams are", async () => {
+    const rlimits = [{ type: "RLIMIT_NOFILE", soft: 3, hard: 3, explicit: true }];
+    expect(await box.enter(id, ["echo", "enough"], { rlimits })).toMatchObject({
+      exitCode: 0,
+      stdout: "enough\n",
+    });
+  });
+
   test("a signal's exit code, and what the exec's end leaves in the background", async () => {
     expect((await box.enter(id, ["sh", "-c", "kill -KILL $$"])).exitCode).toBe(137);
     expect(await box.enter(id, ["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo early"])).toMatchObject({
