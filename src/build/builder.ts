@@ -29,6 +29,8 @@ import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./expo
 import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, proxyArgs } from "./graph/scope.ts";
 import type { Graph } from "./graph/stages.ts";
+import { solveDefinitions } from "./llb/index.ts";
+import type { LowLevelBuild } from "./llb/types.ts";
 import type { Outline, TargetList } from "./outline/types.ts";
 import { Review, stageSubject, subjectOf } from "./review.ts";
 import { Digests } from "./solve/digests.ts";
@@ -36,6 +38,7 @@ import { Explanations } from "./solve/explain.ts";
 import { type PlatformPlace, Progress, targetVertex } from "./solve/progress.ts";
 import { CacheRecords } from "./solve/records.ts";
 import { Session } from "./solve/session.ts";
+import type { BuilderParts } from "./solve/step-session.ts";
 import { SharedWorks } from "./solve/works.ts";
 import type {
   BuildBackend,
@@ -83,8 +86,10 @@ export class DockerfileBuilder implements Builder {
     try {
       signal.throwIfAborted();
       await this.#recovered;
+      const run = this.#begin(request, onEvent, signal);
+      if (request.lowLevel) return await this.#buildDefinitions(run, request.lowLevel, files);
       source = readDockerfile(request);
-      return await this.#build(request, source, files, onEvent, signal);
+      return await this.#build(run, source, files);
     } catch (error) {
       if (signal.aborted) throw new Cancelled("context canceled", { cause: error });
       if (source && isLocated(error)) error.excerpt ??= excerptOf(source.text, error);
@@ -92,20 +97,17 @@ export class DockerfileBuilder implements Builder {
     }
   }
 
-  async #build(
-    request: BuildRequest,
-    source: DockerfileText,
-    files: AsyncDisposableStack,
-    onEvent: (event: BuildEvent) => void,
-    signal: AbortSignal,
-  ): Promise<BuildResult> {
-    const startedAt = this.now();
+  #begin(request: BuildRequest, onEvent: (event: BuildEvent) => void, signal: AbortSignal): BuildRun {
     const warnings: string[] = [];
     const progress = new Progress((event) => {
       if (event.type === "warning") warnings.push(event.message);
       onEvent(event);
     }, this.now);
-    const outputs = outputsOf(request);
+    return { request, progress, warnings, outputs: outputsOf(request), startedAt: this.now(), signal };
+  }
+
+  async #build(run: BuildRun, source: DockerfileText, files: AsyncDisposableStack): Promise<BuildResult> {
+    const { request, progress, outputs, signal } = run;
     const definition = await this.#load(request, source, progress);
     const imported = await this.#importCaches(request, progress, signal);
     await using sessions = new AsyncDisposableStack();
@@ -133,6 +135,26 @@ export class DockerfileBuilder implements Builder {
     const built = await Promise.all(work).catch(() => {
       throw failed.signal.reason;
     });
+    return await this.#export(run, built);
+  }
+
+  async #buildDefinitions(
+    run: BuildRun,
+    lowLevel: LowLevelBuild,
+    files: AsyncDisposableStack,
+  ): Promise<BuildResult> {
+    const { request, progress, outputs, signal } = run;
+    const imported = await this.#importCaches(request, progress, signal);
+    await using sessions = new AsyncDisposableStack();
+    const parts = { ...this.#parts(), request, progress, imported, layers: packFormat(outputs) };
+    const built = await solveDefinitions({ ...parts, files: files.move() }, lowLevel, sessions, signal);
+    return await this.#export(run, built);
+  }
+
+  async #export(
+    { request, progress, outputs, warnings, startedAt, signal }: BuildRun,
+    built: BuiltPlatform[],
+  ): Promise<BuildResult> {
     using lease = this.backend.store.images.lease();
     const exported = await exportResults(
       { backend: this.backend, request, progress, lease, startedAt, now: this.now, signal },
@@ -140,6 +162,19 @@ export class DockerfileBuilder implements Builder {
       outputs,
     );
     return { ...exported, warnings };
+  }
+
+  /** What all builds have in common. */
+  #parts(): BuilderParts {
+    return {
+      backend: this.backend,
+      records: this.#records,
+      digests: this.#digests,
+      explanations: this.#explanations,
+      cacheMounts: this.#cacheMounts,
+      shared: this.#shared,
+      now: this.now,
+    };
   }
 
   /** A source that can't be had costs time only. */
@@ -198,22 +233,16 @@ export class DockerfileBuilder implements Builder {
     const session = sessions.use(
       new Session(
         {
-          backend: this.backend,
+          ...this.#parts(),
           request,
           dockerfile,
           graph,
-          records: this.#records,
-          digests: this.#digests,
-          explanations: this.#explanations,
-          cacheMounts: this.#cacheMounts,
-          shared: this.#shared,
           progress,
           ignore,
           place,
           imported,
           layers: packFormat(outputs),
           files: own.move(),
-          now: this.now,
         },
         signal,
       ),
@@ -309,6 +338,17 @@ function heldBy(holders: number, resource: AsyncDisposable): AsyncDisposable {
       if (--left === 0) await resource[Symbol.asyncDispose]();
     },
   };
+}
+
+/** One call. */
+interface BuildRun {
+  request: BuildRequest;
+  progress: Progress;
+  warnings: string[];
+  outputs: OutputRequest[];
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  signal: AbortSignal;
 }
 
 /** What a build is made from, read and checked. */

@@ -23,7 +23,7 @@ export class DockerfileError extends InvalidParameter implements DockerfileProbl
   }
 }
 
-/** A RUN step that ended with a non-zero code. Kind "internal", as Docker reports it with code and message. */
+/** A step whose command ended with a non-zero code. Kind "internal", as Docker reports it with code and message. */
 export class BuildStepFailed extends GantryError implements DockerfileProblem {
   readonly file: string;
   /** Assigned, for every Error of the engine has a `line` of its own, which hides a getter. */
@@ -35,18 +35,19 @@ export class BuildStepFailed extends GantryError implements DockerfileProblem {
   constructor(
     readonly command: string,
     readonly exitCode: number,
-    readonly range: SourceRange,
+    /** undefined: it comes from no file. */
+    readonly range: SourceRange | undefined,
   ) {
     super("internal", `The command '${command}' returned a non-zero code: ${exitCode}`);
-    this.file = range.file;
-    this.line = range.line;
-    this.endLine = range.endLine;
+    this.file = range?.file ?? "";
+    this.line = range?.line ?? 0;
+    this.endLine = range?.endLine ?? 0;
   }
 }
 
 /** An error that knows its place. */
 export function isLocated(error: unknown): error is DockerfileError | BuildStepFailed {
-  return error instanceof DockerfileError || error instanceof BuildStepFailed;
+  return error instanceof DockerfileError || (error instanceof BuildStepFailed && error.range !== undefined);
 }
 
 /** How many lines are shown before and after the ones that matter. */

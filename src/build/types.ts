@@ -16,11 +16,13 @@ import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
+import type { LowLevelBuild } from "./llb/types.ts";
 import type { Outline, TargetList } from "./outline/types.ts";
 
 export type { CacheSource, CacheTarget } from "./cache/options.ts";
 export type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 export type * from "./export/types.ts";
+export type * as LowLevel from "./llb/types.ts";
 
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
@@ -30,6 +32,8 @@ export interface BuildRequest {
    * the ignore file that goes before the context's own.
    */
   dockerfile: { path: string } | { text: string; name?: string; ignore?: string };
+  /** Instead of any Dockerfile: the operations themselves. */
+  lowLevel?: LowLevelBuild;
   buildArgs: Record<string, string | null>;
   labels: Record<string, string>;
   target?: string;

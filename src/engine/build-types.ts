@@ -37,7 +37,9 @@ export type FillContext = (
   open: (key?: string) => string,
   onEvent: (event: BuildEvent) => void,
   signal: AbortSignal,
-) => Promise<Pick<BuildRequest, "contextDir"> & Partial<Pick<BuildRequest, "dockerfile" | "contexts">>>;
+) => Promise<
+  Pick<BuildRequest, "contextDir"> & Partial<Pick<BuildRequest, "dockerfile" | "contexts" | "lowLevel">>
+>;
 
 /** How a build went. */
 export interface BuildRecord {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer as createH2Server } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { duplexPair } from "node:stream";
-import { type Client, type ConnectRouter, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Control } from "../../src/api/server/buildkit/proto/control_pb.ts";
 import { FileSync } from "../../src/api/server/buildkit/proto/filesync_pb.ts";
@@ -102,7 +102,7 @@ function serve(connection: unknown, { secrets = {}, locals = {} }: Offered): voi
   const routes = (router: ConnectRouter) => {
     router.service(Secrets, {
       getSecret({ id }) {
-        if (secrets[id] === undefined) throw new Error(`no secret ${id}`);
+        if (secrets[id] === undefined) throw new ConnectError(`no secret ${id}`, Code.NotFound);
         return { data: Buffer.from(secrets[id]) };
       },
     });

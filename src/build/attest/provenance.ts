@@ -23,9 +23,15 @@ export function provenance(
   }));
   const parameters = parametersOf(request, origin, mode);
   const platform = formatPlatform(hostPlatform());
-  const { name, text } = origin.dockerfile;
-  const source = {
-    infos: [{ filename: name, language: "Dockerfile", data: Buffer.from(text).toString("base64") }],
+  const { dockerfile } = origin;
+  const source = dockerfile && {
+    infos: [
+      {
+        filename: dockerfile.name,
+        language: "Dockerfile",
+        data: Buffer.from(dockerfile.text).toString("base64"),
+      },
+    ],
   };
   if (version === "v1")
     return {
@@ -33,7 +39,10 @@ export function provenance(
       body: {
         buildDefinition: {
           buildType: buildType.v1,
-          externalParameters: { configSource: { path: name }, request: parameters },
+          externalParameters: {
+            configSource: { ...(dockerfile && { path: dockerfile.name }) },
+            request: parameters,
+          },
           internalParameters: { builderPlatform: platform },
           resolvedDependencies: materials,
         },
@@ -42,7 +51,7 @@ export function provenance(
           metadata: {
             ...(run && { invocationID: run.id, startedOn: run.startedOn, finishedOn: run.finishedOn }),
             buildkit_completeness: { request: mode === "max", resolvedDependencies: false },
-            ...(mode === "max" && { buildkit_metadata: { source } }),
+            ...(mode === "max" && source && { buildkit_metadata: { source } }),
           },
         },
       },
@@ -53,7 +62,11 @@ export function provenance(
       builder: { id: builderId },
       buildType: buildType["v0.2"],
       materials,
-      invocation: { configSource: { entryPoint: name }, parameters, environment: { platform } },
+      invocation: {
+        configSource: { ...(dockerfile && { entryPoint: dockerfile.name }) },
+        parameters,
+        environment: { platform },
+      },
       metadata: {
         ...(run && {
           buildInvocationID: run.id,
@@ -62,7 +75,7 @@ export function provenance(
         }),
         completeness: { parameters: mode === "max", environment: true, materials: false },
         reproducible: false,
-        ...(mode === "max" && { "https://mobyproject.org/buildkit@v1#metadata": { source } }),
+        ...(mode === "max" && source && { "https://mobyproject.org/buildkit@v1#metadata": { source } }),
       },
     },
   };
@@ -70,6 +83,7 @@ export function provenance(
 
 /** Of arguments and secrets only `max` speaks, and of secrets their names alone. */
 function parametersOf(request: BuildRequest, origin: BuildOrigin, mode: "min" | "max"): object {
+  if (!origin.dockerfile) return { frontend: "" };
   const locals = [{ name: "context" }, { name: "dockerfile" }];
   if (mode === "min") return { frontend: "dockerfile.v0", locals };
   const prefixed = (prefix: string, values: Record<string, string | null>) =>

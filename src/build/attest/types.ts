@@ -17,7 +17,8 @@ export interface AttestationOptions {
 /** What a build was made from, for its provenance. */
 export interface BuildOrigin {
   platform: Platform;
-  dockerfile: { name: string; text: string };
+  /** undefined: it is none, but low-level definitions. */
+  dockerfile?: { name: string; text: string };
   bases: { reference: string; image: BaseImage }[];
   /** Their names; a secret's value is known to its step alone. */
   secrets: { id: string; optional: boolean }[];

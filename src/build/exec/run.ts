@@ -15,6 +15,7 @@ export interface RunStep {
   /** `KEY=value`. */
   env: string[];
   cwd: string;
+  readonlyRoot?: boolean;
   /** As USER has it. */
   user: string;
   network: string;
@@ -71,7 +72,7 @@ export async function runInWorkspace(
   const plain: ContainerSpec = {
     id,
     rootfs: root,
-    readonlyRootfs: false,
+    readonlyRootfs: step.readonlyRoot ?? false,
     hostname: step.hostname,
     process: {
       args: step.args,

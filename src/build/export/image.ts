@@ -10,14 +10,14 @@ import {
 } from "../../lib/oci.ts";
 import { platformDistance } from "../../lib/platform.ts";
 import type { Lease, Store } from "../../store/types.ts";
-import type { StageState } from "../solve/stage.ts";
+import type { BuiltState } from "../solve/stage.ts";
 import { layerFormat, layerMediaType, type PackedLayer, type Packer } from "./pack.ts";
 import type { Annotation, AnnotationLevel, ImageFormat } from "./types.ts";
 
 /** The image of one platform. */
 export interface WrittenImage {
   platform: Platform;
-  state: StageState;
+  state: BuiltState;
   config: Descriptor;
   manifest: Descriptor;
   layers: PackedLayer[];
@@ -36,7 +36,7 @@ export interface ImageParts {
  */
 export async function writeImage(
   { store, packer, lease }: ImageParts,
-  state: StageState,
+  state: BuiltState,
   {
     format,
     labels,
@@ -104,7 +104,7 @@ export function annotationsFor(
 }
 
 function imageConfig(
-  state: StageState,
+  state: BuiltState,
   layers: PackedLayer[],
   labels: Record<string, string>,
   epoch: number | undefined,
@@ -120,6 +120,8 @@ function imageConfig(
     }),
   );
   const last = Math.max(...state.history.map(({ createdAt }) => createdAt));
+  const rootfs = { type: "layers" as const, diff_ids: layers.map(({ diffId }) => diffId) };
+  if (state.written) return { ...state.written, ...platform, rootfs };
   const Labels = Object.keys(labels).length > 0 ? { ...state.config.Labels, ...labels } : state.config.Labels;
   return {
     // From the records, not the clock: the same build from the cache is the same image.
@@ -133,7 +135,7 @@ function imageConfig(
     variant: platform.variant,
     os: platform.os,
     config: { ...state.config, Labels },
-    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+    rootfs,
     history: [...(base?.config.history ?? []), ...own],
   };
 }

@@ -11,7 +11,7 @@ import { exportCache, inlineCache } from "../cache/export.ts";
 import { placeOf, type StoredCache } from "../cache/options.ts";
 import type { Progress } from "../solve/progress.ts";
 import type { CacheRecord } from "../solve/records.ts";
-import type { StageState } from "../solve/stage.ts";
+import type { BuiltState } from "../solve/stage.ts";
 import type { BuildBackend, BuildRequest, BuildResult } from "../types.ts";
 import { imageArchive, imageLayout } from "./archive.ts";
 import { type Bundle, bundle } from "./bundle.ts";
@@ -25,7 +25,7 @@ import type { ExportedImage, ImageOutput, LayerFormat, OutputRequest } from "./t
 
 /** What the target has come to on one platform. */
 export interface BuiltPlatform {
-  state: StageState;
+  state: BuiltState;
   /** The vertex that it came from. */
   vertex: string;
   packer: Packer;

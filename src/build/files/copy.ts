@@ -29,6 +29,10 @@ export interface CopyOptions {
   /** `keep`: as the sources have it. */
   owner: Owner | "keep";
   chmod?: Chmod;
+  /** Instead of the sources' times of modification. */
+  time?: Date;
+  /** What is in the way and of another kind goes. */
+  replace?: boolean;
   signal?: AbortSignal;
 }
 
@@ -106,7 +110,7 @@ class Copier {
       } else await this.#file(entry, path, fresh);
     }
     // Their times change with every file written, so they are set last and from the bottom.
-    for (const { path, stat } of directories.reverse()) lutimesSync(path, stat.atime, stat.mtime);
+    for (const { path, stat } of directories.reverse()) this.#times(path, stat);
   }
 
   async topFile(entry: Entry, destination: string): Promise<void> {
@@ -138,7 +142,11 @@ class Copier {
   }
 
   #subdirectory(path: string, { stat, target }: Entry, fresh: boolean): boolean {
-    const existing = fresh ? undefined : lstatSync(path, { throwIfNoEntry: false });
+    let existing = fresh ? undefined : lstatSync(path, { throwIfNoEntry: false });
+    if (existing && !existing.isDirectory() && this.options.replace) {
+      rmSync(path);
+      existing = undefined;
+    }
     if (existing && !existing.isDirectory()) throw new CopyError(`cannot copy to non-directory: ${target}`);
     if (!existing) mkdirSync(path, { mode: 0o700 });
     this.#attributes(path, stat);
@@ -160,18 +168,23 @@ class Copier {
       makeNode(path, stat.mode, stat.rdev);
       this.#attributes(path, stat);
     }
-    lutimesSync(path, stat.atime, stat.mtime);
+    this.#times(path, stat);
+  }
+
+  #times(path: string, { atime, mtime }: Stats): void {
+    const { time } = this.options;
+    lutimesSync(path, time ?? atime, time ?? mtime);
   }
 
   /** Makes way for a file. */
   #clear(path: string): void {
     const existing = lstatSync(path, { throwIfNoEntry: false });
     if (!existing) return;
-    if (existing.isDirectory()) {
+    if (existing.isDirectory() && !this.options.replace) {
       const shown = path.slice(this.root.length);
       throw new CopyError(`cannot copy to ${shown}: a directory is there and the source is none`);
     }
-    rmSync(path);
+    rmSync(path, { recursive: true });
   }
 
   /** Owner first: chown clears the set-id bits. */

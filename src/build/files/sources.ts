@@ -126,7 +126,7 @@ function literalOf(path: string, range: SourceRange): string | undefined {
 }
 
 /** Paths that match, level by level; names in order. `**` is any number of directories, with `globstar`. */
-function expandWildcards(tree: SourceTree, pattern: string, globstar = false): string[] {
+export function expandWildcards(tree: SourceTree, pattern: string, globstar = false): string[] {
   let found = [""];
   const segments = pattern.split("/");
   for (const [i, segment] of segments.entries()) {

@@ -5,7 +5,7 @@ import { stepError } from "../errors.ts";
 import type { Owner } from "../files/inside.ts";
 
 /** A user without a group brings its own: from /etc/passwd by name, the same number by number. */
-async function idsOf(root: string, user: string): Promise<Owner> {
+export async function idsOf(root: string, user: string): Promise<Owner> {
   const { uid, gid } = await resolveUser(root, /^\d+$/.test(user) ? `${user}:${user}` : user);
   return { uid, gid };
 }

@@ -1,20 +1,18 @@
 /** RUN as a step: what it depends on, and how it is done. */
-import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { join, posix } from "node:path";
 import { Forbidden } from "../../lib/errors.ts";
-import { MNT_DETACH, umountIfMounted } from "../../linux/mount.ts";
-import type { MountSpec } from "../../runtime/types.ts";
 import type { Run } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
 import { BuildStepFailed, stepError } from "../errors.ts";
 import type { CacheMountOptions } from "../exec/cache-mounts.ts";
 import { cannotRun } from "../exec/emulation.ts";
-import { bindMount, give, runInWorkspace, secretFile } from "../exec/run.ts";
+import { bindMount, runInWorkspace, secretFile } from "../exec/run.ts";
 import { parseRunDevice } from "../exec/run-devices.ts";
 import { parseRunMounts, type RunMount } from "../exec/run-mounts.ts";
+import { StepMounts } from "../exec/step-mounts.ts";
 import { Workspace } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
-import { resolveInside } from "../files/inside.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
 import { envMap } from "../graph/scope.ts";
@@ -24,7 +22,7 @@ import type { Session, Source } from "./session.ts";
 import type { LayerStep, StageBuilder } from "./stage.ts";
 
 /** As in /etc/hosts of a step, and the same for each, so that what they write does not differ by it. */
-const defaultHostname = "buildkitsandbox";
+export const defaultHostname = "buildkitsandbox";
 
 /** @throws DockerfileError, NotImplemented */
 export async function runStep(builder: StageBuilder, run: Run): Promise<LayerStep> {
@@ -194,13 +192,6 @@ async function mountInput(
   return { kind: "mount", name, digest: digest(JSON.stringify(key)), files };
 }
 
-interface PreparedMounts extends AsyncDisposable {
-  specs: MountSpec[];
-  env: string[];
-  /** Ids of those that the step can do without and the build was not given. */
-  absentSecrets: string[];
-}
-
 async function prepareMounts(
   builder: StageBuilder,
   run: Run,
@@ -208,92 +199,41 @@ async function prepareMounts(
   workspace: Workspace,
   owner: StepUser | undefined,
   signal: AbortSignal,
-): Promise<PreparedMounts> {
-  await using stack = new AsyncDisposableStack();
-  /** A directory on the disk as the step's processes are to see it. */
-  const seen = (path: string): string => {
-    if (!owner) return path;
-    const target = join(workspace.directory, `mapped${specs.length}`);
-    mkdirSync(target, { mode: 0o711 });
-    owner.mountMapped(path, target);
-    stack.defer(() => void umountIfMounted(target, MNT_DETACH));
-    return target;
-  };
+): Promise<StepMounts> {
   const { session } = builder;
-  const specs: MountSpec[] = [];
-  const env: string[] = [];
-  const absentSecrets: string[] = [];
-  let sockets = 0;
-  for (const [i, mount] of mounts.entries()) {
+  const fail = (message: string, hint?: string) => stepError(run.range, message, hint);
+  const prepared = new StepMounts({ request: session.request, workspace, owner, signal, fail });
+  await using stack = new AsyncDisposableStack();
+  stack.use(prepared);
+  for (const mount of mounts) {
     switch (mount.type) {
-      case "tmpfs": {
-        const options = ["nosuid", "nodev", "mode=1777"];
-        if (mount.size !== undefined) options.push(`size=${mount.size}`);
-        specs.push({ destination: mount.target, type: "tmpfs", source: "tmpfs", options });
+      case "tmpfs":
+        prepared.tmpfs(mount);
         break;
-      }
       case "cache": {
         const options = await cacheBase(builder, run, mount, signal);
         const namespace = session.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS;
         const id = namespace ? `${namespace}/${mount.id}` : mount.id;
-        const { path } = stack.use(await session.cacheMounts.acquire({ ...mount, id }, options));
-        specs.push(bindMount(seen(path), mount.target, mount.readonly));
+        const { path } = prepared.hold(await session.cacheMounts.acquire({ ...mount, id }, options));
+        prepared.directory(path, mount.target, mount.readonly);
         break;
       }
       case "bind": {
-        const { root, onDisk } = await bindRoot(builder, run, mount, stack, owner, signal);
-        const inside = resolveInside(root, mount.source);
-        if (inside === undefined || !lstatSync(join(root, inside), { throwIfNoEntry: false })) {
-          throw stepError(run.range, `failed to mount: stat ${mount.source}: file does not exist`);
-        }
-        specs.push(bindMount(join(onDisk ? seen(root) : root, inside), mount.target, !mount.writable));
+        const root = await bindRoot(builder, run, mount, prepared, owner, signal);
+        const { source, target, writable } = mount;
+        prepared.bind(root, { source, target, readonly: !writable });
         break;
       }
-      case "ssh": {
-        const agent = await session.request.ssh?.(mount.id, signal);
-        if (!agent) {
-          if (mount.required) {
-            const message = `unset ssh forward key ${mount.id}`;
-            throw stepError(run.range, message, `give it with --ssh ${mount.id}`);
-          }
-          break;
-        }
-        stack.use(agent);
-        give(agent.socket, mount, owner);
-        chmodSync(agent.socket, mount.mode);
-        const target = mount.target ?? `/run/buildkit/ssh_agent.${sockets++}`;
-        specs.push(bindMount(agent.socket, target, false));
-        if (!env.some((line) => line.startsWith("SSH_AUTH_SOCK="))) env.push(`SSH_AUTH_SOCK=${target}`);
+      case "ssh":
+        await prepared.ssh(mount);
         break;
-      }
-      case "secret": {
-        const bytes = await session.request.secret?.(mount.id, signal);
-        if (bytes === undefined) {
-          if (mount.required) {
-            throw stepError(
-              run.range,
-              `secret ${mount.id}: not found`,
-              `give it with --secret id=${mount.id}`,
-            );
-          }
-          absentSecrets.push(mount.id);
-          // As Docker has it: the variable is there, and empty.
-          if (mount.env !== undefined) env.push(`${mount.env}=`);
-          break;
-        }
-        if (mount.env !== undefined) env.push(`${mount.env}=${new TextDecoder().decode(bytes)}`);
-        if (mount.target === undefined) break;
-        const directory = join(workspace.directory, "secrets");
-        mkdirSync(directory, { recursive: true });
-        chmodSync(directory, owner ? 0o711 : 0o700);
-        secretFile(join(directory, `${i}`), bytes, mount, owner);
-        specs.push(bindMount(join(directory, `${i}`), mount.target, true));
+      case "secret":
+        await prepared.secret(mount);
         break;
-      }
     }
   }
-  const owned = stack.move();
-  return { specs, env, absentSecrets, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  stack.move();
+  return prepared;
 }
 
 /** Where a bind mount's source is found; a writable one gets a layer of its own that is thrown away. */
@@ -301,7 +241,7 @@ async function bindRoot(
   { session }: StageBuilder,
   run: Run,
   mount: Extract<RunMount, { type: "bind" }>,
-  stack: AsyncDisposableStack,
+  prepared: StepMounts,
   owner: StepUser | undefined,
   signal: AbortSignal,
 ): Promise<{ root: string; onDisk?: boolean }> {
@@ -315,7 +255,7 @@ async function bindRoot(
     return { root: session.views.open(source.tree.snapshot) };
   const { store, execDir } = session.backend;
   const below = source.kind === "tree" ? source.tree.snapshot : undefined;
-  const workspace = stack.use(Workspace.open(store.snapshots, execDir, below));
+  const workspace = prepared.hold(Workspace.open(store.snapshots, execDir, below));
   const { root, directory } = workspace;
   if (source.kind === "context") await copyVisible(source.files, root, mount.source, signal);
   if (owner) {

@@ -1,5 +1,5 @@
 /** One stage: its instructions in order, each from the cache or run. */
-import type { ImageRunConfig, Platform } from "../../lib/oci.ts";
+import type { ImageConfig, ImageRunConfig, Platform } from "../../lib/oci.ts";
 import { expandWord, type Lookup } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { parseTrigger } from "../dockerfile/parse.ts";
@@ -37,17 +37,23 @@ export interface StageHistory {
   emptyLayer: boolean;
 }
 
-/** What a stage has come to. */
-export interface StageState {
+/** What can be exported. */
+export interface BuiltState {
   tree: Tree;
-  /** Identifies config and history besides the tree: what timestamps hang on. */
-  chain: string;
   config: ImageRunConfig;
   author?: string;
   layers: Layer[];
   base?: BaseImage;
   platform: Platform;
   history: StageHistory[];
+  /** The whole of the image's config but its layers, as a front end wrote it. */
+  written?: ImageConfig;
+}
+
+/** What a stage has come to. */
+export interface StageState extends BuiltState {
+  /** Identifies config and history besides the tree: what timestamps hang on. */
+  chain: string;
   cmdSet: boolean;
   scope: Scope;
   /** Record of the last step, for the cache's own listing. */

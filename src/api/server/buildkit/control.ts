@@ -1,15 +1,15 @@
 /** moby.buildkit.v1.Control: builds as docker buildx asks for them, and what it asks about the builder. */
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-import { exporterResponse, parseCacheTarget, parseOutput } from "../../../build/index.ts";
+import { exporterResponse, parseCacheSource, parseCacheTarget, parseOutput } from "../../../build/index.ts";
 import type { BuildResult } from "../../../build/types.ts";
 import type { Engine } from "../../../engine/types.ts";
 import { NotImplemented } from "../../../lib/errors.ts";
-import { definitionBuild } from "./definition.ts";
-import { type DockerfileBuild, dockerfileBuild } from "./frontend.ts";
+import { type DockerfileBuild, dockerfileBuild, lowLevelBuild } from "./frontend.ts";
 import type { Gateway } from "./gateway.ts";
 import { listen, replay } from "./history.ts";
 import type { Job, Jobs } from "./job.ts";
+import { parseDefinition } from "./low-level.ts";
 import {
   type Control,
   DiskUsageResponseSchema,
@@ -86,13 +86,15 @@ async function answerSolve(
     if (build.request)
       throw new NotImplemented("what is asked about a Dockerfile is answered by the gateway only");
     build.options.entitlements = request.entitlements;
+    const imports = request.cache?.imports.flatMap(({ type, attrs }) => parseCacheSource(type, attrs) ?? []);
+    build.options.cacheFrom = [...(build.options.cacheFrom ?? []), ...(imports ?? [])];
     build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
     const outputs = deliveredBy(session, requested);
     const parts = { job, session, build, result: gateway.result };
     return solveResponse(await solve(engine, parts, { outputs, internal: request.internal }, signal));
   };
   if (request.definition && request.definition.def.length > 0)
-    return work(definitionBuild(request.definition));
+    return work(lowLevelBuild({ results: [{ definition: parseDefinition(request.definition) }] }));
   // Without a front end the client says by the gateway what to build.
   return request.frontend === ""
     ? gateway.serve({ job, session }, AbortSignal.any([signal, job.signal, session.closed]), work)

@@ -14,6 +14,8 @@ export interface SyncOptions {
   /** Patterns of `.dockerignore`; with `include` only what matches is sent. */
   include?: readonly string[];
   exclude?: readonly string[];
+  /** Only what these paths lead to is sent, links followed. */
+  follow?: readonly string[];
   /** `total` when all is there. */
   onProgress?: (bytes: number, total?: number) => void;
 }
@@ -29,7 +31,7 @@ const stretch = 64;
 export async function syncDirectory(
   session: Session,
   home: string,
-  { name, include = [], exclude = [], onProgress }: SyncOptions,
+  { name, include = [], exclude = [], follow = [], onProgress }: SyncOptions,
   signal: AbortSignal,
 ): Promise<string> {
   const root = join(home, "files");
@@ -38,7 +40,12 @@ export async function syncDirectory(
   const packets = session.client(FileSync).diffCopy(answers, {
     signal: AbortSignal.any([signal, session.closed]),
     headers: {
-      ...listHeaders({ "dir-name": [name], "include-patterns": include, "exclude-patterns": exclude }),
+      ...listHeaders({
+        "dir-name": [name],
+        "include-patterns": include,
+        "exclude-patterns": exclude,
+        followpaths: follow,
+      }),
       // The engine knows the ignore file; the client is not to read one of its own.
       "override-excludes": "true",
     },

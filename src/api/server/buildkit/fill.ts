@@ -1,14 +1,18 @@
 /** A build's files, brought from where its client says they are: Dockerfile, ignore file, contexts. */
 import { mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
+import * as v from "valibot";
 import { ignorePatterns, readInside, resolveInside } from "../../../build/index.ts";
-import type { BuildEvent, BuildRequest } from "../../../build/types.ts";
+import type { BuildEvent, BuildRequest, ImageLayout, LowLevel } from "../../../build/types.ts";
 import type { Engine, FillContext } from "../../../engine/types.ts";
 import { InvalidParameter, NotFound } from "../../../lib/errors.ts";
+import { parseJson, validate } from "../exchange.ts";
 import { blobDirectory } from "./content.ts";
+import { resultId, sourcesOf } from "./definition.ts";
 import { syncDirectory } from "./file-sync.ts";
 import type { ContextSource, DockerfileBuild } from "./frontend.ts";
 import type { HeldResult } from "./held-result.ts";
+import { readDefinition } from "./low-level.ts";
 import { sessionSecret } from "./secrets.ts";
 import type { Session } from "./session.ts";
 import { shown } from "./shown.ts";
@@ -40,6 +44,7 @@ class Filling {
 
   async fill(): ReturnType<FillContext> {
     const { build } = this;
+    if (build.lowLevel) return this.#definitions(build.lowLevel);
     const filename = posix.join(".", build.filename);
     const local = build.dockerfileDirectory === undefined ? undefined : await this.#localDockerfile(filename);
     if (local) this.#told(filename, local.text);
@@ -53,6 +58,11 @@ class Filling {
         const text = "text" in dockerfile ? dockerfile.text : readInside(contextDir, filename);
         if (text !== undefined) this.#told(filename, text);
       }
+    } else if (build.result !== undefined) {
+      const { root } = await this.#result(build.result).files();
+      contextDir = below(root, build.subdirectory);
+      const text = local || build.text !== undefined ? undefined : readInside(contextDir, filename);
+      if (text !== undefined) this.#told(filename, text);
     } else if (build.contextDirectory !== undefined) {
       const ignore = build.text === undefined ? (local?.ignore ?? (await this.#ignoreFile())) : "";
       const exclude = ignorePatterns(ignore);
@@ -114,17 +124,51 @@ class Filling {
       const { digest } = source;
       return { image: `oci-layout://${name}@${digest}`, layout: { directory, digest } };
     }
-    const held = this.parts.result(source.result);
-    if (!held) throw new NotFound(`no result ${source.result} for the build context ${name}`);
-    const { layout } = await held.files();
+    const { layout } = await this.#result(source.result).files();
     return { image: `target://${name}@${layout.digest}`, layout };
+  }
+
+  #result(id: string): HeldResult {
+    const held = this.parts.result(id);
+    if (!held) throw new NotFound(`no result ${id} of another build`);
+    return held;
+  }
+
+  /** What the sources of definitions need from elsewhere: directories of the client's, results of other builds. */
+  async #definitions(lowLevel: NonNullable<DockerfileBuild["lowLevel"]>): ReturnType<FillContext> {
+    const directories: Record<string, string> = {};
+    const layouts: Record<string, ImageLayout> = {};
+    for (const { definition } of lowLevel.results)
+      for (const { identifier, attrs, op } of sourcesOf(definition)) {
+        const result = resultId(identifier);
+        if (result !== undefined) layouts[identifier] = (await this.#result(result).files()).layout;
+        else if (identifier.startsWith("local://") && !(op.id in directories))
+          directories[op.id] = await this.#local(identifier.slice("local://".length), attrs, op);
+      }
+    return {
+      contextDir: this.#nothing(),
+      lowLevel: { ...lowLevel, directories, layouts, parse: readDefinition },
+    };
+  }
+
+  #local(name: string, attrs: Record<string, string>, op: LowLevel.Op): Promise<string> {
+    const list = (attribute: string) => {
+      const text = attrs[attribute];
+      return text ? validate(v.array(v.string()), parseJson(text, `invalid ${attribute}`)) : undefined;
+    };
+    const patterns = {
+      include: list("local.includepattern"),
+      exclude: list("local.excludepatterns"),
+      follow: list("local.followpaths"),
+    };
+    return this.#sync(op.id, op.name ?? `[internal] load ${name}`, name, patterns);
   }
 
   #sync(
     id: string,
     title: string,
     name: string,
-    patterns: { include?: string[]; exclude?: string[] },
+    patterns: { include?: string[]; exclude?: string[]; follow?: string[] },
   ): Promise<string> {
     const { session } = this.parts;
     // Single files are not worth keeping, and without a key nobody would find them again.

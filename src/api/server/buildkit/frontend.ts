@@ -7,7 +7,7 @@ import {
   type Subrequest,
   subrequests,
 } from "../../../build/index.ts";
-import type { BuildRequest, CacheSource } from "../../../build/types.ts";
+import type { BuildRequest, CacheSource, LowLevel } from "../../../build/types.ts";
 import { type Digest, isDigest } from "../../../lib/digest.ts";
 import { InvalidParameter, NotImplemented } from "../../../lib/errors.ts";
 import { own } from "../../../lib/own.ts";
@@ -33,6 +33,8 @@ export interface DockerfileBuild {
   /** The client's name of the directory, or what the engine fetches; undefined: there are no files. */
   contextDirectory?: string;
   remote?: string;
+  /** The context is the result of another build, by its reference. */
+  result?: string;
   /** Below the context's root. */
   subdirectory?: string;
   /** Instead of these directories: the path of an archive that the client offers, Dockerfile and all. */
@@ -41,6 +43,8 @@ export interface DockerfileBuild {
   filename: string;
   /** Instead of any file: the Dockerfile itself. */
   text?: string;
+  /** Instead of any Dockerfile: definitions, one for each platform, and the images' configs as a front end wrote them. */
+  lowLevel?: Omit<LowLevel.LowLevelBuild, "directories" | "layouts" | "parse">;
   /** What is asked about the Dockerfile, instead of a build. */
   request?: Subrequest;
   contexts: Record<string, ContextSource>;
@@ -100,6 +104,12 @@ export function parseFrontend(
   };
 }
 
+/** A build of definitions, with nothing else said about it. */
+export function lowLevelBuild(lowLevel: NonNullable<DockerfileBuild["lowLevel"]>): DockerfileBuild {
+  const { options } = parseFrontend({});
+  return { filename: "low-level definition", contexts: {}, lowLevel, options };
+}
+
 /** A front end by its name. @throws InvalidParameter, NotImplemented */
 export function dockerfileBuild(
   frontend: string,
@@ -116,7 +126,7 @@ const uploadPrefix = "http://buildkit-session";
 
 type MainContext = Pick<
   DockerfileBuild,
-  "dockerfileDirectory" | "contextDirectory" | "upload" | "remote" | "subdirectory"
+  "dockerfileDirectory" | "contextDirectory" | "upload" | "remote" | "result" | "subdirectory"
 >;
 
 function mainContext(
@@ -125,11 +135,13 @@ function mainContext(
 ): MainContext {
   const subdirectory = contextsubdir || undefined;
   if (inputs.context) {
-    if (!("remote" in inputs.context))
-      throw new NotImplemented("a context that is the result of a low-level definition is not supported");
+    const { context } = inputs;
     // A local Dockerfile is told beside; an input of that name is the context again.
     const dockerfileDirectory = inputs.dockerfile ? undefined : dockerfilekey || "dockerfile";
-    return { dockerfileDirectory, remote: inputs.context.remote, subdirectory };
+    if ("remote" in context) return { dockerfileDirectory, remote: context.remote, subdirectory };
+    if ("result" in context) return { dockerfileDirectory, result: context.result, subdirectory };
+    if ("local" in context) return { dockerfileDirectory, contextDirectory: context.local, subdirectory };
+    throw new NotImplemented("an image can't be the context of a build");
   }
   const local = { dockerfileDirectory: dockerfilekey || "dockerfile", subdirectory };
   if (!context) return { ...local, contextDirectory: contextkey || "context" };

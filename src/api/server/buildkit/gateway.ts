@@ -6,13 +6,14 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import type { Engine } from "../../../engine/types.ts";
-import { NotFound } from "../../../lib/errors.ts";
+import { InvalidParameter, NotFound } from "../../../lib/errors.ts";
 import { newId } from "../../../lib/ids.ts";
 import { sessionCredentials } from "./credentials.ts";
-import { definitionBuild, resultDefinition, sourceOf } from "./definition.ts";
-import { type DockerfileBuild, dockerfileBuild } from "./frontend.ts";
+import { placeOf, resultDefinition } from "./definition.ts";
+import { type ContextSource, type DockerfileBuild, dockerfileBuild, lowLevelBuild } from "./frontend.ts";
 import { HeldResult } from "./held-result.ts";
 import type { Job } from "./job.ts";
+import { parseDefinition } from "./low-level.ts";
 import {
   EvaluateResponseSchema,
   InputsResponseSchema,
@@ -21,7 +22,6 @@ import {
   ReadDirResponseSchema,
   ReadFileResponseSchema,
   ResolveImageConfigResponseSchema,
-  type Result,
   ReturnResponseSchema,
   type SolveRequest,
   type SolveResponse,
@@ -29,8 +29,10 @@ import {
   StatFileResponseSchema,
   WarnResponseSchema,
 } from "./proto/gateway_pb.ts";
+import type { Definition } from "./proto/ops_pb.ts";
 import { Rendezvous } from "./rendezvous.ts";
 import { readDirectory, readFile, statFile } from "./result-files.ts";
+import { resultsIn, returnedBuild } from "./returned.ts";
 import type { Session } from "./session.ts";
 import { answer, solve } from "./solve.ts";
 import { connectError } from "./source.ts";
@@ -145,10 +147,7 @@ export class Gateway {
         const { returned, asked } = await this.#of(context);
         if (error) returned.reject(connectError(error));
         else {
-          const wanted = references(result).map((id) => asked.get(id));
-          if (wanted.length > 1)
-            returned.reject(new ConnectError("several results are not supported", Code.Unimplemented));
-          else returned.resolve(wanted[0]);
+          returned.resolve(result && returnedBuild(result, asked));
         }
         return create(ReturnResponseSchema);
       },
@@ -199,38 +198,54 @@ export class Gateway {
 
   async #solve(open: OpenBuild, request: SolveRequest, signal: AbortSignal): Promise<SolveResponse> {
     const { job, session } = open;
-    const build = this.#asked(request);
-    const parts = { job, session, build, result: this.result };
+    const build = this.#wanted(open, request);
     if (build.request) {
+      const parts = { job, session, build, result: this.result };
       const told = await answer(this.engine, parts, build.request, AbortSignal.any([signal, open.signal]));
       const metadata = Object.entries(told).map(([name, text]) => [name, Buffer.from(text)]);
       return create(SolveResponseSchema, { result: { metadata: Object.fromEntries(metadata) } });
     }
+    const id = this.#hold(open, build);
+    if (request.evaluate) await this.result(id)?.files();
+    const def = build.lowLevel ? request.definition : resultDefinition(id);
+    return create(SolveResponseSchema, { ref: id, result: { result: { case: "ref", value: { id, def } } } });
+  }
+
+  /** Gives a build a reference: it is done when somebody wants to see it. */
+  #hold(open: OpenBuild, build: DockerfileBuild): string {
+    const { job, session } = open;
     // What it begins from stays until it has ended itself.
-    for (const source of Object.values(build.contexts)) {
-      const held = "result" in source && this.result(source.result);
+    for (const source of resultsIn(build)) {
+      const held = this.result(source);
       if (held) open.uses.use(held.use());
     }
     const id = newId();
     open.asked.set(id, build);
     const { cacheTo: _, attestations: __, ...options } = build.options;
-    const plain = { ...parts, build: { ...build, options } };
+    const plain = { job, session, result: this.result, build: { ...build, options } };
     const held = new HeldResult(
       (outputs, signal) => solve(this.engine, plain, { outputs, internal: true }, signal),
       () => this.#results.delete(id),
     );
     this.#results.set(id, held);
     open.uses.use(held.use());
-    if (request.evaluate) await held.files();
-    return create(SolveResponseSchema, {
-      result: { result: { case: "ref", value: { id, def: resultDefinition(id) } } },
-    });
+    return id;
   }
 
-  #asked({ definition, frontend, frontendOpt, frontendInputs }: SolveRequest): DockerfileBuild {
-    if (frontend === "" && definition && definition.def.length > 0) return definitionBuild(definition);
-    const inputs = Object.entries(frontendInputs).map(([name, input]) => [name, sourceOf(input)]);
+  #wanted(open: OpenBuild, request: SolveRequest): DockerfileBuild {
+    const { definition, frontend, frontendOpt, frontendInputs } = request;
+    if (frontend === "") {
+      if (!definition || definition.def.length === 0) throw new InvalidParameter("nothing is asked for");
+      return lowLevelBuild({ results: [{ definition: parseDefinition(definition) }] });
+    }
+    const inputs = Object.entries(frontendInputs).map(([name, input]) => [name, this.#input(open, input)]);
     return dockerfileBuild(frontend, frontendOpt, Object.fromEntries(inputs));
+  }
+
+  /** A definition that has operations of its own is a build besides. */
+  #input(open: OpenBuild, input: Definition): ContextSource {
+    const definition = parseDefinition(input);
+    return placeOf(definition) ?? { result: this.#hold(open, lowLevelBuild({ results: [{ definition }] })) };
   }
 
   async #files(ref: string, context: HandlerContext) {
@@ -242,18 +257,5 @@ export class Gateway {
 
   #of({ requestHeader, signal }: HandlerContext): Promise<OpenBuild> {
     return this.#open.wait(requestHeader.get(buildHeader) ?? "", signal);
-  }
-}
-
-function references(result: Result | undefined): string[] {
-  switch (result?.result.case) {
-    case "ref":
-      return [result.result.value.id].filter(Boolean);
-    case "refDeprecated":
-      return [result.result.value].filter(Boolean);
-    case "refs":
-      return Object.values(result.result.value.refs).map(({ id }) => id);
-    default:
-      return [];
   }
 }
