@@ -24,6 +24,7 @@ import {
 import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
 import { excerptOf, isLocated, stepError } from "./errors.ts";
 import { CacheMounts } from "./exec/cache-mounts.ts";
+import { BuildContainer } from "./exec/container.ts";
 import { activePrefix } from "./exec/workspace.ts";
 import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./export/index.ts";
 import type { IgnoreRules } from "./files/ignore.ts";
@@ -46,8 +47,10 @@ import type {
   Builder,
   BuildRequest,
   BuildResult,
+  ContainerRequest,
   LintReport,
   OutputRequest,
+  StepContainer,
 } from "./types.ts";
 
 /** How long a registry may take to say what cache it has (milliseconds). */
@@ -298,6 +301,10 @@ export class DockerfileBuilder implements Builder {
 
   targets(request: BuildRequest): Promise<TargetList> {
     return this.#review.targets(request);
+  }
+
+  container(request: ContainerRequest, signal: AbortSignal): StepContainer {
+    return new BuildContainer(this.backend, this.#cacheMounts, request, signal);
   }
 
   async prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }> {

@@ -6,6 +6,7 @@ export { parseAttestations } from "./attest/options.ts";
 export { cacheSourceOf, parseCacheSource, parseCacheTarget } from "./cache/options.ts";
 export { applyChanges } from "./changes.ts";
 export { readInside } from "./definition.ts";
+export { syntaxOf } from "./dockerfile/lex.ts";
 export { BuildStepFailed, DockerfileError } from "./errors.ts";
 export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";

@@ -16,7 +16,7 @@ import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
-import type { LowLevelBuild } from "./llb/types.ts";
+import type { ExecMount, LowLevelBuild } from "./llb/types.ts";
 import type { Outline, TargetList } from "./outline/types.ts";
 
 export type { CacheSource, CacheTarget } from "./cache/options.ts";
@@ -249,6 +249,58 @@ export interface BuildBackend {
   ): Promise<{ namespacePath?: string; hosts: string; resolvConf: string } & AsyncDisposable>;
 }
 
+/** A container beside builds, on what they have come to. */
+export interface ContainerRequest extends Pick<BuildRequest, "secret" | "ssh" | "entitlements"> {
+  /** The committed snapshot of its root, which stays while the container does; undefined: empty. */
+  snapshot?: string;
+  readonlyRoot?: boolean;
+  mounts: ContainerMount[];
+  network: "default" | "host" | "none";
+  hostname: string;
+  /** `host:address`. */
+  extraHosts: string[];
+}
+
+/** As of a low-level command, but for trees: they are snapshots. */
+export type ContainerMount =
+  | Exclude<ExecMount, { type: "bind" }>
+  | { type: "bind"; target: string; snapshot?: string; selector: string; readonly: boolean };
+
+export interface ContainerProcess {
+  args: string[];
+  /** `KEY=value`. */
+  env: string[];
+  cwd: string;
+  user: string;
+  terminal: boolean;
+  /** All capabilities and no filter. */
+  insecure: boolean;
+  secretEnv: { id: string; name: string; optional: boolean }[];
+}
+
+export interface ProcessStreams {
+  /** Whether there is a standard input; it ends with `end`. */
+  input: boolean;
+  /** With a terminal all is 1. The bytes are there until it returns. */
+  onOutput(fd: 1 | 2, data: Uint8Array): void;
+}
+
+export interface StartedProcess {
+  write(data: Uint8Array): Promise<void>;
+  /** Ends the standard input. */
+  end(): void;
+  resize(width: number, height: number): Promise<void>;
+  kill(signal: number): Promise<void>;
+  /** Its code, when all of its output was told. */
+  exited: Promise<number>;
+}
+
+/** Nothing of it is left when it is disposed of. */
+export interface StepContainer extends AsyncDisposable {
+  /** The first process is the container's own: with it the others end. */
+  start(process: ContainerProcess, streams: ProcessStreams): Promise<StartedProcess>;
+}
+
 /** Lines of a Dockerfile around those that an error is about; all numbers count from 1. */
 export interface Excerpt {
   file: string;
@@ -294,6 +346,8 @@ export interface Builder {
   outline(request: BuildRequest): Promise<Outline>;
   /** The stages that can be built. @throws DockerfileError, InvalidParameter */
   targets(request: BuildRequest): Promise<TargetList>;
+  /** A container; it is made when its first process is started. @throws Forbidden */
+  container(request: ContainerRequest, signal: AbortSignal): StepContainer;
   /** Removes what a policy lets go of the cache. @returns ids, and bytes freed @throws InvalidParameter */
   prune(policy: CachePolicy): Promise<{ removed: string[]; bytes: number }>;
   /** The cache, for `system df` and its like. */

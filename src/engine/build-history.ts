@@ -5,7 +5,13 @@ import type { BuildEvent, BuildResult } from "../build/types.ts";
 import { Cancelled, messageOf, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Metadata, Table } from "../store/types.ts";
-import type { BuildHistory, BuildOptions, BuildRecord, PastEvent } from "./types.ts";
+import {
+  type BuildHistory,
+  type BuildOptions,
+  type BuildRecord,
+  BuiltElsewhere,
+  type PastEvent,
+} from "./types.ts";
 
 const keptBuilds = 100;
 /** Of what one build's steps have said, the end is kept (bytes). */
@@ -86,12 +92,15 @@ export class BuildRecords implements BuildHistory {
       recording.end("completed", undefined, result.image?.descriptor.digest);
       return result;
     } catch (error) {
+      if (error instanceof BuiltElsewhere) recording.drop();
       recording.end(error instanceof Cancelled ? "canceled" : "error", messageOf(error));
       throw error;
     } finally {
       this.#running.delete(id);
-      this.#keep(recording);
-      this.#tell(recording.record);
+      if (!recording.dropped) {
+        this.#keep(recording);
+        this.#tell(recording.record);
+      }
     }
   }
 
@@ -145,6 +154,7 @@ type DescribedFields = "name" | "dockerfile" | "target" | "attributes" | "export
 
 class Recording {
   record: BuildRecord;
+  dropped = false;
   #events: PastEvent[] = [];
   #logBytes = 0;
   readonly #steps = new Map<string, "started" | "cached" | "done" | "failed">();
@@ -187,6 +197,11 @@ class Recording {
 
   events(): PastEvent[] {
     return this.#events;
+  }
+
+  /** Nothing of it is kept: it goes on under the same name. */
+  drop(): void {
+    this.dropped = true;
   }
 
   end(status: BuildRecord["status"], error?: string, image?: string): void {

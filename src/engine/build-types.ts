@@ -4,6 +4,7 @@ import type { Subrequest, SubrequestAnswer } from "../build/index.ts";
 import type {
   BuildBackend,
   BuildEvent,
+  Builder,
   BuildRequest,
   BuildResult,
   CacheEntry,
@@ -27,6 +28,17 @@ export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
     (take: (archive: Readable) => Promise<void>, signal: AbortSignal) => Promise<void>
   >;
 };
+
+/** What fills a context may find that another front end has to build it. Not in the history: the build goes on. */
+export class BuiltElsewhere extends Error {
+  /** @param image the front end's @param commandLine as the Dockerfile names it */
+  constructor(
+    readonly image: string,
+    readonly commandLine: string,
+  ) {
+    super(`the build is for the front end ${image}`);
+  }
+}
 
 /**
  * Brings a build's files by other ways than an archive. What it returns goes before the same fields of
@@ -108,6 +120,8 @@ export interface Builds {
     reference: string,
     options: Parameters<BuildBackend["resolveImage"]>[1],
   ): Promise<{ digest: string; config: Uint8Array }>;
+  /** As in Builder. */
+  container: Builder["container"];
   /** Answers what a front end can be asked about a build (`outline`, `targets`, `lint`), without building. */
   ask(
     request: Subrequest,

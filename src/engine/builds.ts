@@ -17,8 +17,10 @@ import type {
   Builder,
   BuildRequest,
   BuildResult,
+  ContainerRequest,
   LintReport,
   Output,
+  StepContainer,
   StepUser,
 } from "../build/types.ts";
 import { isDigest } from "../lib/digest.ts";
@@ -131,6 +133,10 @@ export class BuildService implements Builds, AsyncDisposable {
       signal,
       (files) => this.#builder.check({ ...options, ...files }, signal),
     );
+  }
+
+  container(request: ContainerRequest, signal: AbortSignal): StepContainer {
+    return this.#builder.container(request, signal);
   }
 
   async imageConfig(

@@ -21,6 +21,7 @@ import type {
 } from "./resource-types.ts";
 
 export type * from "./build-types.ts";
+export { BuiltElsewhere } from "./build-types.ts";
 export type * from "./container-types.ts";
 export type * from "./image-types.ts";
 export type * from "./resource-types.ts";

@@ -28,6 +28,27 @@ const comment = /^\s*#/;
 /** Instructions whose line may open heredocs. */
 const heredocInstruction = /^(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s/i;
 
+/**
+ * The front end that a file's first lines name (`# syntax=IMAGE`), in whatever language it is; undefined: none.
+ * Rules of BuildKit's frontend/dockerfile/parser: comments by `#` or `//`, or a JSON document's field.
+ */
+export function syntaxOf(text: string): string | undefined {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
+  if (lines[0]?.startsWith("#!")) lines.shift();
+  for (const line of lines) {
+    const [, name, value] = directivePattern.exec(line.trim().replace(/^\/\//, "#")) ?? [];
+    if (name === undefined) break;
+    if (name.toLowerCase() === "syntax") return value;
+  }
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    const { syntax } = JSON.parse(text) as { syntax?: unknown };
+    return typeof syntax === "string" ? syntax : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** @param firstLine the number of the first line. @throws DockerfileError */
 export function lex(source: string, file: string, firstLine = 1): Lexed {
   const physical = source.replace(/^\uFEFF/, "").split(/\r?\n/);

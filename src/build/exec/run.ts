@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { rootOf, toOutside } from "../../lib/id-map.ts";
 import { Demultiplexer } from "../../lib/stdcopy.ts";
 import { containerCapabilities, injectCdiDevices, resolveUser } from "../../runtime/index.ts";
-import type { ContainerRuntime, ContainerSpec, MountSpec, NamespaceType } from "../../runtime/types.ts";
+import type {
+  ContainerRuntime,
+  ContainerSpec,
+  MountSpec,
+  NamespaceType,
+  ProcessSpec,
+} from "../../runtime/types.ts";
 import type { BuildBackend, BuildRequest, StepUser } from "../types.ts";
 import { missingMountPoints, removeMountPoints, runtimeMountPoints } from "./mountpoints.ts";
 import type { RunDevice } from "./run-devices.ts";
@@ -28,6 +34,12 @@ export interface RunStep {
   onOutput: (stream: 1 | 2, data: Uint8Array) => void;
 }
 
+/** What of a build's request its containers hang on. */
+export type StepSettings = Pick<
+  BuildRequest,
+  "extraHosts" | "ulimits" | "shmSize" | "limits" | "cgroupParent"
+>;
+
 /**
  * Runs the command to its end; the workspace is unmounted then and its layer holds what the command wrote, and
  * nothing of the container around it.
@@ -36,16 +48,42 @@ export interface RunStep {
  */
 export async function runInWorkspace(
   backend: BuildBackend,
-  request: BuildRequest,
+  request: StepSettings,
   workspace: Workspace,
   step: RunStep,
   owner: StepUser | undefined,
   signal: AbortSignal,
 ): Promise<number> {
   const { runtime } = backend;
-  const { id, root } = workspace;
-  const user = await resolveUser(root, step.user);
+  const { id } = workspace;
   await using network = await backend.stepNetwork(id, step.network, request.extraHosts, owner?.networkPath);
+  const { spec, missing } = await stepSpec(backend, request, workspace, step, owner, network);
+  const exitCode = await runContainer(
+    runtime,
+    spec,
+    join(workspace.directory, "state"),
+    step.onOutput,
+    signal,
+  );
+  workspace.unmount();
+  removeMountPoints(workspace.upper, missing);
+  return exitCode;
+}
+
+/**
+ * A step's container, ready to be started.
+ * @returns also the mount points that are made for it, to be removed from the layer
+ */
+export async function stepSpec(
+  backend: BuildBackend,
+  request: StepSettings,
+  workspace: Workspace,
+  step: Omit<RunStep, "onOutput">,
+  owner: StepUser | undefined,
+  network: Omit<Awaited<ReturnType<BuildBackend["stepNetwork"]>>, keyof AsyncDisposable>,
+): Promise<{ spec: ContainerSpec; missing: ReturnType<typeof missingMountPoints> }> {
+  const { id, root } = workspace;
+  const process = await stepProcess(request, root, step);
   const mounts = [
     ...fileMounts(workspace.directory, owner, {
       "/etc/hosts": network.hosts,
@@ -74,21 +112,7 @@ export async function runInWorkspace(
     rootfs: root,
     readonlyRootfs: step.readonlyRoot ?? false,
     hostname: step.hostname,
-    process: {
-      args: step.args,
-      env: step.env,
-      cwd: step.cwd,
-      user,
-      terminal: false,
-      capabilities: containerCapabilities({ add: [], drop: [], privileged: step.insecure }),
-      noNewPrivileges: false,
-      rlimits: request.ulimits.map(({ name, soft, hard }) => ({
-        type: `RLIMIT_${name.toUpperCase()}`,
-        soft,
-        hard,
-        explicit: true,
-      })),
-    },
+    process,
     mounts,
     shmSize: request.shmSize,
     namespaces,
@@ -102,17 +126,37 @@ export async function runInWorkspace(
   };
   const required = step.devices.filter((device) => device.required).map(({ name }) => name);
   const optional = step.devices.filter((device) => !device.required).map(({ name }) => name);
-  const spec = injectCdiDevices(plain, { required, optional });
-  const exitCode = await runContainer(
-    runtime,
-    spec,
-    join(workspace.directory, "state"),
-    step.onOutput,
-    signal,
-  );
-  workspace.unmount();
-  removeMountPoints(workspace.upper, missing);
-  return exitCode;
+  return { spec: injectCdiDevices(plain, { required, optional }), missing };
+}
+
+/** A process of a step's container. @throws InvalidParameter a user that is not there */
+export async function stepProcess(
+  { ulimits }: Pick<StepSettings, "ulimits">,
+  root: string,
+  {
+    args,
+    env,
+    cwd,
+    user,
+    insecure,
+    terminal = false,
+  }: Pick<RunStep, "args" | "env" | "cwd" | "user" | "insecure"> & { terminal?: boolean },
+): Promise<ProcessSpec> {
+  return {
+    args,
+    env,
+    cwd,
+    user: await resolveUser(root, user),
+    terminal,
+    capabilities: containerCapabilities({ add: [], drop: [], privileged: insecure }),
+    noNewPrivileges: false,
+    rlimits: ulimits.map(({ name, soft, hard }) => ({
+      type: `RLIMIT_${name.toUpperCase()}`,
+      soft,
+      hard,
+      explicit: true,
+    })),
+  };
 }
 
 /** The container is gone when this returns or throws. */

@@ -9,7 +9,7 @@ import type { OutputFiles } from "./types.ts";
 /** @param roots mounted until the files are delivered; `split`: each in a directory named by its platform. What lies `beside` goes with the root's */
 export function treeFiles(
   layers: Layers,
-  roots: { platform: Platform; root: string; beside?: string }[],
+  roots: { platform: Platform; root: string; snapshot?: string; beside?: string }[],
   split: boolean,
 ): OutputFiles {
   const trees = roots.map(({ platform, ...directories }) => ({

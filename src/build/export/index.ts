@@ -109,7 +109,8 @@ export async function exportResults(
             const roots = await Promise.all(
               platforms.map(async (built) => {
                 const stated = statements.use(await stateFiles(parts, built, naming));
-                return { platform: built.state.platform, root: built.open(), beside: stated?.directory };
+                const { platform, tree } = built.state;
+                return { platform, root: built.open(), snapshot: tree.snapshot, beside: stated?.directory };
               }),
             );
             await handOver(deliver, output.type)(treeFiles(layers, roots, split), parts.signal);

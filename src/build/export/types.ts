@@ -71,9 +71,9 @@ export type ImageOutput = Extract<Output, { format: ImageFormat }>;
 export interface OutputFiles {
   /**
    * Of `local`: each directory's files go below `path` of the client's (`""`: right into it), and those of `beside`
-   * with them.
+   * with them. `snapshot` is what is mounted at `root`; none: it is empty.
    */
-  trees?: { path: string; root: string; beside?: string }[];
+  trees?: { path: string; root: string; snapshot?: string; beside?: string }[];
   /** Of `oci` and `docker`: the blobs of the image, each after those that it names. */
   layout?: { blobs: Descriptor[]; open(digest: Digest): Readable };
   /** All as one tar archive: of `oci` and `docker` an image layout, of the others the files. */

@@ -10,11 +10,13 @@ import { newId } from "../../../lib/ids.ts";
 import { buildOptions } from "../build.ts";
 import { readOutputs } from "../build-outputs.ts";
 import type { Exchange, Output } from "../exchange.ts";
+import { attributesOf } from "./frontend.ts";
+import type { Gateway } from "./gateway.ts";
 import type { Job, Jobs } from "./job.ts";
 import { StatusResponseSchema } from "./proto/control_pb.ts";
 import { Rendezvous } from "./rendezvous.ts";
 import type { Sessions } from "./session.ts";
-import { deliveredBy, solve } from "./solve.ts";
+import { deliveredBy } from "./solve.ts";
 import { buildMessage } from "./source.ts";
 
 /** Contexts that come as an archive in a request of their own, by the build's id. */
@@ -42,7 +44,12 @@ const uploadPrefix = "upload-request:";
 
 export async function buildVersion2(
   x: Exchange,
-  { sessions, jobs, uploads }: { sessions: Sessions; jobs: Jobs; uploads: Uploads },
+  {
+    sessions,
+    jobs,
+    uploads,
+    gateway,
+  }: { sessions: Sessions; jobs: Jobs; uploads: Uploads; gateway: Gateway },
 ): Promise<void> {
   const id = x.text("buildid");
   if (id.startsWith(uploadPrefix)) return uploads.accept(x, id.slice(uploadPrefix.length));
@@ -59,16 +66,16 @@ export async function buildVersion2(
     contexts: {},
     options,
   };
+  const attributes = attributesOf(build, x.text("platform"));
   await jobs.run(id || newId(), async (job) => {
     const answer = x.open("application/json");
     const shown = show(job, answer, x.signal);
     let last: object | undefined;
     try {
-      const { image } = await solve(
-        x.engine,
-        { job, session, build, archive: upload?.archive },
-        { outputs: deliveredBy(session, outputs), tags },
-        x.signal,
+      const stop = AbortSignal.any([x.signal, job.signal, session.closed]);
+      const parts = { job, session, archive: upload?.archive, signal: stop };
+      const { image } = await gateway.within(parts, (open) =>
+        open.perform({ ...build, attributes }, { outputs: deliveredBy(session, outputs), tags }, x.signal),
       );
       if (image) last = { id: "moby.image.id", aux: { ID: image.configDigest } };
     } catch (error) {

@@ -5,11 +5,9 @@ import { exporterResponse, parseCacheSource, parseCacheTarget, parseOutput } fro
 import type { BuildResult } from "../../../build/types.ts";
 import type { Engine } from "../../../engine/types.ts";
 import { NotImplemented } from "../../../lib/errors.ts";
-import { type DockerfileBuild, dockerfileBuild, lowLevelBuild } from "./frontend.ts";
 import type { Gateway } from "./gateway.ts";
 import { listen, replay } from "./history.ts";
 import type { Job, Jobs } from "./job.ts";
-import { parseDefinition } from "./low-level.ts";
 import {
   type Control,
   DiskUsageResponseSchema,
@@ -21,7 +19,7 @@ import {
   UpdateBuildHistoryResponseSchema,
 } from "./proto/control_pb.ts";
 import type { Sessions } from "./session.ts";
-import { deliveredBy, solve } from "./solve.ts";
+import { deliveredBy } from "./solve.ts";
 import { connectError, toStatus } from "./source.ts";
 import { prune, usage } from "./usage.ts";
 import { buildkitVersion, workerRecord } from "./worker.ts";
@@ -74,31 +72,39 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
 }
 
 async function answerSolve(
-  { engine, sessions, gateway }: ControlParts,
+  { sessions, gateway }: ControlParts,
   request: SolveRequest,
   job: Job,
   signal: AbortSignal,
 ): Promise<SolveResponse> {
   const requested = exportersOf(request).map(({ type, attrs }) => parseOutput(type, attrs));
   const session = await sessions.wait(request.session, signal);
-  const work = async (build: DockerfileBuild | undefined) => {
+  const stop = AbortSignal.any([signal, job.signal, session.closed]);
+  const { entitlements, frontend, definition } = request;
+  return gateway.within({ job, session, entitlements, signal: stop }, async (open) => {
+    // Without a front end the client says by the gateway what to build.
+    const asks = frontend === "" && !definition?.def.length;
+    const wanted = {
+      frontend,
+      attributes: request.frontendAttrs,
+      inputs: request.frontendInputs,
+      definition,
+    };
+    const build = asks ? await gateway.asked(open) : await open.wanted(wanted, stop);
     if (!build) return create(SolveResponseSchema);
     if (build.request)
       throw new NotImplemented("what is asked about a Dockerfile is answered by the gateway only");
-    build.options.entitlements = request.entitlements;
     const imports = request.cache?.imports.flatMap(({ type, attrs }) => parseCacheSource(type, attrs) ?? []);
-    build.options.cacheFrom = [...(build.options.cacheFrom ?? []), ...(imports ?? [])];
-    build.options.cacheTo = request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs));
+    const { cacheFrom = [] } = build.options;
+    build.options = {
+      ...build.options,
+      entitlements,
+      cacheFrom: [...cacheFrom, ...(imports ?? [])],
+      cacheTo: request.cache?.exports.map(({ type, attrs }) => parseCacheTarget(type, attrs)),
+    };
     const outputs = deliveredBy(session, requested);
-    const parts = { job, session, build, result: gateway.result };
-    return solveResponse(await solve(engine, parts, { outputs, internal: request.internal }, signal));
-  };
-  if (request.definition && request.definition.def.length > 0)
-    return work(lowLevelBuild({ results: [{ definition: parseDefinition(request.definition) }] }));
-  // Without a front end the client says by the gateway what to build.
-  return request.frontend === ""
-    ? gateway.serve({ job, session }, AbortSignal.any([signal, job.signal, session.closed]), work)
-    : work(dockerfileBuild(request.frontend, request.frontendAttrs));
+    return solveResponse(await open.perform(build, { outputs, internal: request.internal }, signal));
+  });
 }
 
 /** Values are texts; documents are told in base64. */

@@ -14,6 +14,8 @@ import { own } from "../../../lib/own.ts";
 import { platformsOf } from "../build.ts";
 import { parseJson, validate } from "../exchange.ts";
 import { field, parsePlatformList, stringMap } from "../fields.ts";
+import { frontendImage } from "./front-end-names.ts";
+import type { Definition } from "./proto/ops_pb.ts";
 
 /** Where a context is. */
 export type ContextSource =
@@ -48,6 +50,8 @@ export interface DockerfileBuild {
   /** What is asked about the Dockerfile, instead of a build. */
   request?: Subrequest;
   contexts: Record<string, ContextSource>;
+  /** Definitions that came with it, for a front end that the Dockerfile may name. */
+  inputs?: Record<string, Definition>;
   /** As the client said them. */
   attributes?: Record<string, string>;
   options: Omit<BuildRequest, "contextDir" | "dockerfile" | "contexts" | "tags" | "secret" | "ssh">;
@@ -110,15 +114,47 @@ export function lowLevelBuild(lowLevel: NonNullable<DockerfileBuild["lowLevel"]>
   return { filename: "low-level definition", contexts: {}, lowLevel, options };
 }
 
-/** A front end by its name. @throws InvalidParameter, NotImplemented */
+/** A front end by its name; `image`: one that runs in a container. @throws InvalidParameter, NotImplemented */
 export function dockerfileBuild(
   frontend: string,
   attributes: Record<string, string>,
   inputs: Record<string, ContextSource> = {},
-): DockerfileBuild {
-  if (frontend !== "dockerfile.v0")
-    throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 is there`);
+): DockerfileBuild | { image: string } {
+  if (frontend === "gateway.v0") {
+    const { source } = attributes;
+    if (!source) throw new InvalidParameter("gateway.v0 needs the front end's image: source=IMAGE");
+    const image = frontendImage(source);
+    if (image) return { image };
+  } else if (frontend !== "dockerfile.v0")
+    throw new InvalidParameter(`frontend ${frontend} not found: dockerfile.v0 and gateway.v0 are there`);
   return parseFrontend(attributes, inputs);
+}
+
+/** The attributes that would ask for the same: what another front end is told of a build that came otherwise. */
+export function attributesOf(
+  { filename, remote, options }: Pick<DockerfileBuild, "filename" | "remote" | "options">,
+  platform: string,
+): Record<string, string> {
+  const { buildArgs, labels, target, noCache, pull, networkMode, extraHosts } = options;
+  const prefixed = (prefix: string, values: Record<string, string | null>) =>
+    Object.entries(values).map(([name, value]): [string, string] => [`${prefix}${name}`, value ?? ""]);
+  const given: [string, string | undefined][] = [
+    ["filename", filename],
+    ["context", remote],
+    ["target", target],
+    ["platform", platform],
+    ["no-cache", noCache ? "" : undefined],
+    ["image-resolve-mode", pull ? "pull" : undefined],
+    ["force-network-mode", networkMode === "default" ? undefined : networkMode],
+    ["add-hosts", extraHosts.map((entry) => entry.replace(":", "=")).join(",") || undefined],
+    ...prefixed("build-arg:", buildArgs),
+    ...prefixed("label:", labels),
+  ];
+  return Object.fromEntries(
+    given.filter(
+      (one): one is [string, string] => one[1] !== undefined && (one[1] !== "" || one[0] === "no-cache"),
+    ),
+  );
 }
 
 /** Where clients say an archive of theirs is to be had. */

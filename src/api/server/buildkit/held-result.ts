@@ -7,6 +7,8 @@ import { NotFound } from "../../../lib/errors.ts";
 export interface ResultFiles {
   /** A directory with the target's files. */
   root: string;
+  /** What is mounted there; undefined: it is empty. */
+  snapshot?: string;
   layout: ImageLayout;
 }
 
@@ -76,7 +78,8 @@ export class HeldResult {
         output: parseOutput("local", {}),
         // The build goes on until the result is let go: so long its files are mounted and its blobs kept.
         deliver: async (files) => {
-          resolve({ root: files.trees![0]!.root, layout: layout! });
+          const { root, snapshot } = files.trees![0]!;
+          resolve({ root, snapshot, layout: layout! });
           await this.#released.promise;
         },
       },

@@ -23,20 +23,20 @@ class BuildKit {
   readonly sessions = new Sessions();
   readonly jobs = new Jobs();
   readonly uploads = new Uploads();
-  readonly #gateway: Gateway;
+  readonly gateway: Gateway;
   readonly #server;
 
   constructor(engine: Engine) {
-    this.#gateway = new Gateway(engine);
+    this.gateway = new Gateway(engine);
     const control = controlService({
       engine,
       sessions: this.sessions,
       jobs: this.jobs,
-      gateway: this.#gateway,
+      gateway: this.gateway,
     });
     const routes = (router: ConnectRouter) => {
       router.service(Control, control);
-      router.service(LLBBridge, this.#gateway.service());
+      router.service(LLBBridge, this.gateway.service());
       router.service(Health, { check: () => ({ status: Serving.SERVING }) });
     };
     this.#server = createServer(connectNodeAdapter({ routes, interceptors: [errors] }));

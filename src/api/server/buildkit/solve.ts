@@ -1,12 +1,13 @@
 /** A build that BuildKit's clients ask for, given to the engine. */
 import type { Readable } from "node:stream";
-import type { SubrequestAnswer } from "../../../build/index.ts";
+import { type SubrequestAnswer, syntaxOf } from "../../../build/index.ts";
 import type { BuildEvent, BuildResult, Output, OutputFiles, OutputRequest } from "../../../build/types.ts";
-import type { Engine, FillContext } from "../../../engine/types.ts";
+import { BuiltElsewhere, type Engine, type FillContext } from "../../../engine/types.ts";
 import { blobDirectory, sendLayout } from "./content.ts";
 import { sessionCredentials } from "./credentials.ts";
 import { sendBytes, sendTrees } from "./file-send.ts";
 import { fillFrom } from "./fill.ts";
+import { frontendImage } from "./front-end-names.ts";
 import type { DockerfileBuild } from "./frontend.ts";
 import type { HeldResult } from "./held-result.ts";
 import type { Job } from "./job.ts";
@@ -24,14 +25,20 @@ export interface SolveParts {
   archive?: Readable;
 }
 
+export interface SolveOptions {
+  outputs: OutputRequest[];
+  /** Names of the images among the outputs. */
+  tags?: string[];
+  internal?: boolean;
+}
+
 /**
- * @param tags names of the images among the outputs
- * @throws what the build throws; Cancelled when the job, the session or `signal` ended it
+ * @throws BuiltElsewhere when the Dockerfile names another front end; what the build throws; Cancelled when the job, the session or `signal` ended it
  */
 export async function solve(
   engine: Engine,
   parts: SolveParts,
-  { outputs, tags = [], internal }: { outputs: OutputRequest[]; tags?: string[]; internal?: boolean },
+  { outputs, tags = [], internal }: SolveOptions,
   signal: AbortSignal,
 ): Promise<BuildResult> {
   const { job, session } = parts;
@@ -72,6 +79,9 @@ function filesOf(
   if (build.upload !== undefined) return pullUpload(session, build.upload, stop);
   const onSource = (source: { filename: string; text: string }) => {
     job.source = source;
+    const syntax = build.options.buildArgs.BUILDKIT_SYNTAX || syntaxOf(source.text);
+    const image = syntax && frontendImage(syntax);
+    if (image) throw new BuiltElsewhere(image, syntax);
   };
   return fillFrom({ engine, session, result, onSource }, build);
 }
