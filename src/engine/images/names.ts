@@ -69,9 +69,11 @@ export function requireImage(record: ImageRecord, name: string): ImageRecord {
   );
 }
 
-/** The image of a name for a platform, when it is here. */
+/** The image of a name for a platform, when it is here. A manifest's digest says what it is, under whatever name. */
 export function knownImage(images: Images, reference: string, platform?: Platform): ImageRecord | undefined {
   const name = images.nameOf(fullName(reference));
+  const { digest } = parseReference(reference);
+  if (!name && digest) return images.list().find(({ manifest }) => manifest === digest);
   const target = name && images.target(name.target);
   if (!target || !platform) return name && images.get(name.id);
   return bestMatch(imagesOf(images, target), (image) => image.platform, platform);

@@ -11,14 +11,15 @@ import { type Definition, DefinitionSchema, OpSchema } from "./proto/ops_pb.ts";
 const resultPrefix = "gantry-result://";
 
 /** @param id the reference given out for a build */
-export function resultDefinition(id: string): Definition {
-  const source = toBinary(
-    OpSchema,
-    create(OpSchema, { op: { case: "source", value: { identifier: `${resultPrefix}${id}` } } }),
-  );
+export const resultDefinition = (id: string): Definition => sourceDefinition(`${resultPrefix}${id}`);
+
+/** @param name for people */
+export function sourceDefinition(identifier: string, name?: string): Definition {
+  const source = toBinary(OpSchema, create(OpSchema, { op: { case: "source", value: { identifier } } }));
   const end = toBinary(OpSchema, create(OpSchema, { inputs: [{ digest: digestOf(source) }] }));
-  const digests = [source, end].map((bytes) => [digestOf(bytes), {}]);
-  return create(DefinitionSchema, { def: [source, end], metadata: Object.fromEntries(digests) });
+  const description: Record<string, string> = name === undefined ? {} : { "llb.customname": name };
+  const metadata = { [digestOf(source)]: { description }, [digestOf(end)]: {} };
+  return create(DefinitionSchema, { def: [source, end], metadata });
 }
 
 /** The reference that a source stands for; undefined: it is something else. */

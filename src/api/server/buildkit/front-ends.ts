@@ -43,7 +43,7 @@ export async function runFrontend<T>(
   const id = `front end ${image}`;
   return shown(
     (event) => job.show(event),
-    { id, name: `[internal] front end ${image}` },
+    { id, name: `[internal] ask front end ${image}` },
     async () => {
       const offline = /^(?:1|t|true)$/i.test(own(config?.Labels ?? {}, networkLabel) ?? "");
       await using container = engine.builds.container(

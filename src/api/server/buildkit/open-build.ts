@@ -6,7 +6,7 @@ import { BuiltElsewhere, type Engine } from "../../../engine/types.ts";
 import { InvalidParameter } from "../../../lib/errors.ts";
 import { newId } from "../../../lib/ids.ts";
 import { sessionCredentials } from "./credentials.ts";
-import { placeOf, resultDefinition } from "./definition.ts";
+import { placeOf, resultDefinition, sourceDefinition } from "./definition.ts";
 import { runFrontend } from "./front-ends.ts";
 import { type ContextSource, type DockerfileBuild, dockerfileBuild, lowLevelBuild } from "./frontend.ts";
 import { GatewayContainers } from "./gateway-containers.ts";
@@ -178,7 +178,10 @@ export class OpenBuild implements AsyncDisposable {
       credentials: sessionCredentials(session),
       signal: stop,
     });
-    const held = this.result(this.#hold(dockerImage(image)))!;
+    const source = sourceDefinition(`docker-image://${image}`, `[internal] load front end ${image}`);
+    const held = this.result(
+      this.#hold(lowLevelBuild({ results: [{ definition: parseDefinition(source) }] })),
+    )!;
     const returned = Promise.withResolvers<Result | undefined>();
     const run = { image, config, files: await held.files(), attributes };
     const asker = { open: this, inputs, returned };
@@ -196,9 +199,4 @@ export class OpenBuild implements AsyncDisposable {
     await this.containers[Symbol.asyncDispose]();
     this.#uses[Symbol.dispose]();
   }
-}
-
-/** An image as it is. */
-function dockerImage(image: string): DockerfileBuild {
-  return { ...lowLevelBuild({ results: [] }), lowLevel: undefined, text: `FROM ${image}\n` };
 }
