@@ -49,13 +49,18 @@ export class BuildContainer implements StepContainer {
     if (!this.#own) {
       this.#own = this.#open(process);
       const spec = await this.#own;
-      return this.#run(spec.id, streams, process, (options) => runtime.start(spec, options));
+      const started = await this.#run(streams, process, (options) => runtime.start(spec, options));
+      // Its end is the container's: whatever else runs there is killed with it.
+      const kill = (signal: number) => runtime.kill(spec.id, signal, { all: signal === 9 });
+      return { ...started, kill: (signal) => started.whileRunning(() => kill(signal)) };
     }
     const { id, rootfs } = await this.#own;
     const own = await stepProcess(settings, rootfs, await this.#completed(process));
-    return this.#run(id, streams, process, (options) =>
+    const started = await this.#run(streams, process, (options) =>
       runtime.exec(id, own, { ...options, execId: newId() }),
     );
+    const kill = (signal: number) => void globalThis.process.kill(started.pid, signal);
+    return { ...started, kill: (signal) => started.whileRunning(() => kill(signal)) };
   }
 
   async #completed(process: ContainerProcess) {
@@ -131,14 +136,14 @@ export class BuildContainer implements StepContainer {
   }
 
   async #run(
-    container: string,
     streams: ProcessStreams,
     { terminal }: ContainerProcess,
     begin: (options: Parameters<BuildBackend["runtime"]["start"]>[1]) => Promise<MonitoredProcess>,
-  ): Promise<StartedProcess> {
+  ): Promise<Omit<StartedProcess, "kill"> & Running> {
     const stateDir = join(this.#workspace!.directory, `p${newId().slice(0, 8)}`);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     let input: Duplex | undefined;
+    let over = false;
     let drained: Promise<void> = Promise.resolve();
     const process = await begin({
       stateDir,
@@ -162,11 +167,12 @@ export class BuildContainer implements StepContainer {
       },
       end: () => void input?.end(),
       resize: (width, height) => process.resize(width, height),
-      kill: (signal) =>
-        container === this.#workspace!.id && signal === 9
-          ? this.backend.runtime.kill(container, 9, { all: true })
-          : this.backend.runtime.kill(container, signal),
+      pid: process.pid,
+      whileRunning: async (work) => {
+        if (!over) await work();
+      },
       exited: process.exited.then(async ({ exitCode }) => {
+        over = true;
         await drained;
         return exitCode;
       }),
@@ -178,6 +184,12 @@ export class BuildContainer implements StepContainer {
     await this.#own?.catch(() => {});
     await this.#held.disposeAsync();
   }
+}
+
+interface Running {
+  pid: number;
+  /** A process that has ended hears of nothing; its number may be another's. */
+  whileRunning(work: () => Promise<void> | void): Promise<void>;
 }
 
 async function readOutput(
