@@ -1,4 +1,5 @@
 /** The classic builder's endpoint (Engine API, "ImageBuild") and the build cache's. */
+
 import { posix } from "node:path";
 import * as v from "valibot";
 import {
@@ -13,6 +14,7 @@ import type { CacheSource, CacheTarget, OutputFiles } from "../../build/types.ts
 import type { BuildOptions, BuildRecord } from "../../engine/types.ts";
 import { InvalidParameter, statusOf } from "../../lib/errors.ts";
 import type { Platform } from "../../lib/oci.ts";
+import { own } from "../../lib/own.ts";
 import { hostPlatform } from "../../lib/platform.ts";
 import { registryConfig } from "./auth.ts";
 import { buildErrorDetail, FailedStep } from "./build-failure.ts";
@@ -96,9 +98,13 @@ export function buildOptions(x: Exchange): BuildOptions {
     return validate(schema, text === "" ? undefined : parseJson(text, `invalid ${name}`));
   };
   const number = (name: string) => x.integer(name) || undefined;
+  const buildArgs = parameter("buildargs", argsSchema);
+  // How clients before buildx ask for it.
+  const inline = /^(?:1|t|true)$/i.test(own(buildArgs, "BUILDKIT_INLINE_CACHE") ?? "");
+  const exports = parameter("cacheto", field(v.array(v.string()), []));
   return {
     dockerfile: { path: x.text("dockerfile") || "Dockerfile" },
-    buildArgs: parameter("buildargs", argsSchema),
+    buildArgs,
     labels: parameter("labels", field(stringMap, {})),
     target: x.text("target") || undefined,
     ...platformsOf(parsePlatformList(x.text("platform"))),
@@ -124,7 +130,7 @@ export function buildOptions(x: Exchange): BuildOptions {
       hard: Hard,
     })),
     cacheFrom: parameter("cachefrom", field(v.array(v.string()), [])).flatMap(cacheFrom),
-    cacheTo: parameter("cacheto", field(v.array(v.string()), [])).map(cacheTo),
+    cacheTo: [...exports, ...(inline ? ["type=inline"] : [])].map(cacheTo),
     attestations: parseAttestations(parameter("attests", field(stringMap, {}))),
     tags: x.query.getAll("t").filter(Boolean),
     credentials: async (domain: string) => auth[domain],

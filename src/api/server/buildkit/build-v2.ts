@@ -71,13 +71,15 @@ export async function buildVersion2(
     const answer = x.open("application/json");
     const shown = show(job, answer, x.signal);
     let last: object | undefined;
+    let made: string | undefined;
     try {
       const stop = AbortSignal.any([x.signal, job.signal, session.closed]);
       const parts = { job, session, archive: upload?.archive, signal: stop };
       const { image } = await gateway.within(parts, (open) =>
         open.perform({ ...build, attributes }, { outputs: deliveredBy(session, outputs), tags }, x.signal),
       );
-      if (image) last = { id: "moby.image.id", aux: { ID: image.configDigest } };
+      made = image?.configDigest;
+      if (made !== undefined) last = { id: "moby.image.id", aux: { ID: made } };
     } catch (error) {
       const message = job.signal.aborted ? "context canceled" : buildMessage(error);
       last = { errorDetail: { message }, error: message };
@@ -87,6 +89,8 @@ export async function buildVersion2(
     }
     await shown;
     if (last) answer.message(last);
+    // All that a quiet client prints.
+    if (made !== undefined && x.flag("q")) answer.message({ stream: `${made}\n` });
     answer.end();
   });
 }
