@@ -110,9 +110,9 @@ export interface Builds {
   /**
    * A context that the engine fetches: `URL[#REF[:DIRECTORY]]` of a Git repository, a tar archive or a Dockerfile.
    * @param keepGitDir leave `.git` in it
-   * @param secret has `GIT_AUTH_TOKEN` or `GIT_AUTH_HEADER` for a repository that asks who is there
+   * @param client has `GIT_AUTH_TOKEN` or `GIT_AUTH_HEADER`, or an agent, for a repository that asks who is there
    */
-  remote(url: string, keepGitDir: boolean, secret?: BuildRequest["secret"]): FillContext;
+  remote(url: string, keepGitDir: boolean, client?: Pick<BuildRequest, "secret" | "ssh">): FillContext;
   /** Extracts `context` and runs the build checks alone. */
   check(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** An image's configuration as a build finds it; pulled when it is not here. @throws NotFound */

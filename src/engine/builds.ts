@@ -116,12 +116,12 @@ export class BuildService implements Builds, AsyncDisposable {
     });
   }
 
-  remote(url: string, keepGitDir: boolean, secret?: BuildRequest["secret"]): FillContext {
+  remote(url: string, keepGitDir: boolean, client: Pick<BuildRequest, "secret" | "ssh"> = {}): FillContext {
     const { layers } = this.context.store;
     return (open, onEvent, signal) => {
       const progress = (name: string, current: number, total?: number) =>
         onEvent({ type: "progress", id: "context", name, current, total });
-      return fetchContext(url, open(), { layers, signal, keepGitDir, progress, secret });
+      return fetchContext(url, open(), { layers, signal, keepGitDir, progress, ...client });
     };
   }
 

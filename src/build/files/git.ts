@@ -23,7 +23,10 @@ export interface GitSource {
 export interface GitOptions {
   /** For temporary files; made when missing. */
   directory: string;
-  /** A token for HTTPS, by the names BuildKit has for it: `GIT_AUTH_TOKEN`, `GIT_AUTH_HEADER`. */
+  /**
+   * A token for the repository's own host, by the names BuildKit has for it: `GIT_AUTH_TOKEN`, `GIT_AUTH_HEADER`, or
+   * these with the host behind a dot.
+   */
   secret?: (id: string) => Promise<Uint8Array | undefined>;
   /** Socket of the client's SSH agent. */
   sshSocket?: string;
@@ -82,7 +85,7 @@ export async function resolveCommit(source: GitSource, options: GitOptions): Pro
   const { ref, url } = source;
   let commit = commitPattern.test(ref) ? ref : undefined;
   if (commit === undefined) {
-    const listing = await git(["ls-remote", "--", url, ref, `${ref}^{}`], options);
+    const listing = await git(["ls-remote", "--", url, ref, `${ref}^{}`], url, options);
     const found = new Map(
       listing.split("\n").flatMap((line) => {
         const [hash, name] = line.split("\t");
@@ -111,7 +114,7 @@ export async function fetchCommit(
 ): Promise<SourceTree> {
   mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   const root = mkdtempSync(join(options.directory, "git-"));
-  const run = (...args: string[]) => git(["-C", root, ...args], options);
+  const run = (...args: string[]) => git(["-C", root, ...args], source.url, options);
   await run("init", "--quiet", "--template=");
   await run("remote", "add", "--", "origin", source.url);
   const shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", source.ref];
@@ -139,14 +142,14 @@ export async function fetchCommit(
 }
 
 /** Runs git with nothing of the host's but the program. @throws what `fail` makes with what it said */
-async function git(args: string[], options: GitOptions): Promise<string> {
+async function git(args: string[], url: string, options: GitOptions): Promise<string> {
   const { signal, fail } = options;
   if (!Bun.which("git")) throw fail("git is needed for repositories and not installed");
   signal.throwIfAborted();
   // Its own process group: transports are processes of their own, and end with it. The mask is git's for files.
   const child = spawn("/bin/sh", ["-c", 'umask 022; exec git "$@"', "git", ...args], {
     detached: true,
-    env: await environment(options),
+    env: await environment(url, options),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const stop = () => {
@@ -189,7 +192,7 @@ async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
 }
 
 /** Settings go by the environment: the process list shows arguments to everyone. */
-async function environment({ secret, sshSocket }: GitOptions): Promise<Record<string, string>> {
+async function environment(url: string, { secret, sshSocket }: GitOptions): Promise<Record<string, string>> {
   const settings: [string, string][] = [
     ["core.hooksPath", "/dev/null"],
     ["core.fsmonitor", "false"],
@@ -198,15 +201,17 @@ async function environment({ secret, sshSocket }: GitOptions): Promise<Record<st
     ["advice.detachedHead", "false"],
     ["http.followRedirects", "initial"],
   ];
+  // Whoever else is asked on the way, such as for submodules, is not told.
+  const { origin, host } = /^https?:/.test(url) ? new URL(url) : { origin: "", host: "" };
   const text = async (id: string) => {
-    const bytes = await secret?.(id);
+    const bytes = (await secret?.(`${id}.${host}`)) ?? (await secret?.(id));
     return bytes && new TextDecoder().decode(bytes).trim();
   };
-  const header = await text("GIT_AUTH_HEADER");
-  const token = header === undefined ? await text("GIT_AUTH_TOKEN") : undefined;
+  const header = origin ? await text("GIT_AUTH_HEADER") : undefined;
+  const token = origin && header === undefined ? await text("GIT_AUTH_TOKEN") : undefined;
   const authorization =
     header ?? (token && `basic ${Buffer.from(`x-access-token:${token}`).toString("base64")}`);
-  if (authorization) settings.push(["http.extraHeader", `Authorization: ${authorization}`]);
+  if (authorization) settings.push([`http.${origin}/.extraHeader`, `Authorization: ${authorization}`]);
   const variables: Record<string, string> = {
     PATH: process.env.PATH ?? "/usr/bin:/bin",
     HOME: "/nonexistent",

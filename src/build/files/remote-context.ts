@@ -15,6 +15,7 @@ export interface RemoteContextOptions {
   /** Keep `.git` of a repository. */
   keepGitDir: boolean;
   secret?: BuildRequest["secret"];
+  ssh?: BuildRequest["ssh"];
   progress: (name: string, current: number, total?: number) => void;
 }
 
@@ -39,7 +40,8 @@ export async function fetchContext(
   if (isGitSource(url)) {
     const source = parseGitSource(url, fail);
     const secret = options.secret && ((id: string) => options.secret!(id, signal));
-    const git = { directory, signal, fail, secret };
+    await using agent = await options.ssh?.("default", signal);
+    const git = { directory, signal, fail, secret, sshSocket: agent?.socket };
     const keepGitDir = source.keepGitDir ?? options.keepGitDir;
     const { root } = await fetchCommit({ ...source, keepGitDir }, await resolveCommit(source, git), git);
     const inside = resolveInside(root, source.subdirectory || ".");

@@ -209,7 +209,8 @@ async function repository(
   };
   const withAgent = async <T>(signal: AbortSignal, use: (options: GitOptions) => Promise<T>): Promise<T> => {
     await using agent = await request.ssh?.("default", signal);
-    return use({
+    // The agent is there until it is done.
+    return await use({
       directory: session.downloads(),
       secret: async (id) => request.secret?.(id, signal),
       sshSocket: agent?.socket,

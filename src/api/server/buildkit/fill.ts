@@ -13,7 +13,7 @@ import { syncDirectory } from "./file-sync.ts";
 import type { ContextSource, DockerfileBuild } from "./frontend.ts";
 import type { HeldResult } from "./held-result.ts";
 import { readDefinition } from "./low-level.ts";
-import { sessionSecret } from "./secrets.ts";
+import { sessionSecret, sessionSsh } from "./secrets.ts";
 import type { Session } from "./session.ts";
 import { shown } from "./shown.ts";
 import type { Source } from "./source.ts";
@@ -189,7 +189,10 @@ class Filling {
       this.build.options.buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "",
     );
     const { engine, session } = this.parts;
-    const fill = engine.builds.remote(url, keepGitDir, sessionSecret(session));
+    const fill = engine.builds.remote(url, keepGitDir, {
+      secret: sessionSecret(session),
+      ssh: sessionSsh(session, engine.builds.runDirectory),
+    });
     return shown(this.onEvent, { id, name: title }, (progress) =>
       fill(
         this.open,
