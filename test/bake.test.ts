@@ -178,6 +178,23 @@ test("a target that fails ends the others, with the status of its step", async (
   expect(result.stderr).toContain(">>> RUN exit 7");
 });
 
+test("what is asked about targets is answered for each, and nothing is built", async () => {
+  const root = project({
+    Dockerfile: "FROM none/there AS first\nARG WORD=one\nFROM first AS last\n",
+    "docker-bake.hcl":
+      'group "default" { targets = ["a", "b"] }\ntarget "a" { target = "first" }\ntarget "b" { call = "targets" }\n',
+  });
+  const outline = await bake(root, ["--call", "outline", "a"]);
+  expect(outline.code).toBe(0);
+  expect(outline.stdout).toMatch(/TARGET: +first[\s\S]*WORD +one/);
+  const targets = await bake(root, ["--call=targets,format=json"]);
+  expect(targets.code).toBe(0);
+  const [, first] = /^a\n([\s\S]*)\nb\n/.exec(targets.stdout) ?? [];
+  expect(JSON.parse(first!).targets).toMatchObject([{ name: "first" }, { name: "last", default: true }]);
+  expect((await bake(root, ["b"])).stdout).toContain("last (default)");
+  expect((await bake(root, ["--call", "nonsense"])).stderr).toContain("--call=nonsense is not supported");
+});
+
 test("checks run for every target, and rights need the user's word", async () => {
   const root = project({
     "docker-bake.hcl":

@@ -10,7 +10,11 @@ import type { Target } from "./target.ts";
 
 const flags = {
   allow: { kind: "list", help: "Allow a build what is beyond a container's rights (network.host)" },
-  call: { kind: "string", help: "What is done with each target: build or check", default: "build" },
+  call: {
+    kind: "string",
+    help: "What is done with each target: build, check, outline or targets",
+    default: "build",
+  },
   check: { kind: "bool", help: "Short for --call=check" },
   file: { kind: "list", short: "f", help: "Files that define the builds, - for stdin" },
   list: { kind: "string", help: "List targets or variables" },
@@ -87,12 +91,13 @@ function variables(list: readonly string[]): Record<string, string> {
 function shorthands(flags: BakeValues, provenance: boolean, sbom: boolean): Override[] {
   const all = (change: Target): Override => ({ pattern: "*", add: true, change });
   const call = flags.check ? "check" : flags.call;
-  if (!["build", "check"].includes(call))
-    throw new InvalidParameter(`--call=${call} is not supported: use build or check`);
+  const [name = ""] = call.split(",");
+  if (!["build", "check", "lint", "outline", "targets"].includes(name))
+    throw new InvalidParameter(`--call=${call} is not supported: use build, check, outline or targets`);
   return [
     ...(flags["no-cache"] ? [all({ "no-cache": true })] : []),
     ...(flags.pull ? [all({ pull: true })] : []),
-    ...(call === "check" ? [all({ call })] : []),
+    ...(call === "build" ? [] : [all({ call })]),
     ...(provenance ? [all({ attest: [attestation("provenance", flags.provenance!)] })] : []),
     ...(sbom ? [all({ attest: [attestation("sbom", flags.sbom!)] })] : []),
   ];

@@ -11,7 +11,7 @@ import { type CliContext, ExitStatus } from "../context.ts";
 import { describe } from "../errors.ts";
 import type { Plan } from "./resolve.ts";
 import type { Target } from "./target.ts";
-import { isCheck, wordsOf } from "./words.ts";
+import { questionOf, wordsOf } from "./words.ts";
 
 export interface RunOptions {
   progress: string;
@@ -32,13 +32,13 @@ export interface RunOptions {
 export async function runPlan(context: CliContext, plan: Plan, options: RunOptions): Promise<number> {
   checkEntitlements(plan, options.allow);
   const kind = checkProgress(options.progress);
-  const checks = [...plan.targets].filter(([, target]) => isCheck(target)).map(([name]) => name);
-  const display = await openDisplay(checks.length === plan.targets.size ? "quiet" : kind, context.env);
+  const asked = [...plan.targets].filter(([, target]) => questionOf(target)).map(([name]) => name);
+  const display = await openDisplay(asked.length === plan.targets.size ? "quiet" : kind, context.env);
   const run = new Run(context, plan, options, display);
   await shown(context, display, (signal) => run.all(signal));
   if (options.metadataFile !== undefined)
     writeFileSync(options.metadataFile, `${JSON.stringify(run.metadata(), undefined, 2)}\n`);
-  const reports = checks.map((name) => ({ name, ...run.reports.get(name)! }));
+  const reports = asked.map((name) => ({ name, ...run.reports.get(name)! }));
   const several = reports.length > 1;
   context.out(reports.map(({ name, text }) => (several ? `${name}\n${text}` : text)).join("\n"));
   return reports.every(({ ok }) => ok) ? 0 : 1;
@@ -53,7 +53,7 @@ function checkEntitlements({ targets }: Plan, allow: readonly string[]): void {
 }
 
 class Run {
-  /** Of the targets that are only checked. */
+  /** Of the targets that something is asked about. */
   readonly reports = new Map<string, { text: string; ok: boolean }>();
   readonly #outcomes = new Map<string, BuildOutcome>();
   readonly #builds = new Map<string, Promise<void>>();
@@ -101,7 +101,7 @@ class Run {
 
   async #build(name: string, signal: AbortSignal): Promise<void> {
     const target = this.plan.targets.get(name)!;
-    if (!isCheck(target))
+    if (questionOf(target) === undefined)
       await Promise.all(this.plan.needs.get(name)!.map((needed) => this.#once(needed, signal)));
     await this.#slots.run(() => this.#run(name, target, signal), signal);
   }
@@ -114,9 +114,9 @@ class Run {
     const build = await prepareBuild(this.context, this.options.edit?.(values) ?? values, place, cleanup, {
       stdin: () => textStream(stdin ?? ""),
     });
-    if (isCheck(target)) {
-      const { runCheck } = await import("../build/check.ts");
-      this.reports.set(name, await runCheck(this.context, build, signal));
+    if (questionOf(target) !== undefined) {
+      const { answerOf } = await import("../build/answer.ts");
+      this.reports.set(name, await answerOf(this.context, values, build, signal));
       return;
     }
     const show =

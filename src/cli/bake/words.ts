@@ -57,7 +57,8 @@ export function wordsOf(target: Target, images: ReadonlyMap<string, string>): Bu
   // None is made unless it is asked for.
   for (const attestation of target.attest ?? [])
     if (attestation.disabled !== "true") add("attest", formatOptions("attest", attestation));
-  if (isCheck(target)) flags.push("--check");
+  const question = questionOf(target);
+  if (question !== undefined) add("call", question);
   if (target.pull) flags.push("--pull");
   if (target["no-cache"]) flags.push("--no-cache");
   const context = localPath(target.context ?? ".");
@@ -74,8 +75,9 @@ export function wordsOf(target: Target, images: ReadonlyMap<string, string>): Bu
   return { flags, context, stdin };
 }
 
-/** Whether the target is checked only, and nothing is built. */
-export const isCheck = ({ call }: Target) => call === "check" || call === "lint";
+/** What is asked about the target instead of building it: `check`, `outline`, `targets`. */
+export const questionOf = ({ call }: Target): string | undefined =>
+  call === undefined || call === "build" ? undefined : call;
 
 /** `cwd://` is the directory that bake runs in. */
 const localPath = (context: string) => context.replace(/^cwd:\/\/\/*/, "") || ".";

@@ -7,7 +7,7 @@ import type { Explanation } from "./explain.ts";
 import { type BuildValues, buildFlags } from "./flags.ts";
 import { checkProgress, openDisplay } from "./progress/index.ts";
 import { isCheck, questionOf } from "./request.ts";
-import { BuildFailed, type BuildOutcome, type PreparedBuild, prepareBuild, runBuild } from "./run-build.ts";
+import { BuildFailed, type BuildOutcome, prepareBuild, runBuild } from "./run-build.ts";
 import { shown } from "./shown.ts";
 
 export const command = defineCommand({
@@ -34,9 +34,12 @@ export const command = defineCommand({
     await using cleanup = new AsyncDisposableStack();
     const build = await prepareBuild(context, flags, path, cleanup);
     if (flags.debug) context.err(`POST ${build.path} ${JSON.stringify(build.query)}\n`);
-    const question = questionOf(flags);
-    if (question) return showAnswer(context, build, question.json);
-    if (isCheck(flags)) return showCheck(context, build);
+    if (questionOf(flags) || isCheck(flags)) {
+      const { answerOf } = await import("./answer.ts");
+      const { text, ok } = await answerOf(context, flags, build);
+      writeAll(stdoutFd, text);
+      return ok ? 0 : 1;
+    }
     const display = await openDisplay(flags.quiet ? "quiet" : kind, context.env);
     const explanations: Explanation[] = [];
     try {
@@ -89,24 +92,4 @@ function report(context: CliContext, flags: BuildValues, { imageId, metadata }: 
   if (imageId !== undefined && flags.quiet) context.line(imageId);
   const file = flags["metadata-file"];
   if (file !== undefined) writeFileSync(file, `${JSON.stringify(metadata, undefined, 2)}\n`);
-}
-
-/** What the engine answers about the Dockerfile, for people or as it is. */
-async function showAnswer(
-  context: CliContext,
-  { path, query, body, start }: PreparedBuild,
-  json: boolean,
-): Promise<number> {
-  start();
-  const answer = await context.client.call<Record<string, string>>("POST", path, { query, body });
-  writeAll(stdoutFd, json ? `${answer["result.json"]}\n` : (answer["result.txt"] ?? ""));
-  return Number(answer["result.statuscode"] ?? 0);
-}
-
-/** Docker's exit status: 1 when anything was found. */
-async function showCheck(context: CliContext, build: PreparedBuild): Promise<number> {
-  const { runCheck } = await import("./check.ts");
-  const { text, ok } = await runCheck(context, build);
-  context.out(text);
-  return ok ? 0 : 1;
 }
