@@ -3,8 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { StatusResponseSchema } from "../src/api/server/buildkit/proto/control_pb.ts";
+import { digestOf } from "../src/lib/digest.ts";
+import { BuildKitClient } from "./support/buildkit-client.ts";
 import { run, TestDaemon } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
+import { define, exec, source } from "./support/llb.ts";
 
 const withBuildx = (await run(["docker", "buildx", "version"])).code === 0;
 
@@ -13,6 +19,47 @@ interface RawVertex {
   name: string;
   inputs?: string[];
 }
+
+test("a record's attachments are read by their digests", async () => {
+  await using daemon = await TestDaemon.start();
+  using client = await BuildKitClient.connect(daemon);
+  const session = await client.session();
+  const ref = crypto.randomUUID().replaceAll("-", "");
+  const definition = define(exec(source("docker-image://busybox"), "echo told"));
+  await client.control.solve({ ref, session, definition, exporters: [{ type: "moby", attrs: {} }] });
+  const events = await Array.fromAsync(client.control.listenBuildHistory({ ref, earlyExit: true }));
+  expect(events).toHaveLength(1);
+  const { result, logs } = events[0]!.record!;
+  const [provenance] = result!.attestations;
+  expect(provenance?.annotations).toEqual({
+    "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2",
+  });
+  const read = async ({ digest, size }: { digest: string; size: bigint }) => {
+    expect((await client.content.info({ digest })).info?.size).toBe(size);
+    const parts = await Array.fromAsync(client.content.read({ digest }));
+    const bytes = Buffer.concat(parts.map(({ data }) => data));
+    expect(digestOf(bytes)).toBe(digest as `sha256:${string}`);
+    return bytes;
+  };
+  expect(JSON.parse((await read(provenance!)).toString()).materials).toMatchObject([
+    { uri: expect.stringContaining("pkg:docker/busybox@") },
+  ]);
+  const said = await read(logs!);
+  const first = fromBinary(StatusResponseSchema, said.subarray(4, 4 + said.readUInt32LE(0)));
+  expect(first.vertexes.length).toBeGreaterThan(0);
+  expect(said.toString()).toContain("told");
+  await daemon.shutDown();
+  await daemon.boot();
+  using again = await BuildKitClient.connect(daemon);
+  expect((await again.content.info({ digest: provenance!.digest })).info?.size).toBe(provenance!.size);
+  const none = again.content.info({ digest: digestOf(Buffer.from("none")) });
+  expect(
+    await none.then(
+      () => undefined,
+      (error) => ConnectError.from(error).code,
+    ),
+  ).toBe(Code.NotFound);
+});
 
 describe.skipIf(!withBuildx)("docker buildx", () => {
   let daemon: TestDaemon;
@@ -75,6 +122,11 @@ describe.skipIf(!withBuildx)("docker buildx", () => {
       "before the end",
     );
     expect(await ok("history", "inspect", failed!)).toContain("non-zero code: 7");
+    const provenance = await ok("history", "inspect", "attachment", "--type", "provenance", completed!);
+    expect(JSON.parse(provenance).materials).toHaveLength(1);
+    const exported = join(directory, "record.dockerbuild");
+    await ok("history", "export", "-o", exported, completed!);
+    expect((await run(["tar", "-tf", exported])).stdout).toContain("oci-layout");
     await ok("history", "rm", failed!);
     expect(await ok("history", "ls", "--format", "{{.Ref}}")).not.toContain(failed!);
     expect(await daemon.ok(["buildx", "history", "ls"])).toContain("of-the-past");

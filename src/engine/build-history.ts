@@ -67,15 +67,26 @@ export class BuildRecords implements BuildHistory {
     }
   }
 
+  provenance(id: string): BuildResult["provenance"] {
+    const { id: whole } = this.get(id);
+    try {
+      return JSON.parse(readFileSync(this.#provenance(whole), "utf8")) as BuildResult["provenance"];
+    } catch {
+      // One that failed, or that still runs.
+      return [];
+    }
+  }
+
   remove(id: string): void {
     const record = this.get(id);
     this.#table.delete(record.id);
     rmSync(this.#log(record.id), { force: true });
+    rmSync(this.#provenance(record.id), { force: true });
     this.#tell(record, true);
   }
 
   /** Runs a build, and keeps how it went. `work` gets the listener that notes its events. */
-  async record<T extends Pick<BuildResult, "image">>(
+  async record<T extends Pick<BuildResult, "image" | "provenance">>(
     options: BuildOptions,
     onEvent: (event: BuildEvent) => void,
     work: (onEvent: (event: BuildEvent) => void) => Promise<T>,
@@ -90,6 +101,7 @@ export class BuildRecords implements BuildHistory {
         onEvent(event);
       });
       recording.end("completed", undefined, result.image?.descriptor.digest);
+      recording.provenance = result.provenance;
       return result;
     } catch (error) {
       if (error instanceof BuiltElsewhere) recording.drop();
@@ -109,6 +121,8 @@ export class BuildRecords implements BuildHistory {
     try {
       mkdirSync(this.directory, { recursive: true, mode: 0o700 });
       writeFileSync(this.#log(record.id), JSON.stringify(recording.events(), encodeData), { mode: 0o600 });
+      if (recording.provenance.length > 0)
+        writeFileSync(this.#provenance(record.id), JSON.stringify(recording.provenance), { mode: 0o600 });
       this.#table.put(record.id, record);
       const old = this.#table.list().sort((a, b) => b.createdAt - a.createdAt);
       for (const { id } of old.slice(keptBuilds)) this.remove(id);
@@ -126,8 +140,13 @@ export class BuildRecords implements BuildHistory {
       return;
     }
     for (const name of names) {
-      if (!this.#table.get(name.replace(/\.json$/, ""))) rmSync(join(this.directory, name), { force: true });
+      if (!this.#table.get(name.replace(/\.(?:json|provenance)$/, "")))
+        rmSync(join(this.directory, name), { force: true });
     }
+  }
+
+  #provenance(id: string): string {
+    return join(this.directory, `${id}.provenance`);
   }
 
   #log(id: string): string {
@@ -155,6 +174,7 @@ type DescribedFields = "name" | "dockerfile" | "target" | "attributes" | "export
 class Recording {
   record: BuildRecord;
   dropped = false;
+  provenance: BuildResult["provenance"] = [];
   #events: PastEvent[] = [];
   #logBytes = 0;
   readonly #steps = new Map<string, "started" | "cached" | "done" | "failed">();

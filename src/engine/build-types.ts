@@ -92,6 +92,8 @@ export interface BuildHistory {
   get(id: string): BuildRecord;
   /** What it has told: of its steps' output the end. @throws NotFound */
   events(id: string): PastEvent[];
+  /** Of a build that is complete, one a platform. @throws NotFound */
+  provenance(id: string): BuildResult["provenance"];
   /** @throws NotFound */
   remove(id: string): void;
 }

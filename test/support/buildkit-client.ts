@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import { duplexPair } from "node:stream";
 import { type Client, Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Content } from "../../src/api/server/buildkit/proto/content_pb.ts";
 import { Control } from "../../src/api/server/buildkit/proto/control_pb.ts";
 import { FileSync } from "../../src/api/server/buildkit/proto/filesync_pb.ts";
 import { LLBBridge } from "../../src/api/server/buildkit/proto/gateway_pb.ts";
@@ -26,6 +27,7 @@ export class BuildKitClient implements Disposable {
   readonly #sockets: Socket[] = [];
   control!: Client<typeof Control>;
   gateway!: Client<typeof LLBBridge>;
+  content!: Client<typeof Content>;
 
   private constructor(private readonly daemon: TestDaemon) {}
 
@@ -34,6 +36,7 @@ export class BuildKitClient implements Disposable {
     const transport = transportOver(await client.#upgraded("/grpc"), client.#ended.signal);
     client.control = createClient(Control, transport);
     client.gateway = createClient(LLBBridge, transport);
+    client.content = createClient(Content, transport);
     return client;
   }
 

@@ -9,7 +9,9 @@ import { buildVersion2, Uploads } from "./build-v2.ts";
 import { partsOf } from "./client-parts.ts";
 import { controlService } from "./control.ts";
 import { Gateway } from "./gateway.ts";
+import { historyContent } from "./history.ts";
 import { Jobs } from "./job.ts";
+import { Content } from "./proto/content_pb.ts";
 import { Control } from "./proto/control_pb.ts";
 import { LLBBridge } from "./proto/gateway_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "./proto/health_pb.ts";
@@ -37,6 +39,7 @@ class BuildKit {
     const routes = (router: ConnectRouter) => {
       router.service(Control, control);
       router.service(LLBBridge, this.gateway.service());
+      router.service(Content, historyContent(engine.builds.history));
       router.service(Health, { check: () => ({ status: Serving.SERVING }) });
     };
     this.#server = createServer(connectNodeAdapter({ routes, interceptors: [errors] }));
