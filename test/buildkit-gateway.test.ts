@@ -10,6 +10,7 @@ import { type Definition, DefinitionSchema, OpSchema } from "../src/api/server/b
 import { transportOver } from "../src/api/server/buildkit/transport.ts";
 import { digestOf } from "../src/lib/digest.ts";
 import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
+import * as llb from "./support/llb.ts";
 
 let daemon: TestDaemon;
 let server: ReturnType<typeof Bun.serve>;
@@ -121,6 +122,42 @@ test("files of a result are read before it is returned, and another build begins
   expect(await codeOf(gateway.statFile({ ref: ref.id, path: "/etc" }, later.options))).toBe(Code.NotFound);
   await gateway.return({}, later.options);
   await later.done;
+  await until(() => leftMounts(daemon.root).length === 0, "nothing is mounted");
+});
+
+test("a Dockerfile begins from low-level definitions that have to be done first", async () => {
+  const { options, done } = open();
+  const base = llb.exec(llb.source("docker-image://busybox"), "echo of the base > /base");
+  const mkfile = (path: string, text: string) => ({
+    case: "mkfile" as const,
+    value: { path, mode: 0o644, data: Buffer.from(text), timestamp: -1n },
+  });
+  const context = llb.file(
+    [],
+    {
+      input: -1n,
+      secondaryInput: -1n,
+      output: -1n,
+      action: mkfile("/Dockerfile", "FROM base\nCOPY file /file\n"),
+    },
+    { input: 0n, secondaryInput: -1n, output: 0n, action: mkfile("/file", "of the context") },
+  );
+  const { result } = await gateway.solve(
+    {
+      frontend: "dockerfile.v0",
+      frontendOpt: { "context:base": "input:base" },
+      frontendInputs: {
+        base: llb.define(base),
+        context: llb.define(context),
+        dockerfile: llb.define(context),
+      },
+    },
+    options,
+  );
+  await gateway.return({ result }, options);
+  const { exporterResponse } = await done;
+  const id = exporterResponse["containerimage.config.digest"]!;
+  expect(await daemon.ok(["run", "--rm", id, "cat", "/base", "/file"])).toBe("of the base\nof the context");
   await until(() => leftMounts(daemon.root).length === 0, "nothing is mounted");
 });
 

@@ -243,6 +243,20 @@ test.each(clients)("%s takes an archive as context", async (name, client) => {
   expect(await daemon.ok(["run", "--rm", `${name}-archived`, "cat", "/file"])).toBe("archived");
 });
 
+test.if(withBuildx)("buildx: an archive as context, and others by name beside it", async () => {
+  const other = contextOf({ file: "from beside" });
+  const context = contextOf({
+    Dockerfile: "FROM base\nCOPY --from=other /file /file\nCOPY own /own",
+    own: "own",
+  });
+  const archive = join(directory, "named.tar");
+  expect(await run(["tar", "-C", context, "-cf", archive, "."])).toMatchObject({ code: 0 });
+  const named = ["--build-context", `other=${other}`, "--build-context", "base=docker-image://busybox"];
+  const built = await buildx(["build", ...named, "-t", "archive-named", "-"], { stdin: Bun.file(archive) });
+  expect(built).toMatchObject({ code: 0 });
+  expect(await daemon.ok(["run", "--rm", "archive-named", "cat", "/file", "/own"])).toBe("from besideown");
+});
+
 test("base images are pulled with the credentials that the client keeps", async () => {
   await using registry = await TestRegistry.start();
   await daemon.ok(["tag", "busybox", `${registry.address}/private:1`]);

@@ -115,6 +115,8 @@ export interface Builds {
    * @param client has `GIT_AUTH_TOKEN` or `GIT_AUTH_HEADER`, or an agent, for a repository that asks who is there
    */
   remote(url: string, keepGitDir: boolean, client?: Pick<BuildRequest, "secret" | "ssh">): FillContext;
+  /** Extracts an archive (tar, any compression) into a directory of a build's. */
+  extract(archive: Readable, directory: string, signal: AbortSignal): Promise<void>;
   /** Extracts `context` and runs the build checks alone. */
   check(context: Readable | FillContext, options: BuildOptions, signal: AbortSignal): Promise<LintReport>;
   /** An image's configuration as a build finds it; pulled when it is not here. @throws NotFound */

@@ -192,11 +192,11 @@ export class BuildService implements Builds, AsyncDisposable {
       const files =
         typeof source === "function"
           ? await source(open, onEvent, signal)
-          : { contextDir: await this.#extract(source, open(), signal) };
+          : { contextDir: await this.#extracted(source, open(), signal) };
       const named = { ...contexts, ...files.contexts };
       for (const [name, bring] of Object.entries(archives)) {
         const directory = open();
-        await bring(async (archive) => void (await this.#extract(archive, directory, signal)), signal);
+        await bring((archive) => this.extract(archive, directory, signal), signal);
         named[name] = { directory };
       }
       // The builder's from here on: it may need them for longer than the build goes.
@@ -207,8 +207,12 @@ export class BuildService implements Builds, AsyncDisposable {
     }
   }
 
-  async #extract(archive: Readable, directory: string, signal: AbortSignal): Promise<string> {
-    await this.context.store.layers.extract(archive, directory, {}, signal);
+  extract(archive: Readable, directory: string, signal: AbortSignal): Promise<void> {
+    return this.context.store.layers.extract(archive, directory, {}, signal);
+  }
+
+  async #extracted(archive: Readable, directory: string, signal: AbortSignal): Promise<string> {
+    await this.extract(archive, directory, signal);
     return directory;
   }
 

@@ -1,5 +1,5 @@
 /** A container on a build's result, in which processes are started one by one: a front end's, or people's own. */
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { Forbidden, InvalidParameter } from "../../lib/errors.ts";
@@ -129,7 +129,10 @@ export class BuildContainer implements StepContainer {
         if (mount.readonly && !this.#owner) return mounts.bind({ root: views.open(mount.snapshot) }, place);
         const { store, execDir } = this.backend;
         const own = mounts.hold(Workspace.open(store.snapshots, execDir, mount.snapshot));
-        if (this.#owner) own.remount(this.#owner.view);
+        if (this.#owner) {
+          own.remount(this.#owner.view);
+          chmodSync(own.directory, 0o711);
+        }
         return mounts.bind({ root: own.root }, place);
       }
     }

@@ -145,6 +145,7 @@ class Execution {
     const fine = exec.validExitCodes.length > 0 ? exec.validExitCodes : [0];
     if (!fine.includes(exitCode)) throw new BuildStepFailed(exec.args.join(" "), exitCode, op.range);
     for (const [mount, own] of written) {
+      session.lease.addSnapshot(own.resultKey);
       const committed = await own.commit();
       const before = await this.#layered(mount);
       session.records.put(
@@ -201,7 +202,10 @@ class Execution {
         const { store, execDir } = run.session.backend;
         const { tree } = await this.#layered(mount);
         const own = prepared.hold(Workspace.open(store.snapshots, execDir, tree.snapshot));
-        if (owner) own.remount(owner.view);
+        if (owner) {
+          own.remount(owner.view);
+          chmodSync(own.directory, 0o711);
+        }
         prepared.bind({ root: own.root }, place);
         return own;
       }

@@ -1,6 +1,7 @@
 /** A build's files, brought from where its client says they are: Dockerfile, ignore file, contexts. */
 import { mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
+import type { Readable } from "node:stream";
 import * as v from "valibot";
 import { ignorePatterns, readInside, resolveInside } from "../../../build/index.ts";
 import type { BuildEvent, BuildRequest, ImageLayout, LowLevel } from "../../../build/types.ts";
@@ -21,6 +22,8 @@ import type { Source } from "./source.ts";
 export interface FillParts {
   engine: Engine;
   session: Session;
+  /** The context, Dockerfile and all, when it comes so. */
+  archive?: Readable;
   /** What another build has come to, by its reference. */
   result(id: string): HeldResult | undefined;
   /** Called with the Dockerfile when it is here: errors point into it. */
@@ -46,14 +49,22 @@ class Filling {
     const { build } = this;
     if (build.lowLevel) return this.#definitions(build.lowLevel);
     const filename = posix.join(".", build.filename);
-    const local = build.dockerfileDirectory === undefined ? undefined : await this.#localDockerfile(filename);
+    const local =
+      build.dockerfileDirectory === undefined || this.parts.archive
+        ? undefined
+        : await this.#localDockerfile(filename);
     if (local) this.#told(filename, local.text);
     let contextDir: string;
     let dockerfile: BuildRequest["dockerfile"] | undefined;
-    if (build.remote !== undefined) {
+    if (this.parts.archive) {
+      contextDir = below(await this.#archive(this.parts.archive), build.subdirectory);
+      dockerfile = { path: filename };
+      const text = readInside(contextDir, filename);
+      if (text !== undefined) this.#told(filename, text);
+    } else if (build.remote !== undefined) {
       const fetched = await this.#fetch("context", "[internal] load remote build context", build.remote);
       contextDir = below(fetched.contextDir, build.subdirectory);
-      if (!local && build.text === undefined) {
+      if (!local) {
         dockerfile = fetched.dockerfile ?? { path: filename };
         const text = "text" in dockerfile ? dockerfile.text : readInside(contextDir, filename);
         if (text !== undefined) this.#told(filename, text);
@@ -61,10 +72,13 @@ class Filling {
     } else if (build.result !== undefined) {
       const { root } = await this.#result(build.result).files();
       contextDir = below(root, build.subdirectory);
-      const text = local || build.text !== undefined ? undefined : readInside(contextDir, filename);
-      if (text !== undefined) this.#told(filename, text);
+      if (!local) {
+        dockerfile = { path: filename };
+        const text = readInside(contextDir, filename);
+        if (text !== undefined) this.#told(filename, text);
+      }
     } else if (build.contextDirectory !== undefined) {
-      const ignore = build.text === undefined ? (local?.ignore ?? (await this.#ignoreFile())) : "";
+      const ignore = local?.ignore ?? (await this.#ignoreFile());
       const exclude = ignorePatterns(ignore);
       const root = await this.#sync("context", "[internal] load build context", build.contextDirectory, {
         exclude,
@@ -72,8 +86,7 @@ class Filling {
       contextDir = below(root, build.subdirectory);
       if (local) dockerfile = { text: local.text, name: filename, ignore };
     } else contextDir = this.#nothing();
-    if (build.text !== undefined) dockerfile = { text: build.text, name: filename, ignore: "" };
-    else if (local) dockerfile ??= { text: local.text, name: filename, ignore: local.ignore };
+    if (local) dockerfile ??= { text: local.text, name: filename, ignore: local.ignore };
     return { contextDir, contexts: await this.#contexts(), dockerfile };
   }
 
@@ -202,6 +215,14 @@ class Filling {
         this.signal,
       ),
     );
+  }
+
+  #archive(archive: Readable): Promise<string> {
+    const directory = this.open();
+    return shown(this.onEvent, { id: "context", name: "[internal] load build context" }, async () => {
+      await this.parts.engine.builds.extract(archive, directory, this.signal);
+      return directory;
+    });
   }
 
   #nothing(): string {

@@ -43,8 +43,6 @@ export interface DockerfileBuild {
   upload?: string;
   /** Below the Dockerfile's directory. */
   filename: string;
-  /** Instead of any file: the Dockerfile itself. */
-  text?: string;
   /** Instead of any Dockerfile: definitions, one for each platform, and the images' configs as a front end wrote them. */
   lowLevel?: Omit<LowLevel.LowLevelBuild, "directories" | "layouts" | "parse">;
   /** What is asked about the Dockerfile, instead of a build. */

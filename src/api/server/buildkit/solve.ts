@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { type SubrequestAnswer, syntaxOf } from "../../../build/index.ts";
 import type { BuildEvent, BuildResult, Output, OutputFiles, OutputRequest } from "../../../build/types.ts";
 import { BuiltElsewhere, type Engine, type FillContext } from "../../../engine/types.ts";
+import { NotImplemented } from "../../../lib/errors.ts";
 import { blobDirectory, sendLayout } from "./content.ts";
 import { sessionCredentials } from "./credentials.ts";
 import { sendBytes, sendTrees } from "./file-send.ts";
@@ -74,16 +75,19 @@ function filesOf(
   engine: Engine,
   { job, session, build, archive, result = () => undefined }: SolveParts,
   stop: AbortSignal,
-): Readable | FillContext {
-  if (archive) return archive;
-  if (build.upload !== undefined) return pullUpload(session, build.upload, stop);
+): FillContext {
+  const brought = build.upload === undefined ? archive : pullUpload(session, build.upload, stop);
   const onSource = (source: { filename: string; text: string }) => {
     job.source = source;
     const syntax = build.options.buildArgs.BUILDKIT_SYNTAX || syntaxOf(source.text);
     const image = syntax && frontendImage(syntax);
-    if (image) throw new BuiltElsewhere(image, syntax);
+    if (!image) return;
+    // It is read once, and has been.
+    if (brought)
+      throw new NotImplemented(`the front end ${image} can't be given an archive: send a directory instead`);
+    throw new BuiltElsewhere(image, syntax);
   };
-  return fillFrom({ engine, session, result, onSource }, build);
+  return fillFrom({ engine, session, result, onSource, archive: brought }, build);
 }
 
 function optionsOf(engine: Engine, { session, build }: SolveParts) {
