@@ -101,6 +101,22 @@ describe("runtimes", () => {
   });
 });
 
+test("--bridge none: no default bridge, and who names no network has the loopback", async () => {
+  await using daemon = await TestDaemon.start({ flags: ["--bridge", "none"] });
+  expect((await daemon.ok(["network", "ls", "--format", "{{.Name}}"])).split("\n")).toEqual(["host", "none"]);
+  const links = ["busybox", "ls", "/sys/class/net"];
+  expect(await daemon.ok(["run", "--rm", ...links])).toBe("lo");
+  const refused = await daemon.gantry(["run", "--rm", "--network", "bridge", ...links]);
+  expect(refused.stderr).toContain("network bridge not found");
+  await daemon.ok(["network", "create", "own"]);
+  expect(await daemon.ok(["run", "--rm", "--network", "own", ...links])).toBe("eth0\nlo");
+  await daemon.ok(["network", "rm", "own"]);
+  const built = await daemon.gantry(["build", "-q", "-"], {
+    stdin: "FROM busybox\nRUN ls /sys/class/net > /links\n",
+  });
+  expect(await daemon.ok(["run", "--rm", built.stdout.trim(), "cat", "/links"])).toBe("lo");
+});
+
 test("what containers get that say nothing", async () => {
   const profile = join(scratch, "profile.json");
   writeFileSync(

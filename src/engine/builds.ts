@@ -283,8 +283,8 @@ export class BuildService implements Builds, AsyncDisposable {
     namespace?: string,
   ): ReturnType<BuildBackend["stepNetwork"]> {
     const { network, options } = this.context;
-    const bridge = this.networks.find("bridge");
-    const gateway = this.networks.gatewayOf(bridge);
+    const bridge = this.networks.defaultBridge();
+    const gateway = bridge ? this.networks.gatewayOf(bridge) : "";
     const extra = extraHostLines(extraHosts, gateway);
     const nameservers = options.dns.length > 0 ? options.dns : hostResolvConf().nameservers;
     const resolvConf = `${nameservers.map((server) => `nameserver ${server}`).join("\n")}\n`;
@@ -302,7 +302,7 @@ export class BuildService implements Builds, AsyncDisposable {
       network.removeSandbox(sandboxId);
     };
     try {
-      if (mode === "none")
+      if (mode === "none" || !bridge)
         return {
           namespacePath: sandbox.path,
           hosts: hostsFile("buildkitsandbox", [], extra),

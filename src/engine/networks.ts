@@ -67,6 +67,9 @@ function checkMtu(text: string | undefined): void {
     );
 }
 
+/** The daemon's `--bridge` that stands for none at all: who names no network has only the loopback. */
+export const noBridge = "none";
+
 /** Networks, their bridges and their addresses. Attaching a container is containers/networking.ts. */
 export class NetworkService {
   #table: Table<NetworkRecord>;
@@ -78,6 +81,11 @@ export class NetworkService {
     this.#table = context.store.metadata.table<NetworkRecord>("networks", { name: (record) => record.name });
     this.#ensurePredefined();
     for (const record of this.#table.list()) this.#ensureBridge(record);
+  }
+
+  /** Where containers are that name no network; undefined when the daemon has none. */
+  defaultBridge(): NetworkRecord | undefined {
+    return this.#table.by("name", "bridge");
   }
 
   records(): NetworkRecord[] {
@@ -315,6 +323,10 @@ export class NetworkService {
     put("host", "host", {});
     put("none", "null", {});
     const old = this.#table.by("name", "bridge");
+    if (options.bridge === noBridge) {
+      if (old) this.#table.delete(old.id);
+      return;
+    }
     const { icc, masquerade, mtu, hostIp, fixedCidr } = options.defaultBridge;
     const bridgeOptions = {
       "com.docker.network.bridge.default_bridge": "true",

@@ -4,6 +4,7 @@ import { containerCapabilities } from "../../runtime/index.ts";
 import type { HostConfig, RestartPolicy } from "../config.ts";
 import type { Context } from "../context.ts";
 import { cgroupNamespaceMode } from "../info.ts";
+import { noBridge } from "../networks.ts";
 import { checkLimits } from "./limits.ts";
 import { checkLogConfig } from "./log-config.ts";
 import { parsePort } from "./networking.ts";
@@ -19,7 +20,8 @@ const restartPolicies = ["", "no", "always", "unless-stopped", "on-failure"];
 export function checkHostConfig(asked: HostConfig, context: Context, warnings: string[]): HostConfig {
   const { options, runtime } = context;
   const host = { ...asked };
-  host.NetworkMode = host.NetworkMode === "" || host.NetworkMode === "default" ? "bridge" : host.NetworkMode;
+  if (["", "default"].includes(host.NetworkMode))
+    host.NetworkMode = options.bridge === noBridge ? "none" : "bridge";
   host.Runtime ||= runtime.name;
   if (!(host.Runtime in runtime.programs()))
     throw new InvalidParameter(`unknown or invalid runtime name: ${host.Runtime}`);

@@ -183,7 +183,7 @@ export class Networking {
 
   /** What `host-gateway` stands for: what the daemon was told, or the default bridge's own address. */
   hostGateway(): string {
-    return this.context.options.hostGateway ?? this.networks.find("bridge").ipam.config[0]?.gateway ?? "";
+    return this.context.options.hostGateway ?? this.networks.defaultBridge()?.ipam.config[0]?.gateway ?? "";
   }
 
   /** The container's endpoints that are links, but for the one on `other`. */
