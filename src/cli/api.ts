@@ -58,6 +58,7 @@ export interface NetworkSummary {
   Driver: string;
   Scope: string;
   Created: string;
+  EnableIPv4?: boolean;
   EnableIPv6?: boolean;
   Internal?: boolean;
   Labels?: Record<string, string> | null;

@@ -13,7 +13,7 @@ describe("commands", () => {
     const isShown = command.examples!.some((line) => names.some((spelling) => line.includes(spelling)));
     expect(isShown).toBe(true);
     const used = command.examples!.flatMap((line) =>
-      [...line.matchAll(/ --([a-z][a-z-]+)/g)].map(([, flag]) => flag!),
+      [...line.matchAll(/ --([a-z][a-z0-9-]+)/g)].map(([, flag]) => flag!),
     );
     expect(Object.keys(command.flags)).toEqual(expect.arrayContaining(used));
     for (const { help } of Object.values(command.flags)) expect(help).toMatch(/^[^a-z].*[^.]$/s);

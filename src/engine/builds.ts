@@ -25,10 +25,11 @@ import type {
 } from "../build/types.ts";
 import { isDigest } from "../lib/digest.ts";
 import { newId } from "../lib/ids.ts";
+import { familyOf } from "../lib/ip.ts";
 import { Later } from "../lib/later.ts";
 import { familiar, parseReference } from "../lib/reference.ts";
 import { holdUserNamespace, mountIdMapped } from "../linux/user-namespaces.ts";
-import { macFromIpv4 } from "../net/index.ts";
+import { macFor, withPrefixOf } from "../net/index.ts";
 import { BuildContexts } from "./build-contexts.ts";
 import { BuildRecords } from "./build-history.ts";
 import { checkStepNetwork, checkStepSettings } from "./build-limits.ts";
@@ -43,7 +44,7 @@ import type { Remap } from "./remap.ts";
 import type { BuildOptions, Builds, FillContext } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
-type StepAddresses = Map<string, string>;
+type StepAddresses = Map<string, string[]>;
 
 /** Milliseconds after a build until the cache is held to its rules, so that builds in a row don't wait for that. */
 const collectionDelay = 2000;
@@ -76,7 +77,7 @@ export class BuildService implements Builds, AsyncDisposable {
 
   /** Addresses that running steps hold, so that no container is given one. */
   stepAddresses(): string[] {
-    return [...this.#steps.values()];
+    return [...this.#steps.values()].flat();
   }
 
   build(
@@ -284,8 +285,7 @@ export class BuildService implements Builds, AsyncDisposable {
   ): ReturnType<BuildBackend["stepNetwork"]> {
     const { network, options } = this.context;
     const bridge = this.networks.defaultBridge();
-    const gateway = bridge ? this.networks.gatewayOf(bridge) : "";
-    const extra = extraHostLines(extraHosts, gateway);
+    const extra = extraHostLines(extraHosts, this.networks.hostGateways());
     const nameservers = options.dns.length > 0 ? options.dns : hostResolvConf().nameservers;
     const resolvConf = `${nameservers.map((server) => `nameserver ${server}`).join("\n")}\n`;
     if (mode === "host")
@@ -309,20 +309,21 @@ export class BuildService implements Builds, AsyncDisposable {
           resolvConf,
           [Symbol.asyncDispose]: release,
         };
-      const address = this.networks.takeAddress(bridge);
-      this.#steps.set(sandboxId, address);
+      const pools = bridge.ipam.config;
+      const addresses = pools.map(({ subnet }) => this.networks.takeAddress(bridge, familyOf(subnet)));
+      this.#steps.set(sandboxId, addresses);
       network.connect(sandboxId, {
         networkId: bridge.id,
         endpointId: newId(),
         bridge: bridge.bridge,
         interfaceName: "eth0",
-        macAddress: macFromIpv4(address),
-        addresses: [this.networks.withPrefix(bridge, address)],
-        gateways: [gateway],
+        macAddress: macFor(addresses.find((address) => familyOf(address) === 4)),
+        addresses: pools.map(({ subnet }, index) => withPrefixOf(subnet, addresses[index]!)),
+        gateways: pools.flatMap(({ gateway }) => gateway ?? []),
       });
       return {
         namespacePath: sandbox.path,
-        hosts: hostsFile("buildkitsandbox", [address], extra),
+        hosts: hostsFile("buildkitsandbox", addresses, extra),
         resolvConf,
         [Symbol.asyncDispose]: release,
       };

@@ -21,6 +21,7 @@ import { requireImage } from "./images/names.ts";
 import { SignaturePolicy } from "./images/signature-policy.ts";
 import { diskSizes } from "./images/sizes.ts";
 import { Info } from "./info.ts";
+import { completePools } from "./network-pools.ts";
 import { type Members, NetworkService } from "./networks.ts";
 import { reconcile } from "./reconcile.ts";
 import { reload } from "./reload.ts";
@@ -49,7 +50,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   });
   await runtime.configure(options.runtimes, configured ? options.runtime : undefined);
   const network = stack.use(
-    await openNetwork({ execRoot: options.execRoot, instance: instanceOf(options.dataRoot) }),
+    await openNetwork({
+      execRoot: options.execRoot,
+      instance: instanceOf(options.dataRoot),
+      filtered: options.filterIpv6 ? undefined : [4],
+    }),
   );
   const registry = createRegistryClient({
     mirrors: options.registryMirrors,
@@ -71,7 +76,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ),
     alsoTaken: () => builds.stepAddresses(),
   };
-  const networks = new NetworkService(context, members);
+  const identity = store.metadata.table<string>("identity");
+  const id = identity.get("id") ?? newId();
+  identity.put("id", id);
+  const networks = new NetworkService(context, members, completePools(options.addressPools, id));
   const networking = new Networking(context, table, networks);
   const volumes = new Volumes(context, (name) =>
     records()
@@ -108,9 +116,6 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     keepImageMounts: (mounted) => images.keepMounts(mounted),
   });
 
-  const identity = store.metadata.table<string>("identity");
-  const id = identity.get("id") ?? newId();
-  identity.put("id", id);
   const info = new Info(context, id, () => records().map((record) => record.state.status));
   const resources = stack.move();
   return {

@@ -26,10 +26,14 @@ export function withConfigOf(
   if (!source?.configOnly)
     throw new NotFound(`configuration network ${JSON.stringify(request.configFrom)} does not exist`);
   const own = [request.options, request.labels, request.ipam.options, request.ipam.config];
-  if (own.some((given) => Object.keys(given).length > 0) || request.enableIPv6)
+  if (
+    own.some((given) => Object.keys(given).length > 0) ||
+    request.enableIPv6 ||
+    request.enableIPv4 === false
+  )
     throw new Forbidden(
       "user specified configurations are not supported if the network depends on a configuration network",
     );
-  const { options, labels, enableIPv6, ipam } = source;
-  return { ...request, options, labels, enableIPv6, ipam };
+  const { options, labels, enableIPv4, enableIPv6, ipam } = source;
+  return { ...request, options, labels, enableIPv4, enableIPv6, ipam };
 }

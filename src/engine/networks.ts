@@ -1,18 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { Conflict, Forbidden, InvalidParameter, NotFound, NotImplemented } from "../lib/errors.ts";
+import { Conflict, Forbidden, InvalidParameter, NotFound } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import {
-  allocateAddress,
-  claimSubnet,
-  findFreeSubnet,
-  hostRoutes,
-  macFromIpv4,
-  withPrefixOf,
-} from "../net/index.ts";
+import { type Family, familyOf } from "../lib/ip.ts";
+import { type AddressPool, allocateAddress, lengthOf, macFor } from "../net/index.ts";
 import type { Table } from "../store/types.ts";
+import { bridgeOptions, isEnabled } from "./bridge-options.ts";
 import type { Context } from "./context.ts";
+import { defaultBridge } from "./default-bridge.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels, untilFilter } from "./filters.ts";
+import { checkPools } from "./ipam-check.ts";
 import { checkConfigOnly, withConfigOf } from "./network-config.ts";
+import { claimPool, familiesOf, gatewaysOf, poolOf } from "./network-pools.ts";
 import type {
   ContainerRecord,
   CreateNetwork,
@@ -55,18 +53,6 @@ function newNetwork(
   };
 }
 
-const mtuOption = "com.docker.network.driver.mtu";
-/** Where ports are published of which nobody has said where. */
-export const hostIpOption = "com.docker.network.bridge.host_binding_ipv4";
-
-function checkMtu(text: string | undefined): void {
-  // RFC 791: every link carries 68 bytes; the kernel's links end at 65535.
-  if (text !== undefined && !(/^\d{1,5}$/.test(text) && Number(text) >= 68 && Number(text) <= 65535))
-    throw new InvalidParameter(
-      `invalid value for ${mtuOption}: ${JSON.stringify(text)} is no MTU (68 to 65535)`,
-    );
-}
-
 /** The daemon's `--bridge` that stands for none at all: who names no network has only the loopback. */
 export const noBridge = "none";
 
@@ -77,6 +63,8 @@ export class NetworkService {
   constructor(
     private readonly context: Context,
     private readonly members: Members,
+    /** That subnets are chosen from. */
+    private readonly pools: readonly AddressPool[],
   ) {
     this.#table = context.store.metadata.table<NetworkRecord>("networks", { name: (record) => record.name });
     this.#ensurePredefined();
@@ -107,29 +95,10 @@ export class NetworkService {
       throw new Forbidden(`only one instance of "${request.driver}" network is allowed`);
     if (request.driver !== "bridge")
       throw new NotFound(`could not find plugin ${request.driver} in v1 plugin registry: plugin not found`);
-    if (request.enableIPv6)
-      throw new NotImplemented(
-        `network ${name}: Gantry's networks carry IPv4 only so far; leave EnableIPv6 out`,
-      );
-    checkMtu(request.options[mtuOption]);
     if (request.ipam.driver !== "default")
       throw new NotFound(`could not find IPAM plugin ${request.ipam.driver}`);
-    const record = newNetwork(name, {
-      driver: "bridge",
-      internal: request.internal,
-      attachable: request.attachable,
-      ipam: {
-        driver: "default",
-        options: request.ipam.options,
-        config: this.#pools(request.ipam.config),
-        ...(!request.ipam.config[0]?.subnet && { automatic: true }),
-      },
-      options: request.options,
-      labels: request.labels,
-      ...(request.configFrom !== "" && { configFrom: request.configFrom }),
-    });
+    const record = this.#bridgeOf(request);
     const { id } = record;
-    record.bridge = request.options["com.docker.network.bridge.name"] ?? `br-${id.slice(0, 12)}`;
     this.#table.put(id, record);
     try {
       this.#ensureBridge(record);
@@ -141,6 +110,43 @@ export class NetworkService {
     return { id, warning: "" };
   }
 
+  /** @throws InvalidParameter, Forbidden for what can't be */
+  #bridgeOf(request: CreateNetwork): NetworkRecord {
+    const { name, internal, attachable, ipam, labels, configFrom } = request;
+    const defaults = configFrom === "" ? this.context.options.defaultNetworkOptions[request.driver] : {};
+    const options = { ...defaults, ...request.options };
+    const enabled = {
+      enableIPv4: isEnabled(4, request.enableIPv4, options),
+      enableIPv6: isEnabled(6, request.enableIPv6, options),
+    };
+    checkPools(ipam.config, familiesOf(enabled));
+    if (familiesOf(enabled).length === 0) throw new InvalidParameter("IPv4 or IPv6 must be enabled");
+    const bridge = bridgeOptions(options);
+    if (!internal && Object.values(bridge.modes).includes("isolated"))
+      throw new InvalidParameter("gateway mode 'isolated' can only be used for an internal network");
+    const taken = this.#subnets();
+    const config = familiesOf(enabled).map((family) => {
+      const asked = ipam.config.find(({ subnet }) => subnet !== undefined && familyOf(subnet) === family);
+      return claimPool(family, asked, {
+        pools: this.pools,
+        taken,
+        isolated: bridge.modes[family] === "isolated",
+      });
+    });
+    const record = newNetwork(name, {
+      driver: "bridge",
+      internal,
+      attachable,
+      ...enabled,
+      ipam: { driver: "default", options: ipam.options, config },
+      options,
+      labels,
+      ...(configFrom !== "" && { configFrom }),
+    });
+    record.bridge = bridge.name ?? `br-${record.id.slice(0, 12)}`;
+    return record;
+  }
+
   #createConfig(request: CreateNetwork): { id: string; warning: string } {
     checkConfigOnly(request);
     const { driver, options } = request.ipam;
@@ -149,6 +155,8 @@ export class NetworkService {
     );
     const record = newNetwork(request.name, {
       driver: "null",
+      enableIPv4: request.enableIPv4 ?? true,
+      enableIPv6: request.enableIPv6 ?? false,
       ipam: { driver, options, config },
       options: request.options,
       labels: request.labels,
@@ -182,7 +190,9 @@ export class NetworkService {
         endpointId: endpoint.endpointId,
         macAddress: endpoint.macAddress,
         ipv4Address: endpoint.ipAddress ? `${endpoint.ipAddress}/${endpoint.ipPrefixLen}` : "",
-        ipv6Address: "",
+        ipv6Address: endpoint.globalIPv6Address
+          ? `${endpoint.globalIPv6Address}/${endpoint.globalIPv6PrefixLen}`
+          : "",
       };
     }
     return { ...record, containers };
@@ -254,27 +264,45 @@ export class NetworkService {
   }
 
   /**
-   * Gives an endpoint its id, addresses and names, in place. Addresses are taken from what no other endpoint of
-   * the network holds now; a requested one is reserved for its container even while that is stopped.
+   * Gives an endpoint its id and its addresses of these families, in place. Addresses are taken from what no other
+   * endpoint of the network holds now; a requested one is reserved for its container even while that is stopped.
    */
-  assign(record: NetworkRecord, endpoint: EndpointState): void {
-    const address = this.takeAddress(record, endpoint);
+  assign(record: NetworkRecord, endpoint: EndpointState, wanted: readonly Family[]): void {
+    const give = (family: Family) => {
+      const pool = wanted.includes(family) ? poolOf(record, family) : undefined;
+      if (!pool) return { address: "", length: 0, gateway: "" };
+      return {
+        address: this.takeAddress(record, family, endpoint),
+        length: lengthOf(pool.subnet),
+        gateway: record.internal ? "" : (pool.gateway ?? ""),
+      };
+    };
+    const [v4, v6] = [give(4), give(6)];
     endpoint.endpointId = randomBytes(32).toString("hex");
-    endpoint.ipAddress = address;
-    endpoint.ipPrefixLen = Number(this.withPrefix(record, address).split("/")[1]);
-    endpoint.gateway = record.internal ? "" : this.gatewayOf(record);
-    endpoint.macAddress = endpoint.config.MacAddress || macFromIpv4(address);
+    endpoint.ipAddress = v4.address;
+    endpoint.ipPrefixLen = v4.length;
+    endpoint.gateway = v4.gateway;
+    endpoint.globalIPv6Address = v6.address;
+    endpoint.globalIPv6PrefixLen = v6.length;
+    endpoint.ipv6Gateway = v6.gateway;
+    endpoint.macAddress = endpoint.config.MacAddress || macFor(v4.address);
   }
 
   /** A free address of the network, or the one that `endpoint` asks for. @throws Conflict, InvalidParameter */
-  takeAddress(record: NetworkRecord, endpoint?: EndpointState): string {
-    const pool = record.ipam.config[0];
+  takeAddress(record: NetworkRecord, family: Family, endpoint?: EndpointState): string {
+    const pool = poolOf(record, family);
     if (!pool) throw new InvalidParameter(`network ${record.name} has no address pool`);
     const used = this.members
       .on(record.id)
       .filter((member) => member.endpoint !== endpoint)
-      .flatMap(({ endpoint: other }) => [other.ipAddress, other.config.IPAMConfig?.IPv4Address ?? ""])
+      .flatMap(({ endpoint: { ipAddress, globalIPv6Address, config } }) => [
+        ipAddress,
+        globalIPv6Address,
+        config.IPAMConfig?.IPv4Address ?? "",
+        config.IPAMConfig?.IPv6Address ?? "",
+      ])
       .filter((address) => address !== "");
+    const asked = endpoint?.config.IPAMConfig;
     return allocateAddress({
       subnet: pool.subnet,
       ipRange: pool.ipRange,
@@ -284,94 +312,59 @@ export class NetworkService {
         ...Object.values(pool.auxAddresses ?? {}),
         ...(pool.gateway ? [pool.gateway] : []),
       ],
-      requested: endpoint?.config.IPAMConfig?.IPv4Address || undefined,
+      requested: (family === 4 ? asked?.IPv4Address : asked?.IPv6Address) || undefined,
     });
   }
 
-  /** `172.17.0.2` -> `172.17.0.2/16`. */
-  withPrefix(record: NetworkRecord, address: string): string {
-    return withPrefixOf(record.ipam.config[0]!.subnet, address);
+  /** What `host-gateway` stands for: what the daemon was told, or the default bridge's own addresses. */
+  hostGateways(): string[] {
+    const told = this.context.options.hostGateways;
+    if (told.length > 0) return told;
+    return this.defaultBridge()?.ipam.config.flatMap(({ gateway }) => gateway ?? []) ?? [];
   }
 
-  gatewayOf(record: NetworkRecord): string {
-    return record.ipam.config[0]?.gateway ?? "";
-  }
-
-  #pools(asked: CreateNetwork["ipam"]["config"]): NetworkRecord["ipam"]["config"] {
-    const taken = this.#table
+  /** Subnets of the networks, but for those of `except`. */
+  #subnets(except?: NetworkRecord): string[] {
+    return this.#table
       .list()
-      .filter(({ configOnly }) => !configOnly)
-      .flatMap((record) => record.ipam.config.map((config) => config.subnet));
-    const firstAddress = (subnet: string) => allocateAddress({ subnet, taken: [] });
-    if (asked.length === 0 || !asked[0]!.subnet) {
-      const subnet = findFreeSubnet(this.context.options.addressPools, [...taken, ...hostRoutes()]);
-      return [{ ...asked[0], subnet, gateway: asked[0]?.gateway ?? firstAddress(subnet) }];
-    }
-    return asked.map((config) => {
-      const subnet = claimSubnet(config.subnet!, taken);
-      return { ...config, subnet, gateway: config.gateway ?? firstAddress(subnet) };
-    });
+      .filter(({ id, configOnly }) => !configOnly && id !== except?.id)
+      .flatMap(({ ipam }) => ipam.config.map(({ subnet }) => subnet));
   }
 
   #ensurePredefined(): void {
-    const { options } = this.context;
-    const put = (name: string, driver: NetworkRecord["driver"], more: Partial<NetworkRecord>) => {
-      if (this.#table.by("name", name)) return;
-      const record = newNetwork(name, { driver, ...more });
+    const put = (name: string, given: Parameters<typeof newNetwork>[1]) => {
+      const record = newNetwork(name, given);
       this.#table.put(record.id, record);
     };
-    put("host", "host", {});
-    put("none", "null", {});
+    if (!this.#table.by("name", "host")) put("host", { driver: "host" });
+    if (!this.#table.by("name", "none")) put("none", { driver: "null" });
     const old = this.#table.by("name", "bridge");
+    const { options } = this.context;
     if (options.bridge === noBridge) {
       if (old) this.#table.delete(old.id);
       return;
     }
-    const { icc, masquerade, mtu, hostIp, fixedCidr } = options.defaultBridge;
-    const bridgeOptions = {
-      "com.docker.network.bridge.default_bridge": "true",
-      "com.docker.network.bridge.enable_icc": String(icc),
-      "com.docker.network.bridge.enable_ip_masquerade": String(masquerade),
-      [hostIpOption]: hostIp,
-      "com.docker.network.bridge.name": options.bridge,
-      [mtuOption]: String(mtu),
-    };
-    checkMtu(String(mtu));
-    const range = fixedCidr === undefined ? {} : { ipRange: fixedCidr };
-    const bip = options.bip && {
-      subnet: claimSubnet(options.bip, []),
-      gateway: options.bip.split("/")[0]!,
-      ...range,
-    };
-    const subnet = old?.ipam.config[0]?.subnet;
-    if (old && (!bip || subnet === bip.subnet) && old.bridge === options.bridge) {
+    const wanted = defaultBridge(options, old, this.pools, this.#subnets(old));
+    bridgeOptions(wanted.options);
+    if (old && old.bridge === wanted.bridge && poolOf(old, 4)?.subnet === poolOf(wanted, 4)?.subnet) {
       // The same network with what the daemon is told today.
-      const [{ ipRange: _, ...config } = { subnet: "" }] = old.ipam.config;
-      const ipam = { ...old.ipam, config: [{ ...config, ...range }] };
-      const next = { ...old, options: bridgeOptions, ipam };
+      const next = { ...old, ...wanted };
       if (JSON.stringify(next) !== JSON.stringify(old)) this.#table.put(old.id, next);
       return;
     }
     if (old) this.#table.delete(old.id);
-    const [config] = bip ? [bip] : this.#pools([]);
-    put("bridge", "bridge", {
-      bridge: options.bridge,
-      ipam: { driver: "default", options: {}, config: [{ ...config!, ...range }] },
-      options: bridgeOptions,
-    });
+    put("bridge", wanted);
   }
 
   #ensureBridge(record: NetworkRecord): void {
     if (record.driver !== "bridge") return;
-    const option = (name: string) => record.options[`com.docker.network.${name}`];
+    const { mtu, masquerade, icc, modes } = bridgeOptions(record.options);
+    const { id: networkId, bridge, internal } = record;
+    const carried = Object.fromEntries(familiesOf(record).map((family) => [family, modes[family]]));
     this.context.network.ensureBridge({
-      networkId: record.id,
-      bridge: record.bridge,
-      gateways: record.ipam.config.map(({ subnet, gateway }) => withPrefixOf(subnet, gateway!)),
-      mtu: option("driver.mtu") ? Number(option("driver.mtu")) : undefined,
-      internal: record.internal,
-      masquerade: option("bridge.enable_ip_masquerade") !== "false",
-      icc: option("bridge.enable_icc") !== "false",
+      ...{ networkId, bridge, internal, mtu, masquerade, icc },
+      gateways: gatewaysOf(record),
+      modes: carried,
     });
   }
 }

@@ -20,9 +20,15 @@ export interface NetworkRecord {
   ipam: {
     driver: string;
     options: Record<string, string>;
-    config: { subnet: string; gateway?: string; ipRange?: string; auxAddresses?: Record<string, string> }[];
-    /** The subnet was chosen, and not asked for: an address in it can't be asked for either. */
-    automatic?: boolean;
+    /** One of each family that the network carries. */
+    config: {
+      subnet: string;
+      gateway?: string;
+      ipRange?: string;
+      auxAddresses?: Record<string, string>;
+      /** The subnet was chosen, and not asked for: an address in it can't be asked for either. */
+      automatic?: boolean;
+    }[];
   };
   options: Record<string, string>;
   labels: Record<string, string>;
@@ -45,7 +51,10 @@ export interface CreateNetwork {
   driver: string;
   internal: boolean;
   attachable: boolean;
-  enableIPv6: boolean;
+  /** undefined: as its options or the daemon's say, else yes. */
+  enableIPv4?: boolean;
+  /** undefined: as its options or the daemon's say, else no. */
+  enableIPv6?: boolean;
   ipam: {
     driver: string;
     options: Record<string, string>;

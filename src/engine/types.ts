@@ -73,8 +73,12 @@ export interface EngineOptions {
   dns: string[];
   dnsOptions: string[];
   dnsSearch: string[];
-  /** What `host-gateway` stands for; undefined: the default bridge's own address. */
-  hostGateway?: string;
+  /** Options of new networks that don't say otherwise, by driver. */
+  defaultNetworkOptions: Record<string, Record<string, string>>;
+  /** Rules are made for IPv6 too. */
+  filterIpv6: boolean;
+  /** What `host-gateway` stands for; empty: the default bridge's own addresses. */
+  hostGateways: string[];
   /** Of the default bridge. */
   defaultBridge: DefaultBridge;
   /** Cgroup above those of containers; undefined: `/gantry`. */
@@ -115,6 +119,11 @@ export interface DefaultBridge {
   hostIp: string;
   /** The part of its subnet that containers get addresses of. */
   fixedCidr?: string;
+  /** It carries IPv6. */
+  ipv6: boolean;
+  /** Its own address with prefix; undefined: the first one of `fixedCidr6`, or of a free subnet. */
+  bip6?: string;
+  fixedCidr6?: string;
 }
 
 /** What can change while the engine runs. */

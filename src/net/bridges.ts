@@ -1,7 +1,7 @@
 /** Bridges of the host: the links behind Docker's bridge networks. */
-import { existsSync, writeFileSync } from "node:fs";
-import { Conflict, InvalidParameter, NotImplemented } from "../lib/errors.ts";
-import { parseAddressWithPrefix } from "../lib/ip.ts";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { Conflict, InvalidParameter, Unavailable } from "../lib/errors.ts";
+import { familyOf, parseAddressWithPrefix } from "../lib/ip.ts";
 import { Errno } from "../linux/libc.ts";
 import {
   addAddress,
@@ -17,7 +17,7 @@ import {
   setLink,
   setPortFlags,
 } from "../linux/netlink/index.ts";
-import { macFromIpv4 } from "./ipam.ts";
+import { macFor } from "./ipam.ts";
 import type { Labels } from "./labels.ts";
 import type { BridgeSpec } from "./types.ts";
 
@@ -26,9 +26,28 @@ const bridgeName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
 
 function validate(spec: BridgeSpec): void {
   if (!bridgeName.test(spec.bridge)) throw new InvalidParameter(`invalid bridge name: ${spec.bridge}`);
-  for (const gateway of spec.gateways)
-    if (parseAddressWithPrefix(gateway).family === 6)
-      throw new NotImplemented("IPv6 subnets on bridge networks are not supported yet");
+  for (const gateway of spec.gateways) parseAddressWithPrefix(gateway);
+  if (spec.modes[6] !== undefined && !existsSync(ipv6Sysctls))
+    throw new Unavailable(`bridge ${spec.bridge}: the host's kernel has no IPv6, or it is switched off`);
+}
+
+const ipv6Sysctls = "/proc/sys/net/ipv6/conf";
+
+/**
+ * What a router asks its neighbours with for packets that are not its own. The kernel would make one itself, but look
+ * for a second whether somebody else has it, and resolve nothing until then.
+ */
+const linkLocal = "fe80::1/64";
+
+/** Forwarding of IPv6, and what a bridge needs so that it carries it. */
+function enableIpv6(bridge: string): void {
+  for (const scope of ["default", "all"]) {
+    const path = `${ipv6Sysctls}/${scope}/forwarding`;
+    if (readFileSync(path, "utf8").trim() !== "1") writeFileSync(path, "1");
+  }
+  writeFileSync(`${ipv6Sysctls}/${bridge}/disable_ipv6`, "0");
+  // Nobody on it tells the host where its routers are.
+  writeFileSync(`${ipv6Sysctls}/${bridge}/accept_ra`, "0");
 }
 
 /**
@@ -49,17 +68,22 @@ export class Bridges {
   /** Makes the bridge as told, or brings in line the one that is there. @throws Conflict when the name is taken */
   ensure(spec: BridgeSpec): void {
     validate(spec);
-    const mac = spec.gateways[0] && macFromIpv4(parseAddressWithPrefix(spec.gateways[0]).address);
+    const own = spec.gateways.map((gateway) => parseAddressWithPrefix(gateway).address);
+    const mac = macFor(own.find((address) => familyOf(address) === 4));
     const found = getLink(this.host, spec.bridge);
     if (found) this.#checkOwner(found);
     // A given address stays; without one a bridge takes that of whichever port has the lowest.
     else this.host.execute(addBridge(spec.bridge, { macAddress: mac, mtu: spec.mtu }));
     const link = found ?? getLink(this.host, spec.bridge)!;
-    const present = listAddresses(this.host).filter(
-      ({ index, family }) => index === link.index && family === 4,
+    if (spec.modes[6] !== undefined) enableIpv6(spec.bridge);
+    const routesIpv6 = own.some((address) => familyOf(address) === 6);
+    const wanted = new Set([...spec.gateways, ...(routesIpv6 ? [linkLocal] : [])]);
+    const present = listAddresses(this.host).filter(({ index }) => index === link.index);
+    // Another link-local address is the kernel's, on a bridge that somebody else has made.
+    const surplus = present.filter(
+      ({ cidr }) => !wanted.has(cidr) && (cidr === linkLocal || !cidr.startsWith("fe80:")),
     );
-    const surplus = present.filter(({ cidr }) => !spec.gateways.includes(cidr));
-    const missing = spec.gateways.filter((gateway) => !present.some(({ cidr }) => cidr === gateway));
+    const missing = [...wanted].filter((address) => !present.some(({ cidr }) => cidr === address));
     this.host.execute(
       setLink(spec.bridge, {
         alias: this.labels.of(spec.networkId),
@@ -68,7 +92,7 @@ export class Bridges {
         up: true,
       }),
       ...surplus.map(({ cidr }) => deleteAddress(link.index, cidr)),
-      ...missing.map((gateway) => addAddress(link.index, gateway)),
+      ...missing.map((address) => addAddress(link.index, address)),
     );
     // Lets 127.0.0.1:<published port> be forwarded out of the bridge; the rules keep the way back closed.
     writeFileSync(`/proc/sys/net/ipv4/conf/${spec.bridge}/route_localnet`, "1");

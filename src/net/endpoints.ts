@@ -1,10 +1,12 @@
 /** Endpoints: veth pairs between a bridge and a sandbox. */
-import { InvalidParameter, NotFound, NotImplemented } from "../lib/errors.ts";
-import { parseAddressWithPrefix } from "../lib/ip.ts";
+import { InvalidParameter, NotFound } from "../lib/errors.ts";
+import { parseAddress, parseAddressWithPrefix } from "../lib/ip.ts";
+import { advertiseNeighbour } from "../linux/neighbours.ts";
 import {
   addAddress,
   addVeth,
   deleteLink,
+  forgetNeighbour,
   getLink,
   type Link,
   listLinks,
@@ -29,11 +31,30 @@ function validate(endpoint: EndpointSpec): void {
     throw new InvalidParameter(`invalid MAC address: ${endpoint.macAddress}`);
   if (!/^[A-Za-z0-9_.-]{1,15}$/.test(endpoint.interfaceName))
     throw new InvalidParameter(`invalid interface name: ${endpoint.interfaceName}`);
-  if (
-    endpoint.addresses.some((address) => parseAddressWithPrefix(address).family === 6) ||
-    endpoint.gateways.some((gateway) => gateway.includes(":"))
-  )
-    throw new NotImplemented("IPv6 addresses of containers are not supported yet");
+  for (const address of endpoint.addresses) parseAddressWithPrefix(address);
+  for (const gateway of endpoint.gateways) parseAddress(gateway);
+}
+
+/** Those of IPv6, without prefix. */
+const ipv6Of = (addresses: string[]) =>
+  addresses.map(parseAddressWithPrefix).flatMap(({ family, address }) => (family === 6 ? address : []));
+
+/** Of a new interface: those of IPv6 when it is to have it, and its own. */
+function sysctlsOf({ interfaceName, addresses, sysctls = [] }: EndpointSpec): [string, string][] {
+  const ipv6 = (name: string, value: string): [string, string] => [
+    `net/ipv6/conf/${interfaceName}/${name}`,
+    value,
+  ];
+  return [
+    ...(ipv6Of(addresses).length > 0
+      ? [
+          ipv6("disable_ipv6", "0"),
+          // Addresses are given out once: nobody has to wait until the neighbours have not objected.
+          ipv6("accept_dad", "0"),
+        ]
+      : []),
+    ...sysctls,
+  ];
 }
 
 export class Endpoints {
@@ -58,6 +79,10 @@ export class Endpoints {
       const present = this.#presentPair(name, getLink(inside, endpoint.interfaceName));
       if (!present) this.#addPair(name, endpoint, namespace);
       try {
+        if (!present) {
+          this.#announce(bridge.index, endpoint);
+          this.sandboxes.writeSysctls(namespace, sysctlsOf(endpoint));
+        }
         this.host.execute(
           setLink(name, {
             alias: this.labels.of(endpoint.endpointId),
@@ -74,6 +99,17 @@ export class Endpoints {
         throw error;
       }
     });
+  }
+
+  /**
+   * Nobody goes on sending to the MAC address of who had an address before. For IPv4 the kernel does that (arp_notify);
+   * for IPv6 it would only once it had made sure that nobody objects.
+   */
+  #announce(bridge: number, { addresses, macAddress }: EndpointSpec): void {
+    for (const address of ipv6Of(addresses)) {
+      this.host.execute(forgetNeighbour(bridge, address));
+      advertiseNeighbour(bridge, address, macAddress);
+    }
   }
 
   /** Whether the host's end exists and its peer is that very link of the sandbox; remains of others are removed. */

@@ -1,93 +1,50 @@
 /**
- * The rules of one daemon: a table of its own whose chains never change. Bridges and published ports are
- * elements of its sets and maps, so that adding one is a single small transaction and the rules go on working
- * when the daemon is gone.
+ * The rules of one daemon: a table of its own for each family (ruleset.ts). Bridges and published ports are elements
+ * of its sets and maps, so that adding one is a single small transaction and the rules go on working when the daemon
+ * is gone.
  */
+import { families as allFamilies, type Family, familyOf } from "../lib/ip.ts";
 import { Nft } from "../linux/nft.ts";
-import type { BridgeSpec, PublishedPort } from "./types.ts";
+import {
+  type BridgeRules,
+  type BridgeSet,
+  bridgeSets,
+  dialects,
+  portSets,
+  ruleset,
+  setsOf,
+} from "./ruleset.ts";
 
-/** The part of a bridge that rules depend on. */
-export type BridgeRules = Pick<BridgeSpec, "bridge" | "internal" | "masquerade" | "icc">;
-/** An IPv4 port to forward; hostIp `0.0.0.0` stands for every address of the host. */
-export type ForwardedPort = PublishedPort;
-
-const bridgeSets = ["bridges", "same", "outbound", "internal", "isolated"] as const;
-type BridgeSet = (typeof bridgeSets)[number];
-const portMaps = ["any_ports", "address_ports"] as const;
-
-/**
- * Chains by hook. `same` holds each bridge paired with itself: both sides of a packet that comes back to the
- * bridge it came from, which happens to published ports and, where br_netfilter is loaded, to all bridged frames.
- */
-function ruleset(table: string): string {
-  return `
-table ip ${table} {
-  set bridges { type ifname; }
-  set same { type ifname . ifname; }
-  set outbound { type ifname; }
-  set internal { type ifname; }
-  set isolated { type ifname; }
-  map any_ports { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map address_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
-  chain raw { type filter hook prerouting priority -300; policy accept; }
-  chain published { }
-  chain prerouting { type nat hook prerouting priority -100; policy accept; }
-  chain output { type nat hook output priority -100; policy accept; }
-  chain postrouting { type nat hook postrouting priority 100; policy accept; }
-  chain ours { }
-  chain forward { type filter hook forward priority 0; policy accept; }
-}
-flush table ip ${table}
-table ip ${table} {
-  chain raw {
-    # route_localnet on a bridge must not open the host's loopback to containers.
-    iifname @bridges ip daddr 127.0.0.0/8 drop
-    iifname @bridges ip saddr 127.0.0.0/8 drop
-  }
-  chain published {
-    dnat ip to ip daddr . meta l4proto . th dport map @address_ports
-    dnat ip to meta l4proto . th dport map @any_ports
-  }
-  chain prerouting { fib daddr type local jump published; }
-  chain output { fib daddr type local jump published; }
-  chain postrouting {
-    # From this host, or bridged under br_netfilter: neither has an input interface here.
-    iif 0 oifname @bridges ct status dnat masquerade
-    iifname . oifname @same ct status dnat masquerade
-    iifname . oifname @same return
-    iifname @outbound masquerade
-  }
-  chain ours {
-    ct state established,related accept
-    iifname . oifname @same iifname != @isolated accept
-    iifname @internal drop
-    oifname @internal drop
-    ct status dnat accept
-    oifname @bridges drop
-  }
-  chain forward {
-    iifname @bridges goto ours
-    oifname @bridges goto ours
-  }
-}`;
+/** A port of a container that is let through to. */
+export interface ForwardedPort {
+  protocol: "tcp" | "udp" | "sctp";
+  containerIp: string;
+  containerPort: number;
+  /** Where the host forwards it; `0.0.0.0` and `::` stand for every address. Missing: it's reached at its own address. */
+  host?: { ip: string; port: number };
 }
 
-function setsOf(spec: BridgeRules): Set<BridgeSet> {
-  const sets = new Set<BridgeSet>(["bridges", "same"]);
-  if (spec.internal) sets.add("internal");
-  else if (spec.masquerade) sets.add("outbound");
-  if (!spec.icc) sets.add("isolated");
-  return sets;
+/** One of a set or map, and where that is. */
+interface Element {
+  family: Family;
+  set: string;
+  key: string;
+  /** Of a map. */
+  value?: string;
 }
 
-const bridgeKey = (set: BridgeSet, bridge: string) =>
-  set === "same" ? `"${bridge}" . "${bridge}"` : `"${bridge}"`;
+function bridgeElement(bridge: string, set: BridgeSet, family: Family): Element {
+  return { family, set, key: set === "same" ? `"${bridge}" . "${bridge}"` : `"${bridge}"` };
+}
 
-function portElement({ hostIp, hostPort, protocol, containerIp, containerPort }: ForwardedPort) {
-  const any = hostIp === "0.0.0.0";
+function portElement({ host, protocol, containerIp, containerPort }: ForwardedPort): Element {
+  const family = familyOf(containerIp);
+  if (!host) return { family, set: portSets.own, key: `${containerIp} . ${protocol} . ${containerPort}` };
+  const any = host.ip === "0.0.0.0" || host.ip === "::";
   return {
-    map: any ? portMaps[0] : portMaps[1],
-    key: `${any ? "" : `${hostIp} . `}${protocol} . ${hostPort}`,
+    family,
+    set: any ? portSets.any : portSets.address,
+    key: `${any ? "" : `${host.ip} . `}${protocol} . ${host.port}`,
     value: `${containerIp} . ${containerPort}`,
   };
 }
@@ -96,10 +53,21 @@ export class Firewall implements Disposable {
   readonly #nft = new Nft();
   readonly #table: string;
 
-  /** Installs the chains, or renews them in one transaction that leaves the elements as they are. @throws NftError */
-  constructor(instance: string) {
+  /**
+   * Installs the chains, or renews them in one transaction that leaves the elements as they are.
+   * @param families that rules are made for
+   * @throws NftError
+   */
+  constructor(
+    instance: string,
+    private readonly families: readonly Family[],
+  ) {
     this.#table = `gantry_${instance}`;
-    this.#nft.run(ruleset(this.#table));
+    this.#nft.run(families.map((family) => ruleset(this.#table, family)).join("\n"));
+    // An earlier daemon may have been told otherwise.
+    for (const family of allFamilies)
+      if (!families.includes(family))
+        this.#nft.attempt(`delete table ${dialects[family].table} ${this.#table}`);
   }
 
   [Symbol.dispose](): void {
@@ -108,60 +76,85 @@ export class Firewall implements Disposable {
 
   /** Puts a bridge into exactly the sets it belongs to. */
   addBridge(spec: BridgeRules): void {
-    this.#nft.run(this.#placeBridge(spec.bridge, setsOf(spec)));
+    this.#nft.run(this.#placeBridge(spec.bridge, (family) => setsOf(spec, family)));
     this.#letThroughDocker(spec.bridge);
   }
 
   removeBridge(bridge: string): void {
-    this.#nft.run(this.#placeBridge(bridge, new Set()));
+    this.#nft.run(this.#placeBridge(bridge, () => new Set()));
     this.#withdrawFromDocker((name) => name === bridge);
   }
 
   /** Forwards a port; what an earlier daemon left at the same host port is replaced. */
   addPort(port: ForwardedPort): void {
-    const { map, key, value } = portElement(port);
-    const add = `add element ip ${this.#table} ${map} { ${key} : ${value} }`;
-    if (this.#nft.attempt(add)) return;
-    this.#nft.run(`delete element ip ${this.#table} ${map} { ${key} }\n${add}`);
+    for (const element of this.#ruled([portElement(port)])) {
+      const add = this.#add(element);
+      if (!this.#nft.attempt(add)) this.#nft.run(`${this.#delete(element)}\n${add}`);
+    }
   }
 
   removePorts(ports: ForwardedPort[]): void {
-    const deletions = ports.map(portElement).map(({ map, key }) => ({ map, key }));
-    const command = ({ map, key }: { map: string; key: string }) =>
-      `delete element ip ${this.#table} ${map} { ${key} }`;
+    const deletions = this.#ruled(ports.map(portElement)).map((element) => this.#delete(element));
     // Somebody may have flushed a rule behind our back; the others still have to go.
-    if (!this.#nft.attempt(deletions.map(command).join("\n")))
-      for (const deletion of deletions) this.#nft.attempt(command(deletion));
+    if (!this.#nft.attempt(deletions.join("\n")))
+      for (const deletion of deletions) this.#nft.attempt(deletion);
   }
 
   /** Makes bridges and ports exactly these, in one transaction. */
   replace(bridges: BridgeRules[], ports: ForwardedPort[]): void {
-    const commands = [...bridgeSets.map((set) => `flush set ip ${this.#table} ${set}`)];
-    commands.push(...portMaps.map((map) => `flush map ip ${this.#table} ${map}`));
-    for (const spec of bridges)
-      for (const set of setsOf(spec))
-        commands.push(`add element ip ${this.#table} ${set} { ${bridgeKey(set, spec.bridge)} }`);
-    for (const { map, key, value } of ports.map(portElement))
-      commands.push(`add element ip ${this.#table} ${map} { ${key} : ${value} }`);
-    this.#nft.run(commands.join("\n"));
+    const { any, address, own } = portSets;
+    const flushes = this.families.flatMap((family) => [
+      ...[...bridgeSets, own].map((set) => `flush set ${this.#at(family, set)}`),
+      ...[any, address].map((map) => `flush map ${this.#at(family, map)}`),
+    ]);
+    const elements = bridges.flatMap((spec) =>
+      this.families.flatMap((family) =>
+        [...setsOf(spec, family)].map((set) => bridgeElement(spec.bridge, set, family)),
+      ),
+    );
+    const additions = [...elements, ...this.#ruled(ports.map(portElement))].map((element) =>
+      this.#add(element),
+    );
+    this.#nft.run([...flushes, ...additions].join("\n"));
     const kept = new Set(bridges.map((spec) => spec.bridge));
     this.#withdrawFromDocker((name) => !kept.has(name));
     for (const bridge of kept) this.#letThroughDocker(bridge);
   }
 
-  /** Takes the whole table away. */
+  /** Takes the whole of the tables away. */
   remove(): void {
-    this.#nft.run(`delete table ip ${this.#table}`);
+    this.#nft.run(
+      this.families.map((family) => `delete table ${dialects[family].table} ${this.#table}`).join("\n"),
+    );
     this.#withdrawFromDocker(() => true);
   }
 
-  #placeBridge(bridge: string, wanted: Set<BridgeSet>): string {
-    return bridgeSets
-      .flatMap((set) => {
-        const element = `element ip ${this.#table} ${set} { ${bridgeKey(set, bridge)} }`;
-        // Adding first makes the deletion of what may not be there valid.
-        return wanted.has(set) ? [`add ${element}`] : [`add ${element}`, `delete ${element}`];
-      })
+  /** A set or map by its full name. */
+  #at(family: Family, set: string): string {
+    return `${dialects[family].table} ${this.#table} ${set}`;
+  }
+
+  #add({ family, set, key, value }: Element): string {
+    return `add element ${this.#at(family, set)} { ${key}${value === undefined ? "" : ` : ${value}`} }`;
+  }
+
+  #delete({ family, set, key }: Element): string {
+    return `delete element ${this.#at(family, set)} { ${key} }`;
+  }
+
+  #ruled(elements: Element[]): Element[] {
+    return elements.filter(({ family }) => this.families.includes(family));
+  }
+
+  #placeBridge(bridge: string, wanted: (family: Family) => Set<BridgeSet>): string {
+    return this.families
+      .flatMap((family) =>
+        bridgeSets.flatMap((set) => {
+          const element = bridgeElement(bridge, set, family);
+          // Adding first makes the deletion of what may not be there valid.
+          return wanted(family).has(set) ? [this.#add(element)] : [this.#add(element), this.#delete(element)];
+        }),
+      )
       .join("\n");
   }
 
@@ -170,24 +163,28 @@ export class Firewall implements Disposable {
    * is the documented place for exceptions. Where it exists, our bridges pass there and our own table judges.
    */
   #letThroughDocker(bridge: string): void {
-    const rules = this.#dockerUserRules();
-    if (rules === undefined || rules.some((rule) => rule.bridge === bridge)) return;
-    const command = (match: string) =>
-      `insert rule ip filter DOCKER-USER ${match} "${bridge}" counter accept comment "${this.#table} ${bridge}"`;
-    this.#nft.attempt(`${command("iifname")}\n${command("oifname")}`);
+    for (const family of this.families) {
+      const rules = this.#dockerUserRules(family);
+      if (rules === undefined || rules.some((rule) => rule.bridge === bridge)) continue;
+      const command = (match: string) =>
+        `insert rule ${dockerUser(family)} ${match} "${bridge}" counter accept comment "${this.#table} ${bridge}"`;
+      this.#nft.attempt(`${command("iifname")}\n${command("oifname")}`);
+    }
   }
 
   #withdrawFromDocker(concerns: (bridge: string) => boolean): void {
-    for (const rule of this.#dockerUserRules() ?? [])
-      if (concerns(rule.bridge)) this.#nft.attempt(`delete rule ip filter DOCKER-USER handle ${rule.handle}`);
+    for (const family of this.families)
+      for (const rule of this.#dockerUserRules(family) ?? [])
+        if (concerns(rule.bridge))
+          this.#nft.attempt(`delete rule ${dockerUser(family)} handle ${rule.handle}`);
   }
 
   /** Our exceptions in DOCKER-USER; undefined when there is no such chain. */
-  #dockerUserRules(): { bridge: string; handle: number }[] | undefined {
+  #dockerUserRules(family: Family): { bridge: string; handle: number }[] | undefined {
     // "list chain" of a missing chain is an error, and listing it in full loads every rule of the host.
     let listing: string;
     try {
-      listing = this.#nft.run("list chain ip filter DOCKER-USER");
+      listing = this.#nft.run(`list chain ${dockerUser(family)}`);
     } catch {
       return undefined;
     }
@@ -200,3 +197,5 @@ export class Firewall implements Disposable {
     });
   }
 }
+
+const dockerUser = (family: Family) => `${dialects[family].table} filter DOCKER-USER`;

@@ -4,9 +4,10 @@ export {
   type AddressRequest,
   allocateAddress,
   claimSubnet,
-  defaultAddressPools,
   findFreeSubnet,
-  macFromIpv4,
+  lengthOf,
+  macFor,
+  uniqueLocalPool,
   withPrefixOf,
 } from "./ipam.ts";
 export { openNetwork } from "./network.ts";

@@ -5,7 +5,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { onInterrupt } from "../../test/support/interrupt.ts";
 import { Nft } from "../linux/nft.ts";
-import { allocateAddress, macFromIpv4, openNetwork, withPrefixOf } from "./index.ts";
+import { allocateAddress, macFor, openNetwork, withPrefixOf } from "./index.ts";
 import type { BridgeSpec, EndpointSpec, Network, PublishedPort } from "./types.ts";
 
 /** Distinct for each test process, so that suites side by side do not meet. */
@@ -30,6 +30,7 @@ function bridge(letter: string, gateway: string): BridgeSpec {
     networkId: letter.charCodeAt(0).toString(16).repeat(32),
     bridge: `gt${tag}${letter}`,
     gateways: [gateway],
+    modes: { 4: "nat" },
     internal: false,
     masquerade: true,
     icc: true,
@@ -61,7 +62,7 @@ function place(name: string, spec: BridgeSpec, network: Network = net): Place {
     endpointId: (process.pid * 1000 + endpoints++).toString(16).padStart(11, "0").padEnd(64, "0"),
     bridge: spec.bridge,
     interfaceName: "eth0",
-    macAddress: macFromIpv4(address),
+    macAddress: macFor(address),
     addresses: [withPrefixOf(subnet, address)],
     gateways: spec.internal ? [] : [gateway],
   };
@@ -122,7 +123,7 @@ const wanted = (at: Place, change: Partial<PublishedPort> = {}): PublishedPort =
   protocol: "tcp",
   hostIp: "",
   hostPort: 0,
-  containerIp: at.address,
+  targets: { 4: { address: at.address, routed: false } },
   containerPort: 80,
   ...change,
 });
@@ -146,7 +147,8 @@ function clear(): void {
 }
 const cleared = onInterrupt(() => {
   clear();
-  Bun.spawnSync(["nft", "delete", "table", "ip", `gantry_${instance}`], { stderr: "ignore" });
+  for (const family of ["ip", "ip6"])
+    Bun.spawnSync(["nft", "delete", "table", family, `gantry_${instance}`], { stderr: "ignore" });
   rmSync(root, { recursive: true });
 });
 
@@ -237,7 +239,6 @@ describe("endpoints", () => {
     );
     expect(links()).not.toContain("vethfffffffffff");
     expect(() => net.connect("fails", { ...endpoint, bridge: "gtnone" })).toThrow("bridge gtnone not found");
-    expect(() => net.connect("fails", { ...endpoint, addresses: ["fd00::2/64"] })).toThrow("IPv6");
   });
 
   test("bridges are isolated from each other, internal ones from everything", async () => {
@@ -452,7 +453,7 @@ describe("daemons", () => {
          net.createSandbox(id);
          const address = "10.198.243." + (i + 2);
          net.connect(id, { networkId: "", endpointId: "ab${process.pid.toString(16)}".padEnd(12, String(i)).padStart(64, String(i)), bridge: "${spec.bridge}", interfaceName: "eth0", macAddress: "02:42:0a:c6:f3:0" + (i + 2), addresses: [address + "/24"], gateways: ["10.198.243.1"] });
-         await net.publish(id, { protocol: "tcp", hostIp: "", hostPort: 0, containerIp: address, containerPort: 80 }).then((port) => console.log(port.hostPort));
+         await net.publish(id, { protocol: "tcp", hostIp: "", hostPort: 0, targets: { 4: { address, routed: false } }, containerPort: 80 }).then((port) => console.log(port.hostPort));
        }
        process.kill(process.pid, "SIGKILL");`,
     ]);
@@ -537,8 +538,7 @@ describe("daemons", () => {
     }
   });
 
-  test("IPv6 subnets and instance names out of bounds are refused", () => {
-    expect(() => net.ensureBridge({ ...bridges.a, gateways: ["fd00::1/64"] })).toThrow("not supported yet");
+  test("names of bridges and instances out of bounds are refused", () => {
     expect(() => net.ensureBridge({ ...bridges.a, bridge: 'x" drop' })).toThrow("invalid bridge name");
     expect(openNetwork({ execRoot: root, instance: "Bad Name" })).rejects.toThrow("invalid instance name");
   });

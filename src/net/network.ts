@@ -1,6 +1,7 @@
 /** The network layer put together over one netlink socket, one firewall and the sandboxes of an exec root. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { InvalidParameter } from "../lib/errors.ts";
+import { type Family, families } from "../lib/ip.ts";
 import { deleteLink, NetlinkSocket } from "../linux/netlink/index.ts";
 import { Bridges, portFlags } from "./bridges.ts";
 import { NameServers } from "./dns/server.ts";
@@ -33,9 +34,9 @@ class KernelNetwork implements Network {
   readonly #ports: Ports;
   readonly #names: NameServers;
 
-  constructor({ execRoot, instance }: NetworkOptions) {
+  constructor({ execRoot, instance, filtered = families }: NetworkOptions) {
     const labels = new Labels(instance);
-    this.#firewall = new Firewall(instance);
+    this.#firewall = new Firewall(instance, filtered.filter(hostHas));
     this.#sandboxes = new Sandboxes(execRoot, this.#host);
     this.#bridges = new Bridges(this.#host, labels);
     this.#endpoints = new Endpoints(this.#host, this.#sandboxes, labels);
@@ -131,6 +132,8 @@ class KernelNetwork implements Network {
     this.#host[Symbol.dispose]();
   }
 }
+
+const hostHas = (family: Family) => family === 4 || existsSync("/proc/sys/net/ipv6");
 
 /** A switch below /proc/sys/net; one whose module isn't loaded is off. */
 function isSet(name: string): boolean {

@@ -2,31 +2,55 @@
 import { closeSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { Conflict, InvalidParameter, Unavailable } from "../lib/errors.ts";
+import { type Family, familyOf } from "../lib/ip.ts";
 import { Errno } from "../linux/libc.ts";
 import { listenSocket } from "../linux/sockets.ts";
-import type { Firewall } from "./firewall.ts";
+import type { Firewall, ForwardedPort } from "./firewall.ts";
 import { type PortProxy, proxyTcp, proxyUdp } from "./proxy.ts";
-import type { Publication, PublishedPort } from "./types.ts";
+import type { PortTarget, Publication, PublishedPort } from "./types.ts";
 
 const ANY4 = "0.0.0.0";
 const ANY6 = "::";
+const anyOf = (family: Family) => (family === 4 ? ANY4 : ANY6);
+
+/** Where a port is to be reached, and where that leads. */
+interface Place {
+  /** Of the host; of a routed target all of the family. */
+  hostIp: string;
+  family: Family;
+  target: PortTarget;
+}
+
+/** A place that is taken. */
+interface TakenPlace extends Place {
+  /** Holds the port; missing for what is only forwarded. */
+  fd?: number;
+}
 
 interface Held {
-  port: PublishedPort;
-  hostIps: string[];
+  asked: PublishedPort;
+  hostPort: number;
+  places: TakenPlace[];
   proxies: PortProxy[];
 }
 
-/** Addresses that a host IP stands for; the empty one means all of both families, as in Docker. */
-function addressesOf(hostIp: string): string[] {
-  return hostIp === "" ? [ANY4, ANY6] : [hostIp];
+/** The empty host IP means all addresses of both families, as in Docker. */
+function placesOf({ hostIp, targets, protocol }: PublishedPort): Place[] {
+  return (hostIp === "" ? [ANY4, ANY6] : [hostIp]).flatMap((hostIp) => {
+    const family = familyOf(hostIp);
+    const own = targets[family];
+    if (own) return { hostIp: own.routed ? anyOf(family) : hostIp, family, target: own };
+    // SCTP is only forwarded, and so stays within its family.
+    const other = family === 6 && protocol !== "sctp" ? targets[4] : undefined;
+    return other ? { hostIp, family, target: { ...other, routed: false } } : [];
+  });
 }
 
 const isAny = (address: string) => address === ANY4 || address === ANY6;
 
 /** Whether two host addresses claim the same port. */
 function collide(a: string, b: string): boolean {
-  return isIP(a) === isIP(b) && (a === b || isAny(a) || isAny(b));
+  return familyOf(a) === familyOf(b) && (a === b || isAny(a) || isAny(b));
 }
 
 const bracketed = (address: string) => (address.includes(":") ? `[${address}]` : address);
@@ -48,45 +72,46 @@ export class Ports {
    * Reserves and forwards a port of the host. Publishing the same port for the same owner again is no error.
    * @throws Conflict when the port is taken, InvalidParameter for addresses that make no sense
    */
-  publish(owner: string, wanted: PublishedPort): Publication {
-    validate(wanted);
+  publish(owner: string, asked: PublishedPort): Publication {
+    validate(asked);
     const own = this.#published.get(owner) ?? [];
-    const present = own.find(({ port }) => isSame(port, wanted));
-    if (present) return { hostPort: present.port.hostPort, hostIps: present.hostIps };
-    const { port, reserved } = wanted.hostPort === 0 ? this.#reserveAny(wanted) : this.#reserveGiven(wanted);
+    const present = own.find((held) => isSame(held, asked));
+    if (present) return publicationOf(present);
+    const places = placesOf(asked);
+    const routed = places.filter(({ target }) => target.routed);
+    const onHost = places.filter(({ target }) => !target.routed);
+    const reserved =
+      asked.hostPort === 0 ? this.#reserveAny(asked, onHost) : this.#reserveGiven(asked, onHost);
+    const held: Held = { asked, ...reserved, proxies: [] };
+    held.places.push(...routed);
     try {
-      for (const forwarded of forwardedPorts(port)) this.firewall.addPort(forwarded);
+      for (const port of forwardedPorts(held)) this.firewall.addPort(port);
     } catch (error) {
-      for (const { fd } of reserved) closeSync(fd);
+      this.firewall.removePorts(forwardedPorts(held));
+      release(held.places);
       throw error;
     }
-    const target = { host: port.containerIp, port: port.containerPort };
-    const proxies = reserved.map(({ fd, family }) =>
-      port.protocol === "tcp" ? proxyTcp(fd, target) : proxyUdp(fd, family, target),
-    );
-    // What is only forwarded (SCTP) has no sockets, and no way for IPv6.
-    const families = reserved.length > 0 ? reserved.map(({ family }) => family) : [4];
-    const hostIps = addressesOf(port.hostIp).filter((address) => families.includes(isIP(address)));
-    this.#published.set(owner, [...own, { port, hostIps, proxies }]);
-    return { hostPort: port.hostPort, hostIps };
+    held.proxies = held.places.flatMap(({ fd, family, target: { address: host } }) => {
+      if (fd === undefined) return [];
+      const target = { host, port: asked.containerPort };
+      return asked.protocol === "tcp" ? proxyTcp(fd, target) : proxyUdp(fd, family, target);
+    });
+    this.#published.set(owner, [...own, held]);
+    return publicationOf(held);
   }
 
   /** Withdraws all ports of an owner; none is no error. */
   unpublish(owner: string): void {
     const publications = this.#published.get(owner) ?? [];
     this.#published.delete(owner);
-    const forwarded = publications.flatMap(({ port }) => forwardedPorts(port));
+    const forwarded = publications.flatMap(forwardedPorts);
     if (forwarded.length > 0) this.firewall.removePorts(forwarded);
     for (const { proxies } of publications) for (const proxy of proxies) proxy.close();
   }
 
   /** What the firewall has to forward. */
-  forwarded(): PublishedPort[] {
-    return [...this.#published.values()].flat().flatMap(({ port }) => forwardedPorts(port));
-  }
-
-  owners(): string[] {
-    return [...this.#published.keys()];
+  forwarded(): ForwardedPort[] {
+    return [...this.#published.values()].flat().flatMap(forwardedPorts);
   }
 
   /** Closes the sockets; forwarding goes on without us. */
@@ -96,22 +121,23 @@ export class Ports {
     this.#published.clear();
   }
 
-  #reserveGiven(wanted: PublishedPort) {
-    const holder = this.#holderOf(wanted);
+  #reserveGiven({ protocol, hostPort, hostIp }: PublishedPort, places: Place[]) {
+    const holder = this.#holderOf(protocol, hostPort, places);
     if (holder !== undefined)
-      throw new Conflict(`Bind for ${holder}:${wanted.hostPort} failed: port is already allocated`);
-    return { port: wanted, reserved: reserve(wanted) };
+      throw new Conflict(`Bind for ${holder}:${hostPort} failed: port is already allocated`);
+    return { hostPort, places: reserve(protocol, hostPort, places, hostIp === "") };
   }
 
   /** The next free port of the host's ephemeral range, the same for both families. */
-  #reserveAny(wanted: PublishedPort) {
+  #reserveAny({ protocol, hostIp }: PublishedPort, places: Place[]) {
+    if (places.length === 0) return { hostPort: 0, places: [] };
     const [first, last] = ephemeralRange();
     const size = last - first + 1;
     for (let i = 0; i < size; i++) {
-      const port = { ...wanted, hostPort: first + (this.#cursor++ % size) };
-      if (this.#holderOf(port) !== undefined) continue;
+      const hostPort = first + (this.#cursor++ % size);
+      if (this.#holderOf(protocol, hostPort, places) !== undefined) continue;
       try {
-        return { port, reserved: reserve(port) };
+        return { hostPort, places: reserve(protocol, hostPort, places, hostIp === "") };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }
@@ -119,56 +145,74 @@ export class Ports {
     throw new Unavailable("all ports are allocated");
   }
 
-  /** The host address of `wanted` at which one of our own publications has its port. */
-  #holderOf(wanted: PublishedPort): string | undefined {
-    for (const { port } of [...this.#published.values()].flat()) {
-      if (port.protocol !== wanted.protocol || port.hostPort !== wanted.hostPort) continue;
-      for (const address of addressesOf(wanted.hostIp))
-        if (addressesOf(port.hostIp).some((other) => collide(address, other))) return bracketed(address);
-    }
-    return undefined;
+  /** The first host address at which one of our own publications has the port. */
+  #holderOf(protocol: Protocol, hostPort: number, places: Place[]): string | undefined {
+    const taken = [...this.#published.values()]
+      .flat()
+      .filter((held) => held.asked.protocol === protocol && held.hostPort === hostPort)
+      .flatMap((held) => held.places.filter(({ target }) => !target.routed));
+    const found = places.find(({ hostIp }) => taken.some((other) => collide(hostIp, other.hostIp)));
+    return found && bracketed(found.hostIp);
   }
 }
 
-function validate({ hostIp, hostPort, containerIp, containerPort }: PublishedPort): void {
+type Protocol = PublishedPort["protocol"];
+
+function publicationOf({ hostPort, places }: Held): Publication {
+  const ips = (routed: boolean) =>
+    places.filter(({ target }) => target.routed === routed).map(({ hostIp }) => hostIp);
+  return { hostPort, hostIps: ips(false), routed: ips(true) };
+}
+
+function validate({ hostIp, hostPort, targets, containerPort }: PublishedPort): void {
   if (hostIp !== "" && isIP(hostIp) === 0) throw new InvalidParameter(`invalid IP address: ${hostIp}`);
-  if (isIP(containerIp) !== 4) throw new InvalidParameter(`invalid container address: ${containerIp}`);
+  for (const [family, { address }] of Object.entries(targets))
+    if (isIP(address) !== Number(family)) throw new InvalidParameter(`invalid container address: ${address}`);
   for (const port of [hostPort, containerPort])
     if (!Number.isInteger(port) || port < 0 || port > 65535)
       throw new InvalidParameter(`invalid port number: ${port}`);
 }
 
-function isSame(port: PublishedPort, wanted: PublishedPort): boolean {
+function isSame({ asked, hostPort }: Held, wanted: PublishedPort): boolean {
   return (
-    port.protocol === wanted.protocol &&
-    port.hostIp === wanted.hostIp &&
-    port.hostPort === wanted.hostPort &&
-    port.containerIp === wanted.containerIp &&
-    port.containerPort === wanted.containerPort
+    asked.protocol === wanted.protocol &&
+    asked.hostIp === wanted.hostIp &&
+    hostPort === wanted.hostPort &&
+    asked.containerPort === wanted.containerPort &&
+    Bun.deepEquals(asked.targets, wanted.targets)
   );
 }
 
-/** The IPv4 side of a port, as the firewall takes it; IPv6 is left to the proxy. */
-function forwardedPorts(port: PublishedPort): PublishedPort[] {
-  const addresses = addressesOf(port.hostIp).filter((address) => isIP(address) === 4);
-  return addresses.map((hostIp) => ({ ...port, hostIp }));
+/** What rules do; a place that leads into the other family is left to the proxy. */
+function forwardedPorts({ asked: { protocol, containerPort }, hostPort, places }: Held): ForwardedPort[] {
+  return places.flatMap(({ hostIp, family, target: { address, routed } }) => {
+    if (familyOf(address) !== family) return [];
+    const host = routed ? undefined : { ip: hostIp, port: hostPort };
+    return { protocol, containerIp: address, containerPort, host };
+  });
 }
 
-/** Listening sockets for each address of a port: all or none. SCTP has no sockets here and is only forwarded. */
-function reserve(port: PublishedPort): { fd: number; family: 4 | 6 }[] {
-  const { protocol, hostPort } = port;
-  if (protocol === "sctp") return [];
-  const reserved: { fd: number; family: 4 | 6 }[] = [];
+/**
+ * Listening sockets for each place of a port: all or none. SCTP has no sockets here and is only forwarded.
+ * @param all nobody asked for these addresses: those of a family that the host lacks are left out
+ */
+function reserve(protocol: Protocol, hostPort: number, places: Place[], all: boolean): TakenPlace[] {
+  if (protocol === "sctp") return [...places];
+  const taken: TakenPlace[] = [];
   try {
-    for (const address of addressesOf(port.hostIp)) {
-      const fd = tryListen(protocol, address, hostPort, port.hostIp === "");
-      if (fd !== undefined) reserved.push({ fd, family: address.includes(":") ? 6 : 4 });
+    for (const place of places) {
+      const fd = tryListen(protocol, place.hostIp, hostPort, all);
+      if (fd !== undefined) taken.push({ ...place, fd });
     }
-    return reserved;
+    return taken;
   } catch (error) {
-    for (const { fd } of reserved) closeSync(fd);
+    release(taken);
     throw error;
   }
+}
+
+function release(places: TakenPlace[]): void {
+  for (const { fd } of places) if (fd !== undefined) closeSync(fd);
 }
 
 /** @returns undefined where "all addresses" are asked for and the host has no IPv6 */

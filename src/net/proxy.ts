@@ -1,9 +1,11 @@
 /**
- * The userland way to a published port, for what the kernel's forwarding does not catch: IPv6 clients. It serves
- * the very sockets that hold the port's reservation.
+ * The userland way to a published port, for what the kernel's forwarding does not catch: clients at ::1 and at
+ * link-local addresses, and those over IPv6 of containers that have IPv4 only. It serves the very sockets that hold
+ * the port's reservation.
  */
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, type Socket } from "node:net";
+import { type Family, familyOf } from "../lib/ip.ts";
 
 export interface Target {
   host: string;
@@ -56,9 +58,10 @@ interface UdpClient {
 }
 
 /** Serves a bound UDP socket: each client has a socket of its own towards the container, so replies find back. */
-export function proxyUdp(fd: number, family: 4 | 6, target: Target): PortProxy {
+export function proxyUdp(fd: number, family: Family, target: Target): PortProxy {
   const clients = new Map<string, UdpClient>();
-  const server = createSocket(family === 4 ? "udp4" : "udp6");
+  const kindOf = (family: Family) => (family === 4 ? "udp4" : "udp6");
+  const server = createSocket(kindOf(family));
   const forget = (key: string) => {
     clients.get(key)?.socket.close();
     clients.delete(key);
@@ -66,7 +69,7 @@ export function proxyUdp(fd: number, family: 4 | 6, target: Target): PortProxy {
   const admit = (key: string, from: RemoteInfo): UdpClient => {
     const [oldest] = clients.keys();
     if (clients.size >= UDP_CLIENTS && oldest !== undefined) forget(oldest);
-    const socket = createSocket("udp4");
+    const socket = createSocket(kindOf(familyOf(target.host)));
     socket.on("message", (reply, sender) => {
       if (sender.address === target.host && sender.port === target.port)
         server.send(reply, from.port, from.address);

@@ -51,7 +51,7 @@ export class Sandboxes implements Disposable {
     if (source === undefined) this.#namespaces.create(path);
     else keepNamespace(source, path);
     try {
-      this.withNamespace(id, (namespace) => this.#writeSysctls(namespace));
+      this.withNamespace(id, (namespace) => this.writeSysctls(namespace, sysctls, { forgive: true }));
       using netlink = this.openNetlink(id);
       netlink.execute(setLink("lo", { up: true }));
     } catch (error) {
@@ -113,8 +113,17 @@ export class Sandboxes implements Disposable {
     }
   }
 
-  #writeSysctls(namespace: number): void {
-    for (const [path, value] of sysctls) {
+  /**
+   * @param paths below /proc/sys, with values
+   * @param options `forgive`: what the kernel hasn't is left out
+   * @throws InvalidParameter for one that there is not, Errno
+   */
+  writeSysctls(
+    namespace: number,
+    paths: readonly (readonly [path: string, value: string])[],
+    { forgive = false } = {},
+  ): void {
+    for (const [path, value] of paths) {
       try {
         const fd = this.#namespaces.openFile(namespace, `/proc/sys/${path}`);
         try {
@@ -123,8 +132,9 @@ export class Sandboxes implements Disposable {
           closeSync(fd);
         }
       } catch (error) {
-        // A kernel without IPv6 lacks that part.
         if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+        // A kernel without IPv6 lacks that part.
+        if (!forgive) throw new InvalidParameter(`no such sysctl: ${path.replaceAll("/", ".")}`);
       }
     }
   }

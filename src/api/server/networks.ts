@@ -24,7 +24,8 @@ const createSchema = v.pipe(
     Driver: text("bridge"),
     Internal: flag(),
     Attachable: flag(),
-    EnableIPv6: flag(),
+    EnableIPv4: field(v.boolean(), undefined),
+    EnableIPv6: field(v.boolean(), undefined),
     IPAM: field(ipam, { Driver: "default", Options: {}, Config: [] }),
     Options: field(stringMap, {}),
     Labels: field(stringMap, {}),
@@ -56,12 +57,13 @@ export const networkRoutes: Route[] = [
     method: "POST",
     path: "/networks/create",
     async handle(x) {
-      const body = await x.body(createSchema);
+      const body = await x.body(createSchema, "network create");
       const { id, warning } = await x.engine.networks.create({
         name: body.Name,
         driver: body.Driver || "bridge",
         internal: body.Internal,
         attachable: body.Attachable,
+        enableIPv4: body.EnableIPv4,
         enableIPv6: body.EnableIPv6,
         ipam: {
           driver: body.IPAM.Driver,

@@ -99,6 +99,7 @@ const bodies = {
   "container update": [...from(40, "PidsLimit", "KernelMemoryTCP"), ...before(42, "KernelMemory")],
   "exec create": [...from(25, "Env"), ...from(35, "WorkingDir"), ...from(42, "ConsoleSize")],
   "exec start": from(42, "ConsoleSize"),
+  "network create": from(48, "EnableIPv4"),
   "network connect": [...from(44, "EndpointConfig.MacAddress"), ...from(48, "EndpointConfig.GwPriority")],
 } satisfies Record<string, Field[]>;
 

@@ -1,6 +1,5 @@
 /** Flags and daemon.json as one configuration (dockerd's keys and rules). */
 import { existsSync, readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -10,11 +9,12 @@ import { InvalidParameter, messageOf, NotFound, NotImplemented } from "../../lib
 import { parseSize } from "../../lib/units.ts";
 import type { Parsed } from "../command.ts";
 import { builderSchema, buildGcRules, diskSizeAt } from "./build-gc.ts";
-import { defaultBridgeOf, oneOf, runtimesOf, seccompOf } from "./container-defaults.ts";
+import { oneOf, runtimesOf, seccompOf } from "./container-defaults.ts";
 import { exposureWarnings } from "./exposure.ts";
 import type { daemonFlags } from "./flags.ts";
 import { setForeignAside } from "./foreign.ts";
 import { imageGcOf, imageGcSchema } from "./image-gc.ts";
+import { defaultBridgeOf, hostGatewaysOf, networkOptionsOf, poolsOf } from "./network-defaults.ts";
 
 export type DaemonFlags = Parsed<typeof daemonFlags>;
 
@@ -36,6 +36,7 @@ const size = v.optional(v.union([v.string(), v.number()]));
 export const fileSchema = v.strictObject({
   "allow-insecure-tcp": flag,
   bip: text,
+  bip6: text,
   bridge: text,
   builder: v.optional(builderSchema),
   "cgroup-parent": text,
@@ -44,6 +45,7 @@ export const fileSchema = v.strictObject({
   debug: flag,
   "default-cgroupns-mode": text,
   "default-ipc-mode": text,
+  "default-network-opts": v.optional(v.record(v.string(), v.record(v.string(), v.string()))),
   "default-runtime": text,
   "default-shm-size": size,
   "default-ulimits": v.optional(
@@ -55,6 +57,7 @@ export const fileSchema = v.strictObject({
   "exec-root": text,
   experimental: flag,
   "fixed-cidr": text,
+  "fixed-cidr-v6": text,
   "gantry-gc": imageGcSchema,
   "gantry-layer-max-entries": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   "gantry-layer-max-size": size,
@@ -67,7 +70,9 @@ export const fileSchema = v.strictObject({
   init: flag,
   "insecure-registries": strings,
   ip: text,
+  ip6tables: flag,
   "ip-masq": flag,
+  ipv6: flag,
   labels: strings,
   "log-driver": text,
   "log-opts": v.optional(v.record(v.string(), v.string())),
@@ -101,6 +106,7 @@ type File = v.InferOutput<typeof fileSchema>;
 const keyOfFlag: Partial<Record<keyof DaemonFlags["flags"], keyof File>> = {
   "add-runtime": "runtimes",
   "default-address-pool": "default-address-pools",
+  "default-network-opt": "default-network-opts",
   "default-ulimit": "default-ulimits",
   "dns-opt": "dns-opts",
   host: "hosts",
@@ -138,12 +144,14 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
       insecureRegistries: file["insecure-registries"] ?? flags["insecure-registry"],
       bip: file.bip ?? flags.bip,
       bridge: file.bridge ?? flags.bridge,
-      addressPools: poolsOf(flags["default-address-pool"], file),
+      addressPools: poolsOf(flags["default-address-pool"], file["default-address-pools"]),
       dns: file.dns ?? flags.dns,
       dnsOptions: file["dns-opts"] ?? flags["dns-opt"],
       dnsSearch: file["dns-search"] ?? flags["dns-search"],
-      hostGateway: (file["host-gateway-ips"] ?? [file["host-gateway-ip"], ...flags["host-gateway-ip"]]).find(
-        (address) => address !== undefined && isIP(address) === 4,
+      defaultNetworkOptions: file["default-network-opts"] ?? networkOptionsOf(flags["default-network-opt"]),
+      filterIpv6: file.ip6tables ?? flags.ip6tables,
+      hostGateways: hostGatewaysOf(
+        file["host-gateway-ips"] ?? [file["host-gateway-ip"] ?? [], flags["host-gateway-ip"]].flat(),
       ),
       defaultBridge: defaultBridgeOf({
         icc: file.icc ?? flags.icc,
@@ -151,6 +159,9 @@ export function readConfig(parsed: DaemonFlags): DaemonConfig {
         mtu: file.mtu ?? flags.mtu ?? 1500,
         hostIp: file.ip ?? flags.ip,
         fixedCidr: (file["fixed-cidr"] ?? flags["fixed-cidr"]) || undefined,
+        ipv6: file.ipv6 ?? flags.ipv6,
+        bip6: (file.bip6 ?? flags.bip6) || undefined,
+        fixedCidr6: (file["fixed-cidr-v6"] ?? flags["fixed-cidr-v6"]) || undefined,
       }),
       cgroupParent: (file["cgroup-parent"] ?? flags["cgroup-parent"]) || undefined,
       cgroupnsMode: oneOf(
@@ -295,25 +306,6 @@ function tlsOf({ flags, file, verify }: { flags: DaemonFlags["flags"]; file: Fil
     ca: verify ? pem("tlscacert", "ca.pem") : undefined,
     verify,
   };
-}
-
-/** dockerd's own pools: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 in parts. */
-const defaultPools = [
-  ...Array.from({ length: 15 }, (_, index) => ({ base: `172.${17 + index}.0.0/16`, size: 16 })),
-  { base: "192.168.0.0/16", size: 20 },
-];
-
-function poolsOf(flags: readonly string[], file: File): EngineOptions["addressPools"] {
-  if (file["default-address-pools"]) return file["default-address-pools"];
-  return flags.length > 0 ? flags.map(parsePool) : defaultPools;
-}
-
-/** `base=10.5.0.0/16,size=24` */
-function parsePool(pool: string): { base: string; size: number } {
-  const { base, size, ...others } = pairs("default-address-pool", pool.split(","));
-  if (!base || !/^\d+$/.test(size ?? "") || Object.keys(others).length > 0)
-    throw new InvalidParameter(`invalid --default-address-pool ${pool}: base=SUBNET,size=BITS is wanted`);
-  return { base, size: Number(size) };
 }
 
 /** `nofile=1024:2048` */

@@ -1,7 +1,6 @@
 /** What the daemon's settings give to containers that say nothing themselves. */
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
-import type { DefaultBridge, EngineOptions } from "../../engine/types.ts";
+import type { EngineOptions } from "../../engine/types.ts";
 import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import type { RuntimeProgram } from "../../runtime/types.ts";
 
@@ -52,12 +51,4 @@ export function runtimesOf(
     programs[name] = { path, ...(runtimeArgs && { runtimeArgs }) };
   }
   return programs;
-}
-
-/** @throws InvalidParameter */
-export function defaultBridgeOf(bridge: DefaultBridge): DefaultBridge {
-  if (isIP(bridge.hostIp) !== 4) throw new InvalidParameter(`invalid --ip ${bridge.hostIp}: IPv4 is wanted`);
-  if (bridge.fixedCidr !== undefined && !/^\d+\.\d+\.\d+\.\d+\/\d+$/.test(bridge.fixedCidr))
-    throw new InvalidParameter(`invalid --fixed-cidr ${bridge.fixedCidr}: SUBNET/BITS is wanted`);
-  return bridge;
 }

@@ -23,7 +23,6 @@ const ignored = (kind: Flag["kind"], more: Partial<Setting> = {}): Setting => ({
 const refused = (kind: Flag["kind"], why: string, fine: readonly unknown[], more: Partial<Setting> = {}) =>
   ignored(kind, { refused: why, fine, ...more });
 
-const noIpv6 = "Gantry's networks carry IPv4 only so far";
 const rules = "networks and published ports are made of nftables' rules";
 const noSwarm = { fine: ["", 0] };
 
@@ -45,7 +44,7 @@ const settings: Record<string, Setting> = {
   "cpu-rt-runtime": refused("int", "realtime scheduling is set for each container", [0]),
   "cri-containerd": ignored("bool", { key: false }),
   "default-gateway": refused("string", "containers leave by their bridge's address", [""]),
-  "default-gateway-v6": refused("string", noIpv6, [""]),
+  "default-gateway-v6": refused("string", "containers leave by their bridge's address", [""]),
   "exec-opt": refused(
     "list",
     "cgroups are made by the engine itself; the driver systemd needs systemd as process 1 and its D-Bus, which Gantry does not speak",
@@ -55,13 +54,10 @@ const settings: Record<string, Setting> = {
     },
   ),
   "firewall-backend": refused("string", rules, ["", "nftables"]),
-  "fixed-cidr-v6": refused("string", noIpv6, [""]),
   "init-path": ignored("string"),
   "ip-forward": refused("bool", "without forwarding no network reaches outside", [true]),
   "ip-forward-no-drop": ignored("bool"),
-  ip6tables: ignored("bool", { fine: [true, false] }),
   iptables: refused("bool", rules, [true]),
-  ipv6: refused("bool", noIpv6, [false]),
   "live-restore": ignored("bool", { fine: [true] }),
   "log-format": ignored("string", { fine: ["", "text"] }),
   "log-level": ignored("string", { short: "l", fine: ["", "info"] }),
@@ -99,7 +95,6 @@ const settings: Record<string, Setting> = {
 const keysOnly: Record<string, Setting> = {
   "cluster-advertise": ignored("string"),
   "cluster-store": ignored("string"),
-  "default-network-opts": refused("string", "options are given to each network", []),
   features: ignored("string"),
   graph: refused("string", "say data-root", []),
 };

@@ -1,5 +1,6 @@
 /** `--subnet`, `--ip-range`, `--gateway` and `--aux-address` belong together by the subnet that holds them. */
 import { InvalidParameter } from "../../lib/errors.ts";
+import { contains as holds, parseAddress, parsePrefix } from "../../lib/ip.ts";
 
 export interface IpamConfig {
   Subnet: string;
@@ -51,29 +52,15 @@ export function ipamConfig({ subnets, ranges, gateways, reserved }: IpamFlags): 
 
 /** Whether a CIDR holds an address or the network of another CIDR. @throws InvalidParameter */
 function contains(subnet: string, address: string): boolean {
-  const [network = "", length] = subnet.split("/");
-  const outer = bits(network);
-  const inner = bits(address.split("/")[0]!);
-  if (outer === undefined || length === undefined) throw new InvalidParameter(`invalid subnet: ${subnet}`);
-  if (inner === undefined) throw new InvalidParameter(`invalid address: ${address}`);
-  return inner.length === outer.length && inner.startsWith(outer.slice(0, Number(length)));
+  const outer = attempt(() => parsePrefix(subnet), `invalid subnet: ${subnet}`);
+  const inner = attempt(() => parseAddress(address.split("/")[0]!), `invalid address: ${address}`);
+  return holds(outer, inner);
 }
 
-/** An address as a string of bits; undefined when it is none. */
-function bits(address: string): string | undefined {
-  if (/^\d{1,3}(?:\.\d{1,3}){3}$/.test(address)) {
-    return address
-      .split(".")
-      .map((octet) => Number(octet).toString(2).padStart(8, "0"))
-      .join("");
+function attempt<T>(work: () => T, otherwise: string): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new InvalidParameter(otherwise, { cause: error });
   }
-  if (!address.includes(":")) return undefined;
-  const [head = "", tail] = address.split("::");
-  const groups = (text: string) => (text === "" ? [] : text.split(":"));
-  const left = groups(head);
-  const right = tail === undefined ? [] : groups(tail);
-  const zeros = Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0");
-  const all = tail === undefined ? left : [...left, ...zeros, ...right];
-  if (all.length !== 8) return undefined;
-  return all.map((group) => Number.parseInt(group, 16).toString(2).padStart(16, "0")).join("");
 }

@@ -36,20 +36,22 @@ export const ls = defineCommand({
       context.out(renderIds(networks.map(({ Id }) => shown(Id))));
       return 0;
     }
-    const rows = networks.map(({ Id, Name, Driver, Scope, EnableIPv6, Internal, Labels, Created }) => ({
-      ID: shown(Id),
-      Name,
-      Driver,
-      Scope,
-      IPv4: "true",
-      IPv6: String(EnableIPv6 ?? false),
-      Internal: String(Internal ?? false),
-      Labels: Object.entries(Labels ?? {})
-        .map(([key, value]) => `${key}=${value}`)
-        .join(","),
-      CreatedAt: goTime(Created, true),
-      Label: (name: unknown) => Labels?.[String(name)] ?? "",
-    }));
+    const rows = networks.map(
+      ({ Id, Name, Driver, Scope, EnableIPv4, EnableIPv6, Internal, Labels, Created }) => ({
+        ID: shown(Id),
+        Name,
+        Driver,
+        Scope,
+        IPv4: String(EnableIPv4 ?? true),
+        IPv6: String(EnableIPv6 ?? false),
+        Internal: String(Internal ?? false),
+        Labels: Object.entries(Labels ?? {})
+          .map(([key, value]) => `${key}=${value}`)
+          .join(","),
+        CreatedAt: goTime(Created, true),
+        Label: (name: unknown) => Labels?.[String(name)] ?? "",
+      }),
+    );
     const columns = ["ID", "Name", "Driver", "Scope"];
     const format = flags.format ?? context.config.networksFormat;
     const raw = flags.quiet ? "network_id: {{.ID}}" : rawNetwork;
@@ -100,7 +102,11 @@ export const create = defineCommand({
     subnet: { kind: "strings", help: "Subnet in CIDR form" },
   },
   arity: exactly(1),
-  examples: ["network create app", "network create --subnet 10.5.0.0/16 --gateway 10.5.0.1 lab"],
+  examples: [
+    "network create app",
+    "network create --ipv6 six",
+    "network create --subnet 10.5.0.0/16 --gateway 10.5.0.1 lab",
+  ],
   async run(context, { flags, args: [name], given }) {
     const created = await context.client.call<{ Id: string; Warning?: string }>("POST", "/networks/create", {
       body: {

@@ -127,7 +127,7 @@ async function createNetwork(session: Session, project: Project, key: string): P
       Internal: network.internal ?? false,
       Attachable: network.attachable ?? false,
       EnableIPv4: network.enable_ipv4,
-      EnableIPv6: network.enable_ipv6 ?? false,
+      EnableIPv6: network.enable_ipv6,
       IPAM: network.ipam
         ? {
             Driver: network.ipam.driver ?? "default",

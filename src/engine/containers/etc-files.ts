@@ -47,7 +47,9 @@ export function writeEtcFiles(
   options: {
     addresses: string[];
     embeddedDns: boolean;
-    hostGateway: string;
+    hostGateways: string[];
+    /** The loopback interface has `::1`. */
+    ipv6: boolean;
     /** Of the daemon, for what the container doesn't say. */
     defaults: { dns: string[]; dnsSearch: string[]; dnsOptions: string[] };
     shareHost: boolean;
@@ -63,12 +65,12 @@ export function writeEtcFiles(
     ? `${config.Hostname}.${config.Domainname} ${config.Hostname}`
     : config.Hostname;
   writeFileSync(record.hostnamePath, `${config.Hostname}\n`);
-  const extra = extraHosts(record, options.hostGateway) + options.links;
+  const extra = extraHostLines(record.hostConfig.ExtraHosts ?? [], options.hostGateways) + options.links;
   writeFileSync(
     record.hostsPath,
     options.shareHost
       ? `${readFileSync("/etc/hosts", "utf8")}${extra}`
-      : hostsFile(own, options.addresses, extra),
+      : hostsFile(own, options.addresses, extra, options.ipv6),
   );
   const host = hostResolvConf();
   const { defaults } = options;
@@ -101,30 +103,31 @@ export function shareEtcFiles(record: ContainerRecord, peer: ContainerRecord): v
 }
 
 /** The fixed lines of /etc/hosts, then the container's own, then the extra ones. */
-export function hostsFile(ownNames: string, addresses: string[], extra: string): string {
-  const fixed = [
+export function hostsFile(ownNames: string, addresses: string[], extra: string, ipv6 = true): string {
+  const lines = [
     "127.0.0.1\tlocalhost",
-    "::1\tlocalhost ip6-localhost ip6-loopback",
-    "fe00::\tip6-localnet",
-    "ff00::\tip6-mcastprefix",
-    "ff02::1\tip6-allnodes",
-    "ff02::2\tip6-allrouters",
+    ...(ipv6 ? ipv6Lines : []),
+    ...addresses.map((address) => `${address}\t${ownNames}`),
   ];
-  return `${[...fixed, ...addresses.map((address) => `${address}\t${ownNames}`)].join("\n")}\n${extra}`;
+  return `${lines.join("\n")}\n${extra}`;
 }
 
-function extraHosts(record: ContainerRecord, hostGateway: string): string {
-  return extraHostLines(record.hostConfig.ExtraHosts ?? [], hostGateway);
-}
+const ipv6Lines = [
+  "::1\tlocalhost ip6-localhost ip6-loopback",
+  "fe00::\tip6-localnet",
+  "ff00::\tip6-mcastprefix",
+  "ff02::1\tip6-allnodes",
+  "ff02::2\tip6-allrouters",
+];
 
 /** `name:address` or `name=address`, where the address may be `host-gateway`, as lines of /etc/hosts. */
-export function extraHostLines(entries: string[], hostGateway: string): string {
+export function extraHostLines(entries: string[], hostGateways: string[]): string {
   return entries
-    .map((entry) => {
+    .flatMap((entry) => {
       const match = /^([^:=\s]+)[:=](\S+)$/.exec(entry);
       if (!match) throw new InvalidParameter(`bad format for add-host: ${JSON.stringify(entry)}`);
-      const address = match[2] === "host-gateway" ? hostGateway : match[2]!.replace(/^\[(.*)\]$/, "$1");
-      return `${address}\t${match[1]}\n`;
+      const addresses = match[2] === "host-gateway" ? hostGateways : [match[2]!.replace(/^\[(.*)\]$/, "$1")];
+      return addresses.map((address) => `${address}\t${match[1]}\n`);
     })
     .join("");
 }

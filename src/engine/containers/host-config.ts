@@ -7,7 +7,7 @@ import { cgroupNamespaceMode } from "../info.ts";
 import { noBridge } from "../networks.ts";
 import { checkLimits } from "./limits.ts";
 import { checkLogConfig } from "./log-config.ts";
-import { parsePort } from "./networking.ts";
+import { parsePort } from "./publishing.ts";
 import { parseSecurityOptions } from "./security-options.ts";
 import { discardUnsupported } from "./unsupported.ts";
 

@@ -66,10 +66,16 @@ export function linkHosts(record: ContainerRecord, table: ContainerTable): strin
         throw new InvalidParameter(
           `Cannot link to a non running container: /${target.name} AS /${record.name}/${alias}`,
         );
-      return `${target.endpoints.bridge?.ipAddress ?? ""}\t${namesOf(alias, target)}\n`;
+      return lines(target, namesOf(alias, target)).join("");
     })
     .join("");
 }
+
+/** Of a target on the default bridge, one for each family. */
+const lines = ({ endpoints: { bridge } }: ContainerRecord, names: string) =>
+  [bridge?.ipAddress, bridge?.globalIPv6Address]
+    .filter((address) => address)
+    .map((address) => `${address}\t${names}\n`);
 
 const namesOf = (alias: string, { id, name }: ContainerRecord) =>
   [...new Set([alias, shortId(id), name])].join(" ");
@@ -81,8 +87,7 @@ export function refreshLinkHosts(target: ContainerRecord, table: ContainerTable)
     for (const { alias, target: other } of linked(record, table)) {
       if (other.id !== target.id) continue;
       const names = namesOf(alias, target);
-      const address = target.endpoints.bridge?.ipAddress ?? "";
-      editHosts(record, (line) => (line.endsWith(`\t${names}`) ? `${address}\t${names}` : line));
+      editHosts(record, names, lines(target, names).join(""));
     }
   }
 }
@@ -92,14 +97,17 @@ export function dropLinkHosts(record: ContainerRecord, alias: string, table: Con
   if (!isRunning(record)) return;
   const link = linked(record, table).find((other) => other.alias === alias);
   const names = link && namesOf(alias, link.target);
-  if (names) editHosts(record, (line) => (line.endsWith(`\t${names}`) ? undefined : line));
+  if (names) editHosts(record, names, "");
 }
 
-function editHosts(record: ContainerRecord, edit: (line: string) => string | undefined): void {
+/** Puts lines in the place of those that have these names. */
+function editHosts(record: ContainerRecord, names: string, replacement: string): void {
   if (!existsSync(record.hostsPath)) return;
-  const lines = readFileSync(record.hostsPath, "utf8").split("\n").map(edit);
+  const kept = readFileSync(record.hostsPath, "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.endsWith(`\t${names}`));
   // In place: the file is mounted into the container.
-  writeFileSync(record.hostsPath, lines.filter((line) => line !== undefined).join("\n"));
+  writeFileSync(record.hostsPath, `${kept.join("\n")}\n${replacement}`);
 }
 
 /** `DB_PORT_5432_TCP=tcp://172.17.0.2:5432` and its like, of targets that run. */

@@ -1,12 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { Conflict, Forbidden, InvalidParameter } from "../../lib/errors.ts";
+import { Conflict, Forbidden } from "../../lib/errors.ts";
 import { shortId } from "../../lib/ids.ts";
-import type { NameSource, Publication, PublishedPort } from "../../net/types.ts";
+import { type Family, families, familyOf } from "../../lib/ip.ts";
+import type { PublishedPort } from "../../net/types.ts";
+import { bridgeOptions } from "../bridge-options.ts";
 import type { EndpointConfig, PortMap } from "../config.ts";
 import type { Context } from "../context.ts";
-import { hostIpOption, type NetworkService } from "../networks.ts";
+import { interfaceSysctls } from "../endpoint-check.ts";
+import type { NetworkService } from "../networks.ts";
 import type { ContainerRecord, EndpointState, NetworkRecord } from "../types.ts";
-import { parseLink } from "./links.ts";
+import { addressOf, nameSource } from "./names.ts";
+import { publishPorts } from "./publishing.ts";
 import { isRunning } from "./state.ts";
 import type { ContainerTable } from "./table.ts";
 
@@ -42,15 +46,32 @@ interface Joined {
 
 const priorityOf = ({ endpoint }: Joined) => endpoint.config.GwPriority ?? 0;
 
+/** The endpoint that leads out, by family. */
+type WaysOut = Partial<Record<Family, Joined>>;
+
 /**
- * Of those that lead out, the first of the highest priority has the default route and the published ports; an
- * internal network has neither.
+ * Of those that lead out in a family, the first of the highest priority has its default route and the published ports;
+ * an internal network has neither.
  */
-function wayOut(endpoints: Joined[]): Joined | undefined {
-  const leading = endpoints.filter(({ network }) => !network.internal);
-  const highest = Math.max(...leading.map(priorityOf));
-  return leading.find((joined) => priorityOf(joined) === highest);
+function waysOut(endpoints: Joined[]): WaysOut {
+  const ways: WaysOut = {};
+  for (const family of families) {
+    const leading = endpoints.filter(
+      ({ network, endpoint }) => !network.internal && addressOf(endpoint, family) !== "",
+    );
+    const highest = Math.max(...leading.map(priorityOf));
+    const way = leading.find((joined) => priorityOf(joined) === highest);
+    if (way) ways[family] = way;
+  }
+  return ways;
 }
+
+const leads = (ways: WaysOut, endpoint: EndpointState) =>
+  Object.values(ways).some((way) => way.endpoint === endpoint);
+
+/** Families that a container can have addresses of: IPv6 is switched off by a sysctl. */
+const carried = ({ hostConfig: { Sysctls } }: ContainerRecord): readonly Family[] =>
+  Sysctls?.["net.ipv6.conf.all.disable_ipv6"] === "1" ? [4] : families;
 
 /** Joins containers to their networks: sandbox, endpoints, ports and names. */
 export class Networking {
@@ -79,28 +100,26 @@ export class Networking {
     const sandbox = this.context.network.createSandbox(record.id, namespace);
     record.sandboxId = record.id;
     const endpoints = this.#bridged(record);
-    const way = wayOut(endpoints);
-    for (const [index, joined] of endpoints.entries()) {
-      this.networks.assign(joined.network, joined.endpoint);
-      this.#connect(record, joined, `eth${index}`, joined === way);
-    }
-    await this.#publish(record, way?.endpoint);
-    if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
+    for (const { network, endpoint } of endpoints) this.networks.assign(network, endpoint, carried(record));
+    const ways = waysOut(endpoints);
+    for (const [index, joined] of endpoints.entries()) this.#connect(record, joined, `eth${index}`, ways);
+    await this.#publish(record, ways);
+    await this.#serveNames(record);
     return sandbox.path;
   }
 
   /** After a restart of the daemon: what the kernel does not keep without us. */
   async resume(record: ContainerRecord): Promise<void> {
     if (record.sandboxId === "") return;
-    await this.#publish(record, wayOut(this.#bridged(record))?.endpoint, record.ports);
-    if (this.needsNames(record)) await this.context.network.serveNames(record.id, this.#namesFor(record));
+    await this.#publish(record, waysOut(this.#bridged(record)), record.ports);
+    await this.#serveNames(record);
   }
 
   /** Gives everything back. Nothing there is no error. */
   async tearDown(record: ContainerRecord): Promise<void> {
+    await this.context.network.unpublish(record.id);
     for (const endpoint of Object.values(record.endpoints)) {
       if (endpoint.endpointId === "") continue;
-      await this.context.network.unpublish(endpoint.endpointId);
       const network = this.networks.find(endpoint.networkId);
       Object.assign(endpoint, newEndpoint(network, endpoint.config));
       this.networks.event(network, "disconnect", { container: record.id });
@@ -120,25 +139,27 @@ export class Networking {
     const taken = new Set(Object.keys(this.context.network.counters(record.sandboxId)));
     let index = 0;
     while (taken.has(`eth${index}`)) index++;
-    const before = wayOut(this.#bridged(record, network));
-    const isWayOut = wayOut(this.#bridged(record))?.endpoint === endpoint;
+    const before = waysOut(this.#bridged(record, network));
+    const waysNow = () => waysOut(this.#bridged(record));
     try {
-      this.networks.assign(network, endpoint);
-      this.#connect(record, { network, endpoint }, `eth${index}`, isWayOut);
-      if (isWayOut) {
-        if (before) await this.context.network.unpublish(before.endpoint.endpointId);
-        await this.#publish(record, endpoint, before && record.ports);
+      this.networks.assign(network, endpoint, carried(record));
+      const ways = waysNow();
+      this.#connect(record, { network, endpoint }, `eth${index}`, ways);
+      if (leads(ways, endpoint)) {
+        const present = Object.keys(before).length > 0 ? record.ports : undefined;
+        await this.context.network.unpublish(record.id);
+        await this.#publish(record, ways, present);
       }
-      await this.context.network.serveNames(record.id, this.#namesFor(record));
+      await this.#serveNames(record);
     } catch (error) {
+      const led = leads(waysNow(), endpoint);
       delete record.endpoints[network.name];
       if (endpoint.interfaceName) {
-        await this.context.network.unpublish(endpoint.endpointId);
         this.context.network.disconnect(record.sandboxId, {
           endpointId: endpoint.endpointId,
           interfaceName: endpoint.interfaceName,
         });
-        if (isWayOut && before) await this.#leadOutAnew(record);
+        if (led) await this.#leadOutAnew(record);
       }
       throw error;
     }
@@ -148,25 +169,25 @@ export class Networking {
   async detach(record: ContainerRecord, network: NetworkRecord): Promise<void> {
     const endpoint = record.endpoints[network.name];
     if (!endpoint) return;
-    const wasWayOut = isRunning(record) && wayOut(this.#bridged(record))?.endpoint === endpoint;
+    const led = isRunning(record) && leads(waysOut(this.#bridged(record)), endpoint);
     delete record.endpoints[network.name];
     if (endpoint.endpointId === "") return;
-    if (network.driver === "bridge") {
-      await this.context.network.unpublish(endpoint.endpointId);
+    if (led) await this.context.network.unpublish(record.id);
+    if (network.driver === "bridge")
       this.context.network.disconnect(record.sandboxId, {
         endpointId: endpoint.endpointId,
         interfaceName: endpoint.interfaceName ?? "eth0",
       });
-    }
-    if (wasWayOut) await this.#leadOutAnew(record);
+    if (led) await this.#leadOutAnew(record);
     this.networks.event(network, "disconnect", { container: record.id });
   }
 
-  /** After the way out was left: another network that leads out takes its route and its ports. */
+  /** After a way out was left: other networks that lead out take its routes and its ports. */
   async #leadOutAnew(record: ContainerRecord): Promise<void> {
-    const way = wayOut(this.#bridged(record));
-    if (way) this.#link(record, way, true);
-    await this.#publish(record, way?.endpoint, way && record.ports);
+    const ways = waysOut(this.#bridged(record));
+    for (const way of new Set(Object.values(ways))) this.#link(record, way, ways);
+    await this.context.network.unpublish(record.id);
+    await this.#publish(record, ways, record.ports);
   }
 
   /** User-defined networks have the embedded DNS; the default bridge does not, as in Docker. */
@@ -174,16 +195,21 @@ export class Networking {
     return this.#bridged(record).some(({ network }) => network.name !== "bridge");
   }
 
-  /** Addresses for the container's own line in /etc/hosts. */
-  addresses(record: ContainerRecord): string[] {
-    return Object.values(record.endpoints).flatMap((endpoint) =>
-      endpoint.ipAddress ? [endpoint.ipAddress] : [],
-    );
+  /** Whether a container has IPv6, if only on its loopback. */
+  hasIpv6(record: ContainerRecord): boolean {
+    return carried(record).includes(6);
   }
 
-  /** What `host-gateway` stands for: what the daemon was told, or the default bridge's own address. */
-  hostGateway(): string {
-    return this.context.options.hostGateway ?? this.networks.defaultBridge()?.ipam.config[0]?.gateway ?? "";
+  /** What `host-gateway` stands for in its /etc/hosts. */
+  hostGateways(): string[] {
+    return this.networks.hostGateways();
+  }
+
+  /** Addresses for the container's own lines in /etc/hosts. */
+  addresses(record: ContainerRecord): string[] {
+    return Object.values(record.endpoints)
+      .flatMap((endpoint) => families.map((family) => addressOf(endpoint, family)))
+      .filter((address) => address !== "");
   }
 
   /** The container's endpoints that are links, but for the one on `other`. */
@@ -204,7 +230,7 @@ export class Networking {
     );
   }
 
-  #connect(record: ContainerRecord, joined: Joined, interfaceName: string, isDefault: boolean): void {
+  #connect(record: ContainerRecord, joined: Joined, interfaceName: string, ways: WaysOut): void {
     const { network, endpoint } = joined;
     endpoint.networkId = network.id;
     endpoint.interfaceName = interfaceName;
@@ -213,7 +239,7 @@ export class Networking {
       network.name === "bridge"
         ? []
         : [...new Set([record.name, ...(endpoint.config.Aliases ?? []), shortId(record.id)])];
-    this.#link(record, joined, isDefault);
+    this.#link(record, joined, ways);
     this.networks.event(network, "connect", { container: record.id });
   }
 
@@ -229,80 +255,51 @@ export class Networking {
     }
   }
 
-  /** Makes the link, or gives one that is there the default route. */
-  #link(record: ContainerRecord, { network, endpoint }: Joined, isDefault: boolean): void {
-    const mtu = network.options["com.docker.network.driver.mtu"];
+  /** Makes the link, or gives one that is there the default routes. */
+  #link(record: ContainerRecord, { network, endpoint }: Joined, ways: WaysOut): void {
+    const { endpointId, interfaceName = "eth0", macAddress, ipAddress, globalIPv6Address } = endpoint;
+    const own = [
+      ipAddress && `${ipAddress}/${endpoint.ipPrefixLen}`,
+      globalIPv6Address && `${globalIPv6Address}/${endpoint.globalIPv6PrefixLen}`,
+    ];
+    // Of a family that the interface hasn't, there is nothing on the link to talk to.
+    const local = (endpoint.config.IPAMConfig?.LinkLocalIPs ?? [])
+      .filter((address) => addressOf(endpoint, familyOf(address)) !== "")
+      .map((address) => `${address}/${familyOf(address) === 4 ? 16 : 64}`);
+    const gateways = [
+      ways[4]?.endpoint === endpoint ? endpoint.gateway : "",
+      ways[6]?.endpoint === endpoint ? endpoint.ipv6Gateway : "",
+    ];
     this.context.network.connect(record.sandboxId, {
       networkId: network.id,
-      endpointId: endpoint.endpointId,
-      bridge: network.bridge,
-      interfaceName: endpoint.interfaceName ?? "eth0",
-      macAddress: endpoint.macAddress,
-      addresses: [`${endpoint.ipAddress}/${endpoint.ipPrefixLen}`],
-      gateways: isDefault && endpoint.gateway ? [endpoint.gateway] : [],
-      mtu: mtu ? Number(mtu) : undefined,
+      ...{ endpointId, bridge: network.bridge, interfaceName, macAddress },
+      addresses: [...own.filter((address) => address !== ""), ...local],
+      gateways: gateways.filter((gateway) => gateway !== ""),
+      mtu: bridgeOptions(network.options).mtu,
+      sysctls: interfaceSysctls(endpoint.config, interfaceName),
     });
   }
 
-  /** Publishes on the endpoint that leads out, if there is one; `fixed` repeats the ports that were chosen before. */
-  async #publish(
-    record: ContainerRecord,
-    endpoint: EndpointState | undefined,
-    fixed?: PortMap,
-  ): Promise<void> {
-    if (!endpoint) {
+  /** Publishes on the endpoints that lead out, if there are any; `present` are ports that were chosen before. */
+  async #publish(record: ContainerRecord, ways: WaysOut, present?: PortMap): Promise<void> {
+    const first = ways[4] ?? ways[6];
+    if (!first) {
       record.ports = {};
       return;
     }
-    const ports: PortMap = {};
-    const hostIp = this.networks.find(endpoint.networkId).options[hostIpOption] || "0.0.0.0";
-    for (const [key, bindings] of Object.entries(fixed ?? this.#askedPorts(record))) {
-      const [containerPort, protocol] = parsePort(key);
-      ports[key] = bindings === null ? null : [];
-      for (const binding of bindings ?? []) {
-        const published = await this.#publishOne(
-          endpoint,
-          {
-            protocol,
-            containerPort,
-            hostIp: binding.HostIp || (hostIp === "0.0.0.0" ? "" : hostIp),
-            hostPort: 0,
-            containerIp: endpoint.ipAddress,
-          },
-          binding.HostPort,
-        );
-        const HostPort = String(published.hostPort);
-        ports[key]!.push(...published.hostIps.map((HostIp) => ({ HostIp, HostPort })));
-      }
+    const targets: PublishedPort["targets"] = {};
+    for (const family of families) {
+      const way = ways[family];
+      if (!way) continue;
+      const routed = bridgeOptions(way.network.options).modes[family] === "routed";
+      targets[family] = { address: addressOf(way.endpoint, family), routed };
     }
-    record.ports = ports;
+    const { hostIp } = bridgeOptions(first.network.options);
+    record.ports = await publishPorts(this.context.network, record, { targets, hostIp }, present);
   }
 
-  /** A host port may be a range: the first free one is taken. */
-  async #publishOne(endpoint: EndpointState, port: PublishedPort, asked: string): Promise<Publication> {
-    const [first, last = first] = (asked === "" ? "0" : asked).split("-").map(Number) as [number, number?];
-    for (let hostPort = first; ; hostPort++) {
-      try {
-        return await this.context.network.publish(endpoint.endpointId, { ...port, hostPort });
-      } catch (error) {
-        if (!(error instanceof Conflict) || hostPort >= last) throw error;
-      }
-    }
-  }
-
-  #askedPorts(record: ContainerRecord): PortMap {
-    const asked: PortMap = {};
-    for (const key of Object.keys(record.config.ExposedPorts ?? {})) {
-      asked[key] = record.hostConfig.PublishAllPorts ? [{ HostIp: "", HostPort: "" }] : null;
-    }
-    for (const [key, bindings] of Object.entries(record.hostConfig.PortBindings)) {
-      if (bindings !== null && bindings.length > 0) asked[key] = bindings;
-    }
-    return asked;
-  }
-
-  /** What the embedded DNS knows for one container: its neighbours on the user-defined networks. */
-  #namesFor(record: ContainerRecord): NameSource {
+  async #serveNames(record: ContainerRecord): Promise<void> {
+    if (!this.needsNames(record)) return;
     const neighbours = () => {
       const mine = new Set(
         this.#bridged(record)
@@ -312,57 +309,10 @@ export class Networking {
       return this.table.all().flatMap((container) =>
         Object.values(container.record.endpoints)
           .filter((endpoint) => endpoint.endpointId !== "" && mine.has(endpoint.networkId))
-          .map((endpoint) => ({ endpoint, container })),
+          .map((endpoint) => ({ endpoint, record: container.record })),
       );
     };
-    return {
-      lookup: (name, family) => {
-        const wanted = name.toLowerCase().replace(/\.$/, "");
-        if (wanted === "host.docker.internal" || wanted === "gateway.docker.internal") return undefined;
-        const links = linkTargets(record, wanted);
-        const found = neighbours().filter(
-          ({ endpoint, container: { record: other } }) =>
-            endpoint.dnsNames.some(
-              (own) =>
-                own.toLowerCase() === wanted || `${own}.${endpoint.networkName}`.toLowerCase() === wanted,
-            ) ||
-            links.some(
-              ({ network, target }) =>
-                endpoint.networkId === network && (other.name === target || other.id.startsWith(target)),
-            ),
-        );
-        if (found.length === 0) return undefined;
-        return family === 4 ? found.map(({ endpoint }) => endpoint.ipAddress) : [];
-      },
-      reverse: (address) => {
-        const found = neighbours().find(({ endpoint }) => endpoint.ipAddress === address);
-        return found && `${found.container.record.name}.${found.endpoint.networkName}`;
-      },
-      upstream:
-        record.hostConfig.Dns.length > 0
-          ? record.hostConfig.Dns
-          : this.context.options.dns.length > 0
-            ? this.context.options.dns
-            : undefined,
-    };
+    const upstream = [record.hostConfig.Dns, this.context.options.dns].find((servers) => servers.length > 0);
+    await this.context.network.serveNames(record.id, nameSource(record, neighbours, upstream));
   }
-}
-
-/** The containers that a name means by the links of an endpoint. */
-function linkTargets(record: ContainerRecord, name: string): { network: string; target: string }[] {
-  return Object.values(record.endpoints).flatMap(({ networkId: network, config }) =>
-    (config.Links ?? [])
-      .map(parseLink)
-      .filter(({ alias }) => alias.toLowerCase() === name)
-      .map(({ target }) => ({ network, target })),
-  );
-}
-
-/** `80/tcp` -> [80, "tcp"]. @throws InvalidParameter */
-export function parsePort(key: string): [number, "tcp" | "udp" | "sctp"] {
-  const match = /^(\d+)(?:\/(tcp|udp|sctp))?$/.exec(key);
-  const port = Number(match?.[1]);
-  if (!match || port < 1 || port > 65535)
-    throw new InvalidParameter(`invalid port specification: ${JSON.stringify(key)}`);
-  return [port, (match[2] ?? "tcp") as "tcp"];
 }

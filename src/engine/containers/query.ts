@@ -1,7 +1,7 @@
 import { InvalidParameter } from "../../lib/errors.ts";
 import { booleanFilter, checkFilters, matchAny, matchLabels } from "../filters.ts";
 import type { ContainerRecord, Filters } from "../types.ts";
-import { parsePort } from "./networking.ts";
+import { parsePort } from "./publishing.ts";
 import { isRunning } from "./state.ts";
 
 const known = [

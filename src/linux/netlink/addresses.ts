@@ -1,5 +1,5 @@
 /** Addresses and routes over rtnetlink(7). */
-import { bytesToIp, ipToBytes, parseAddressWithPrefix } from "../../lib/ip.ts";
+import { bytesToIp, type Family, ipToBytes, parseAddressWithPrefix } from "../../lib/ip.ts";
 import { attribute, attributesOf, u32 } from "./codec.ts";
 import type { NetlinkSocket, Request } from "./socket.ts";
 
@@ -8,6 +8,7 @@ const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
+const RTM_DELNEIGH = 29;
 const NLM_F_REPLACE = 0x100;
 const NLM_F_CREATE = 0x400;
 
@@ -22,11 +23,13 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_TABLE = 15;
 const RT_TABLE_MAIN = 254;
+const NDA_DST = 1;
 const RTPROT_BOOT = 3;
 const RTN_UNICAST = 1;
 
 const ADDRESS_HEADER = 8;
 const ROUTE_HEADER = 12;
+const NEIGHBOUR_HEADER = 12;
 
 const familyOf = (bytes: Buffer) => (bytes.length === 4 ? AF_INET : AF_INET6);
 
@@ -89,11 +92,26 @@ export function setDefaultRoute(index: number, gateway: string): Request {
   };
 }
 
+/** Forgets which MAC address an address on a link has; that none is known is no error. */
+export function forgetNeighbour(index: number, address: string): Request {
+  const bytes = ipToBytes(address);
+  const header = Buffer.alloc(NEIGHBOUR_HEADER);
+  header.writeUInt8(familyOf(bytes), 0);
+  header.writeInt32LE(index, 4);
+  return {
+    type: RTM_DELNEIGH,
+    operation: "forget neighbour",
+    subject: `${address} on link ${index}`,
+    forgive: ["ENOENT"],
+    body: Buffer.concat([header, attribute(NDA_DST, bytes)]),
+  };
+}
+
 export interface LinkAddress {
   index: number;
   /** With prefix. */
   cidr: string;
-  family: 4 | 6;
+  family: Family;
 }
 
 export function listAddresses(netlink: NetlinkSocket): LinkAddress[] {
@@ -112,10 +130,10 @@ export function listAddresses(netlink: NetlinkSocket): LinkAddress[] {
     });
 }
 
-/** Destinations of the main table's IPv4 routes (`10.0.0.0/8`), the default route left out. */
-export function listRoutes4(netlink: NetlinkSocket): { destination: string; link: number }[] {
+/** Destinations of the main table's routes of a family (`10.0.0.0/8`), the default route left out. */
+export function listRoutes(netlink: NetlinkSocket, family: Family): { destination: string; link: number }[] {
   const body = Buffer.alloc(ROUTE_HEADER);
-  body.writeUInt8(AF_INET, 0);
+  body.writeUInt8(family === 4 ? AF_INET : AF_INET6, 0);
   return netlink
     .dump({ type: RTM_GETROUTE, operation: "list", subject: "routes", body })
     .flatMap((message) => {

@@ -13,6 +13,7 @@ import {
   RECURSION_DESIRED,
   TRUNCATED_RESPONSE,
 } from "dns-packet";
+import { bytesToIp } from "../../lib/ip.ts";
 import type { NameSource } from "../types.ts";
 
 export type Verdict =
@@ -88,9 +89,12 @@ function answersFor(
   return [...records("A", v4), ...records("AAAA", v6)];
 }
 
-/** `4.3.2.1.in-addr.arpa` -> `1.2.3.4`. */
+/** `4.3.2.1.in-addr.arpa` -> `1.2.3.4`; 32 nibbles and `ip6.arpa` (RFC 3596, 2.5) -> `fd00::2`. */
 function addressOfReverseName(name: string): string | undefined {
-  return /^(\d{1,3}(?:\.\d{1,3}){3})\.in-addr\.arpa$/.exec(name)?.[1]?.split(".").reverse().join(".");
+  const v4 = /^(\d{1,3}(?:\.\d{1,3}){3})\.in-addr\.arpa$/.exec(name)?.[1];
+  if (v4 !== undefined) return v4.split(".").reverse().join(".");
+  const nibbles = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name)?.[1];
+  return nibbles && bytesToIp(Buffer.from(nibbles.split(".").reverse().join(""), "hex"));
 }
 
 function limitOf(query: Packet, transport: Transport): number {
