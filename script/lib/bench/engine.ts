@@ -1,6 +1,7 @@
 /** What the bench asks of an engine, and the three there are. Each has directories and links of its own. */
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withBuildKit } from "./docker-cli.ts";
 
 export interface Engine {
   readonly name: string;
@@ -8,6 +9,8 @@ export interface Engine {
   start(): Promise<void>;
   /** The command line that does `args` here. */
   command(args: readonly string[]): string[];
+  /** The command line that builds, given what follows `build`. */
+  build(args: readonly string[]): string[];
   /** The command line that kills and removes containers at once. */
   remove(names: readonly string[]): string[];
   /** The command line that runs a program in the engine's network. */
@@ -85,6 +88,10 @@ abstract class Daemon implements Engine {
   protected abstract daemon(): string[];
   protected prepare(): void {}
   protected cleanUp(): void {}
+
+  build(args: readonly string[]): string[] {
+    return this.command(["build", ...args]);
+  }
 
   remove(names: readonly string[]): string[] {
     return this.command(["rm", "-f", ...names]);
@@ -194,6 +201,7 @@ export class GantryByDocker implements Engine {
   start = async () => {};
   stop = async () => {};
   command = (args: readonly string[]) => ["docker", "-H", this.gantry.host, ...args];
+  build = (args: readonly string[]) => [withBuildKit ?? "docker", "-H", this.gantry.host, "build", ...args];
   remove = (names: readonly string[]) => this.command(["rm", "-f", ...names]);
   inNetwork = (command: readonly string[]) => this.gantry.inNetwork(command);
   memory = () => this.gantry.memory();
@@ -212,8 +220,16 @@ export class Dockerd extends Daemon {
     return must(["dockerd", "--version"]);
   }
 
+  get #host(): string {
+    return `unix://${join(this.root, "s")}`;
+  }
+
   command(args: readonly string[]): string[] {
-    return ["docker", "-H", `unix://${join(this.root, "s")}`, ...args];
+    return ["docker", "-H", this.#host, ...args];
+  }
+
+  override build(args: readonly string[]): string[] {
+    return [withBuildKit ?? "docker", "-H", this.#host, "build", ...args];
   }
 
   override inNetwork(command: readonly string[]): string[] {
@@ -229,7 +245,7 @@ export class Dockerd extends Daemon {
   protected daemon(): string[] {
     const path = (name: string) => join(this.root, name);
     return [
-      ...this.inNetwork(["dockerd", "-H", `unix://${path("s")}`]),
+      ...this.inNetwork(["dockerd", "-H", this.#host]),
       ...["--data-root", path("d"), "--exec-root", path("x"), "--pidfile", path("pid")],
       ...["--config-file", path("daemon.json"), "--bip", "10.254.2.1/24", "--log-level", "warn"],
     ];
@@ -280,6 +296,10 @@ export class Podman implements Engine {
 
   inNetwork(command: readonly string[]): string[] {
     return ["nsenter", `--net=/run/netns/${this.#namespace}`, ...command];
+  }
+
+  build(args: readonly string[]): string[] {
+    return this.command(["build", ...args]);
   }
 
   remove(names: readonly string[]): string[] {

@@ -4,6 +4,7 @@ import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { busyboxArchive } from "../../../test/support/busybox.ts";
 import { buildRowsIn } from "./build-rows.ts";
+import { buildEnvironment, withBuildKit } from "./docker-cli.ts";
 import { Dockerd, type Engine, Gantry, GantryByDocker, isInstalled, must, Podman } from "./engine.ts";
 import { imageRowsIn } from "./image-rows.ts";
 import { measure, type Timing } from "./measure.ts";
@@ -27,6 +28,8 @@ interface Line {
   values: Record<string, Timing | number>;
 }
 
+Object.assign(process.env, buildEnvironment, { BUILDAH_LAYERS: "true" });
+
 const directory = mkdtempSync("/tmp/gantry-bench-");
 const gantry = new Gantry(directory);
 const engines: Engine[] = [
@@ -49,6 +52,13 @@ const versions = {
   machine: `${cpus().length} CPUs (${cpus()[0]?.model ?? "unknown"}), Linux ${release()}`,
   ...Object.fromEntries(engines.map((engine) => [engine.name, engine.version()])),
 };
+
+if (isInstalled("docker"))
+  Object.assign(versions, {
+    "builds of dockerd": withBuildKit
+      ? `by BuildKit, ${must([withBuildKit, "--version"])}`
+      : "by the classic builder: no docker CLI here speaks to BuildKit (docker.io of Debian 12, or docker-buildx)",
+  });
 
 const lines: Line[] = [];
 try {

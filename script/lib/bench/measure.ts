@@ -52,7 +52,7 @@ async function once(row: Row, engine: Engine): Promise<number> {
   await row.before?.(engine);
   if (row.sample) return row.sample(engine);
   const command = row.command(engine);
-  const env = { ...process.env, DOCKER_BUILDKIT: "0", BUILDAH_LAYERS: "true" };
+  const { env } = process;
   const start = performance.now();
   const { exitCode, stderr } = Bun.spawnSync(command, {
     stdin: "ignore",

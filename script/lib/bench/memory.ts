@@ -139,7 +139,7 @@ async function prepareBuild(engine: Engine, directory: string): Promise<Work> {
   const files = largest.bytes / 100_000_000;
   for (let n = 0; n < files; n++) writeFileSync(join(context, `f${n}`), incompressible(100_000_000));
   return {
-    command: engine.command(["build", "-t", name, context]),
+    command: engine.build(["-t", name, context]),
     finish: () => {
       quietly(engine.command(["rmi", "-f", name]));
       rmSync(context, { recursive: true, force: true });

@@ -61,7 +61,7 @@ export function rowsIn(directory: string): Row[] {
     'FROM busybox\nRUN echo made > /made\nCOPY ./app /app\nWORKDIR /app\nENV A=b\nCMD ["cat", "page"]\n',
   );
   for (let n = 0; n < 20; n++) writeFileSync(join(context, `app/file${n}`), "x".repeat(1000 * n));
-  const build = (engine: Engine) => engine.command(["build", "-t", nameFor(engine, "image"), context]);
+  const build = (engine: Engine) => engine.build(["-t", nameFor(engine, "image"), context]);
   return [
     {
       name: "run-bridge",
