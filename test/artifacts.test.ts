@@ -186,6 +186,20 @@ test("of an image for several platforms: referrers of the index, and of the plat
   expect(here()).toEqual([false, false, false]);
 });
 
+test("an index of artifacts says how one of them is pulled", async () => {
+  const from = `${registry.address}/art/index`;
+  const { digest, size, mediaType } = await publish(from, undefined, { thing: "of an index" });
+  await new Repository(from).manifest("1", {
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [{ digest, size, mediaType, platform: { os: "linux", architecture: "amd64" } }],
+  });
+  const { code, stderr } = await daemon.gantry(["pull", `${from}:1`]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`not of images: pull one of them as ${from}@${digest}`);
+  expect(await daemon.ok(["pull", `${from}@${digest}`])).toContain("Downloaded newer image");
+  await daemon.ok(["rmi", `${from}@${digest}`]);
+});
+
 test("system check reads what refers to an image too, and mends it", async () => {
   const from = `${registry.address}/referred/checked`;
   await daemon.ok(["tag", "busybox", `${from}:1`]);
@@ -202,16 +216,37 @@ test("system check reads what refers to an image too, and mends it", async () =>
   await daemon.ok(["rmi", `${from}:1`]);
 });
 
-test("a pull does not fail for referrers that can't be had", async () => {
-  await using front = Bun.serve({
+/** The registry behind a door where somebody answers some requests himself. */
+const behind = (answer: (path: string) => Response | Promise<Response> | undefined) =>
+  Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     fetch(request) {
       const { pathname, search } = new URL(request.url);
-      if (pathname.includes("/referrers/")) return new Response("out of order", { status: 503 });
-      return fetch(`http://${registry.address}${pathname}${search}`, request);
+      return answer(pathname) ?? fetch(`http://${registry.address}${pathname}${search}`, request);
     },
   });
+
+test("a pull that fails does not wait for referrers", async () => {
+  await using front = behind((path) => {
+    if (path.includes("/referrers/")) return new Promise<Response>(() => {});
+    return path.includes("/blobs/") ? new Response(null, { status: 404 }) : undefined;
+  });
+  const from = `${registry.address}/referred/failing:1`;
+  await daemon.ok(["tag", "busybox", from]);
+  await daemon.ok(["push", "-q", from]);
+  await daemon.ok(["rmi", "-f", from, "busybox"]);
+  const { code, stderr } = await daemon.gantry(["pull", `127.0.0.1:${front.port}/referred/failing:1`]);
+  expect(code).toBe(1);
+  expect(stderr).not.toContain("Referrers");
+  await daemon.ok(["pull", "-q", from]);
+  await daemon.ok(["tag", from, "busybox"]);
+});
+
+test("a pull does not fail for referrers that can't be had", async () => {
+  await using front = behind((path) =>
+    path.includes("/referrers/") ? new Response("out of order", { status: 503 }) : undefined,
+  );
   const from = `${registry.address}/referred/broken:1`;
   await daemon.ok(["tag", "busybox", from]);
   await daemon.ok(["push", "-q", from]);

@@ -93,7 +93,6 @@ async function pullReference(
   const known = new Set(images.list().map(({ id }) => id));
   let record: ImageRecord;
   let shown: ImageRecord;
-  const referring = (...subjects: Digest[]) => fetchReferrers(transfer, subjects);
   let referrers: TargetManifest[];
   if (isIndex(descriptor.mediaType)) {
     const { chosen, index, within } = await selectPlatform(
@@ -103,8 +102,12 @@ async function pullReference(
       name,
     );
     const manifest = await repository.manifest(chosen.digest, signal);
-    [referrers] = await Promise.all([
-      referring(descriptor.digest, chosen.digest),
+    if (!isImage(parseManifest(manifest.bytes)))
+      throw new InvalidParameter(
+        `${name} is an index of artifacts, not of images: pull one of them as ${digestName(reference, chosen.digest)}`,
+      );
+    [referrers] = await together(transfer, (transfer) => [
+      fetchReferrers(transfer, [descriptor.digest, chosen.digest]),
       fetchImage(transfer, chosen, manifest.bytes),
       ...attestationsOf(index, chosen.digest).map((about) => fetchContent(transfer, about)),
     ]);
@@ -116,8 +119,8 @@ async function pullReference(
     record = (here && images.get(here)) ?? image;
   } else {
     const isArtifact = !isImage(parseManifest(bytes));
-    [referrers] = await Promise.all([
-      referring(descriptor.digest),
+    [referrers] = await together(transfer, (transfer) => [
+      fetchReferrers(transfer, [descriptor.digest]),
       isArtifact
         ? fetchArtifact(transfer, descriptor, bytes)
         : fetchImage(transfer, descriptor, bytes, options.platform, name),
@@ -133,6 +136,22 @@ async function pullReference(
   const attributes = { ...labels, name: familiarName(reference) };
   context.events.publish("image", "pull", name, attributes, labels);
   return { record, isNew: before?.target !== descriptor.digest || !known.has(record.id) };
+}
+
+/** Resolves when all parts have; when one fails, nothing of the others goes on after its error is known. */
+async function together<T extends unknown[]>(
+  transfer: Transfer,
+  start: (transfer: Transfer) => [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const failed = new AbortController();
+  const parts = start({ ...transfer, signal: AbortSignal.any([transfer.signal, failed.signal]) });
+  try {
+    return await Promise.all(parts);
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled(parts);
+    throw error;
+  }
 }
 
 /** What is no image comes whole, and is not unpacked. */
