@@ -2,6 +2,7 @@
 import { type Digest, isDigest } from "../lib/digest.ts";
 import { NotFound } from "../lib/errors.ts";
 import { parseImageConfig, parseManifest } from "../lib/oci-schema.ts";
+import { together } from "../lib/together.ts";
 import { type FileContentStore, ingestLifetime } from "./content.ts";
 import { artifactRecord, pairLayers } from "./records.ts";
 import type { OverlaySnapshots } from "./snapshots.ts";
@@ -148,22 +149,15 @@ export class ImageStore implements Images {
     layers: ImageRecord["layers"],
     options: Parameters<Images["register"]>[1] = {},
   ): Promise<void> {
-    const failed = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
     let below = Promise.resolve();
-    const work = layers.map(({ descriptor, diffId, chainId }, index) => {
-      if (this.snapshots.stat(chainId)) return below;
-      const expect = { diffId, chainId, parent: layers[index - 1]?.chainId, below };
-      below = this.layers.unpack(descriptor.digest, expect, signal).then(() => options.onLayer?.(diffId));
-      return below;
-    });
-    try {
-      await Promise.all(work);
-    } catch (error) {
-      failed.abort();
-      await Promise.allSettled(work);
-      throw error;
-    }
+    await together(options.signal ?? new AbortController().signal, (signal) =>
+      layers.map(({ descriptor, diffId, chainId }, index) => {
+        if (this.snapshots.stat(chainId)) return below;
+        const expect = { diffId, chainId, parent: layers[index - 1]?.chainId, below };
+        below = this.layers.unpack(descriptor.digest, expect, signal).then(() => options.onLayer?.(diffId));
+        return below;
+      }),
+    );
   }
 
   get(id: Digest): ImageRecord | undefined {

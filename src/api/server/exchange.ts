@@ -259,7 +259,8 @@ export class Output {
 
   /** One message of a JSON stream; for progress, which may be ahead of the client. */
   message(value: object): void {
-    if (!this.response.destroyed) this.response.write(`${JSON.stringify(value)}\r\n`);
+    const { destroyed, writableEnded } = this.response;
+    if (!destroyed && !writableEnded) this.response.write(`${JSON.stringify(value)}\r\n`);
   }
 
   end(): void {

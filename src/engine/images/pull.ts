@@ -13,6 +13,7 @@ import {
   type RepositoryName,
 } from "../../lib/reference.ts";
 import { Slots } from "../../lib/slots.ts";
+import { together } from "../../lib/together.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
 import { chainIds, isImage, isIndex } from "../../store/index.ts";
 import type { ImageRecord, TargetManifest } from "../../store/types.ts";
@@ -93,6 +94,8 @@ async function pullReference(
   const known = new Set(images.list().map(({ id }) => id));
   let record: ImageRecord;
   let shown: ImageRecord;
+  const inParts = (start: (part: Transfer) => [Promise<TargetManifest[]>, ...Promise<unknown>[]]) =>
+    together<[TargetManifest[], ...unknown[]]>(signal, (signal) => start({ ...transfer, signal }));
   let referrers: TargetManifest[];
   if (isIndex(descriptor.mediaType)) {
     const { chosen, index, within } = await selectPlatform(
@@ -106,10 +109,10 @@ async function pullReference(
       throw new InvalidParameter(
         `${name} is an index of artifacts, not of images: pull one of them as ${digestName(reference, chosen.digest)}`,
       );
-    [referrers] = await together(transfer, (transfer) => [
-      fetchReferrers(transfer, [descriptor.digest, chosen.digest]),
-      fetchImage(transfer, chosen, manifest.bytes),
-      ...attestationsOf(index, chosen.digest).map((about) => fetchContent(transfer, about)),
+    [referrers] = await inParts((part) => [
+      fetchReferrers(part, [descriptor.digest, chosen.digest]),
+      fetchImage(part, chosen, manifest.bytes),
+      ...attestationsOf(index, chosen.digest).map((about) => fetchContent(part, about)),
     ]);
     for (const nested of within) await keep(transfer, nested.descriptor, nested.bytes);
     await keep(transfer, descriptor, bytes);
@@ -119,11 +122,11 @@ async function pullReference(
     record = (here && images.get(here)) ?? image;
   } else {
     const isArtifact = !isImage(parseManifest(bytes));
-    [referrers] = await together(transfer, (transfer) => [
-      fetchReferrers(transfer, [descriptor.digest]),
+    [referrers] = await inParts((part) => [
+      fetchReferrers(part, [descriptor.digest]),
       isArtifact
-        ? fetchArtifact(transfer, descriptor, bytes)
-        : fetchImage(transfer, descriptor, bytes, options.platform, name),
+        ? fetchArtifact(part, descriptor, bytes)
+        : fetchImage(part, descriptor, bytes, options.platform, name),
     ]);
     record = await images.register(descriptor, { signal });
     shown = record;
@@ -136,22 +139,6 @@ async function pullReference(
   const attributes = { ...labels, name: familiarName(reference) };
   context.events.publish("image", "pull", name, attributes, labels);
   return { record, isNew: before?.target !== descriptor.digest || !known.has(record.id) };
-}
-
-/** Resolves when all parts have; when one fails, nothing of the others goes on after its error is known. */
-async function together<T extends unknown[]>(
-  transfer: Transfer,
-  start: (transfer: Transfer) => [...{ [K in keyof T]: Promise<T[K]> }],
-): Promise<T> {
-  const failed = new AbortController();
-  const parts = start({ ...transfer, signal: AbortSignal.any([transfer.signal, failed.signal]) });
-  try {
-    return await Promise.all(parts);
-  } catch (error) {
-    failed.abort();
-    await Promise.allSettled(parts);
-    throw error;
-  }
 }
 
 /** What is no image comes whole, and is not unpacked. */
@@ -198,12 +185,10 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
   const { snapshots } = context.store;
   const chains = chainIds(diffIds);
   for (const chain of chains) lease.addSnapshot(chain);
-  const failed = new AbortController();
-  const both = AbortSignal.any([signal, failed.signal]);
   let below: Promise<void> = Promise.resolve();
   const slots = new Slots(parallelDownloads);
   const missing: string[] = [];
-  const work = layers.map((layer, index) => {
+  const begin = (layer: Descriptor, index: number, signal: AbortSignal): Promise<void> => {
     const id = shortId(layer.digest);
     if (snapshots.stat(chains[index]!) && context.store.content.has(layer.digest)) {
       lease.addBlob(layer.digest);
@@ -214,26 +199,23 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
     missing.push(id);
     const parent = below;
     below = (async () => {
-      await slots.run(() => bring(transfer, layer, both));
+      await slots.run(() => bring(transfer, layer, signal));
       onProgress({ id, status: "Extracting", progressDetail: { current: layer.size, total: layer.size } });
       await context.store.layers.unpack(
         layer.digest,
         { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1], below: parent },
-        both,
+        signal,
       );
       onProgress({ id, status: "Pull complete", progressDetail: {} });
     })();
     return below;
+  };
+  await together(signal, (signal) => {
+    const work = layers.map((layer, index) => begin(layer, index, signal));
+    for (const id of missing.slice(parallelDownloads))
+      onProgress({ id, status: "Waiting", progressDetail: {} });
+    return work;
   });
-  for (const id of missing.slice(parallelDownloads))
-    onProgress({ id, status: "Waiting", progressDetail: {} });
-  try {
-    await Promise.all(work);
-  } catch (error) {
-    failed.abort();
-    await Promise.allSettled(work);
-    throw error;
-  }
 }
 
 /** One blob, with the words and the bar that people see of it. */

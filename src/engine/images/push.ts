@@ -5,6 +5,7 @@ import { parseManifest } from "../../lib/oci-schema.ts";
 import { bestMatch, formatPlatform, hostPlatform } from "../../lib/platform.ts";
 import { familiar, familiarName, parseReference, type Reference } from "../../lib/reference.ts";
 import { Slots } from "../../lib/slots.ts";
+import { together } from "../../lib/together.ts";
 import type { Credentials, RepositoryClient } from "../../registry/types.ts";
 import { isIndex } from "../../store/index.ts";
 import type { ImageName, Lease, Target, TargetManifest } from "../../store/types.ts";
@@ -172,11 +173,11 @@ class Push {
     if (isIndex(descriptor.mediaType)) return;
     const { config, layers } = parseManifest(await this.context.store.content.bytes(descriptor.digest));
     const mountFrom = this.#elsewhere();
-    await Promise.all(
+    await together(this.options.signal, (signal) =>
       layers.map((layer) => {
         const id = shortId(this.#shownAs.get(layer.digest) ?? layer.digest);
         if (kind === "image") this.onProgress({ id, status: "Preparing", progressDetail: {} });
-        return this.#slots.run(() => this.#pushLayer(layer, id, mountFrom));
+        return this.#slots.run(() => this.#pushLayer(layer, id, mountFrom, signal), signal);
       }),
     );
     await this.#repository.pushBlob(config, () => this.context.store.content.open(config.digest), {
@@ -184,7 +185,12 @@ class Push {
     });
   }
 
-  async #pushLayer(layer: Descriptor, id: string, mountFrom: string | undefined): Promise<void> {
+  async #pushLayer(
+    layer: Descriptor,
+    id: string,
+    mountFrom: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store } = this.context;
     const outcome = await this.#repository
       .pushBlob(layer, () => store.content.open(layer.digest), {
@@ -192,7 +198,7 @@ class Push {
         onProgress: throttle((current) =>
           this.onProgress({ id, status: "Pushing", progressDetail: { current, total: layer.size } }),
         ),
-        signal: this.options.signal,
+        signal,
       })
       .catch((error: unknown) => explainRefusal(store, layer.digest, error));
     const statuses = {
