@@ -41,7 +41,11 @@ async function publish(name: string, tars: Buffer<ArrayBuffer>[]): Promise<void>
 }
 
 /** What a terminal shows of a command; `steps` as terminal.py takes them. */
-const onTerminal = (columns: number, steps: [string, string][], ...command: string[]) =>
+const onTerminal = (
+  [columns, rows]: [columns: number, rows?: number],
+  steps: [string, string][],
+  ...command: string[]
+) =>
   run(
     [
       "python3",
@@ -54,7 +58,7 @@ const onTerminal = (columns: number, steps: [string, string][], ...command: stri
         GANTRY_HOST: daemon.host,
         DOCKER_HOST: daemon.host,
         TERM: "xterm",
-        TERMINAL_SIZE: `24x${columns}`,
+        TERMINAL_SIZE: `${rows ?? 24}x${columns}`,
       },
     },
   );
@@ -76,7 +80,7 @@ test.each([
 ] as const)("%s's bars, %s %i columns wide", async (_, client, columns, bar, inPlace) => {
   proxy.delay = 40;
   const image = `${proxy.address}/bars:1`;
-  const { stdout } = await onTerminal(columns, [], client, "pull", image);
+  const { stdout } = await onTerminal([columns], [], client, "pull", image);
   expect(stdout).toContain("ended with 0");
   expect(stdout).toMatch(bar);
   expect(stdout).toMatch(inPlace);
@@ -93,7 +97,7 @@ test.each([
 ])("%s: Ctrl-C ends a pull and leaves the terminal as it was", async (_, client) => {
   proxy.delay = 200;
   const { stdout } = await onTerminal(
-    100,
+    [100],
     [["Downloading", "\x03"]],
     client,
     "pull",
@@ -104,6 +108,17 @@ test.each([
   expect(stdout).toMatch(/[^-]echo /);
   // A cursor that was hidden is there again.
   expect(stdout.split("\x1b[?25l").length).toBe(stdout.split("\x1b[?25h").length);
+});
+
+test("on a terminal of fewer lines than layers, those above are seen in its uppermost line", async () => {
+  proxy.delay = 0;
+  const tars = [1000, 1001, 1002, 1003, 1004, 1005].map(tarOf);
+  await publish("short", tars);
+  const image = `${proxy.address}/short:1`;
+  const { stdout } = await onTerminal([80, 4], [], executable, "pull", image);
+  expect(stdout).toContain("ended with 0");
+  for (const tar of tars) expect(stdout).toContain(`${digestOf(tar).slice(7, 19)}: Pull complete`);
+  await daemon.ok(["rmi", image]);
 });
 
 interface Message {
@@ -174,7 +189,7 @@ test("the messages of pull, push and load are dockerd's", async () => {
   ]);
   // Of what is no terminal our client and Docker's ask for quiet.
   expect(await daemon.ok(["load", "-i", archive])).toBe(loaded.trim());
-  const bars = await onTerminal(140, [], docker, "load", "-i", archive);
+  const bars = await onTerminal([140], [], docker, "load", "-i", archive);
   expect(bars.stdout).toContain("ended with 0");
   await daemon.ok(["rmi", `${proxy.address}/five:1`]);
 });

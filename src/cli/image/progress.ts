@@ -80,10 +80,9 @@ class LiveLines {
       this.#rows.set(id, row);
       writeAll(this.fd, "\n");
     }
-    const up = this.#height - row;
     const { columns, rows } = terminalSize();
-    // Scrolled out at the top, where nothing can be written any more.
-    if (up >= rows) return;
+    // What has scrolled out at the top takes the uppermost line that is left: else nothing would seem to happen.
+    const up = Math.min(this.#height - row, rows - 1);
     const pace = this.#pace.of(id, status ?? "", progressDetail, performance.now());
     const head = `${id}: ${status ?? ""} `;
     const text = `${head}${fitted(progressDetail ?? {}, pace, columns - 1 - head.length)}`.trimEnd();
