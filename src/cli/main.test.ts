@@ -281,6 +281,17 @@ esac
   });
 });
 
+test("save replaces no device", async () => {
+  const device = join(root, "null");
+  expect(Bun.spawnSync(["mknod", device, "c", "1", "3"]).exitCode).toBe(0);
+  const { code, stderr } = await gantry(["save", "-o", device, "app"]);
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: "failed to save image: cannot write to a character device file\n",
+  });
+  expect(statSync(device).isCharacterDevice()).toBe(true);
+});
+
 test.each(["SIGINT", "SIGTERM"] as const)("save ended by %s leaves no file", async (signal) => {
   const directory = mkdtempSync(join(root, "saved-"));
   const child = spawn(["save", "-o", join(directory, "a.tar"), "app"]);

@@ -1,7 +1,8 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { contextOfBuilder } from "../builder/builders.ts";
 import { defineCommand, exactly } from "../command.ts";
 import type { CliContext } from "../context.ts";
+import { removePlainFile } from "../output-file.ts";
 import { isTerminal, stderrFd, stdoutFd, writeAll } from "../terminal.ts";
 import type { Explanation } from "./explain.ts";
 import { type BuildValues, buildFlags } from "./flags.ts";
@@ -29,7 +30,7 @@ export const command = defineCommand({
     const kind = checkProgress(
       given("progress") ? flags.progress : (context.env.BUILDKIT_PROGRESS ?? flags.progress),
     );
-    if (flags.iidfile !== undefined) rmSync(flags.iidfile, { force: true });
+    if (flags.iidfile !== undefined) removePlainFile(flags.iidfile);
     if (flags["debug-shell"]) (await import("./debug-shell.ts")).checkDebugShell(flags, path);
     await using cleanup = new AsyncDisposableStack();
     const build = await prepareBuild(context, flags, path, cleanup);

@@ -1,11 +1,12 @@
 /** `--output`, `--push` and `--load`: what becomes of the result, and where files go on this machine. */
-import { createWriteStream, mkdirSync, rmSync } from "node:fs";
+import { createWriteStream, mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ApiClient } from "../../api/client/index.ts";
 import { InvalidParameter } from "../../lib/errors.ts";
 import { splitCsv } from "../args/values.ts";
 import { unpackCopy } from "../container/copy-files.ts";
+import { removePlainFile } from "../output-file.ts";
 import { isTerminal, stdoutFd, writeAll } from "../terminal.ts";
 import type { BuildValues } from "./flags.ts";
 
@@ -115,7 +116,7 @@ async function put(body: AsyncIterable<Uint8Array>, place: NonNullable<Place>): 
       await pipeline(body, createWriteStream(place.file));
     } catch (error) {
       // Half an archive would be taken for a whole one.
-      rmSync(place.file, { force: true });
+      removePlainFile(place.file);
       throw error;
     }
   }

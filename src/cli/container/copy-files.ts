@@ -11,6 +11,7 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
+  readlinkSync,
   realpathSync,
   rmSync,
   type Stats,
@@ -34,14 +35,24 @@ import {
 } from "../../lib/tar/index.ts";
 import type { CopyPlace, CopySource, PathInfo } from "./copy-paths.ts";
 
-/** What is at a local path; links are followed. @throws NotFound when not even its directory is there */
-export function localInfo(path: string): PathInfo | undefined {
+/**
+ * Where a local path leads when links are followed, and what is there.
+ * @throws NotFound when not even its directory is there, InvalidParameter for a device, in whose place a file would come
+ */
+export function localDestination(path: string): { path: string; info: PathInfo | undefined } {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat) return { isDirectory: stat.isDirectory() };
+  if (stat?.isBlockDevice() || stat?.isCharacterDevice())
+    throw new InvalidParameter(
+      `invalid output path: ${JSON.stringify(resolve(path))} must be a directory or a regular file: got a device`,
+    );
+  if (stat?.isDirectory()) return { path, info: { isDirectory: true } };
+  if (stat) return { path: path.endsWith("/") ? path : realpathSync(path), info: { isDirectory: false } };
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
+    return localDestination(resolve(dirname(resolve(path)), readlinkSync(path)));
   const parent = dirname(resolve(path));
   if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory())
     throw new NotFound(`invalid output path: directory ${JSON.stringify(parent)} does not exist`);
-  return undefined;
+  return { path, info: undefined };
 }
 
 /** The file to copy, with the path to read it by when links are followed. @throws NotFound */

@@ -103,9 +103,10 @@ async function copyOut(
     for await (const bytes of response.body) writeAll(stdoutFd, bytes);
     return undefined;
   }
-  const { localInfo, unpackCopy } = await import("./copy-files.ts");
+  const { localDestination, unpackCopy } = await import("./copy-files.ts");
   const source: CopySource = { path, isDirectory: has(statOf(response).mode, goDirectory) };
-  const place = placeCopy(source, destination, localInfo(destination));
+  const local = localDestination(destination);
+  const place = placeCopy(source, local.path, local.info);
   return unpackCopy(response.body, place, { owners: options.archive });
 }
 

@@ -2,10 +2,11 @@
 import { createWriteStream, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorOf } from "../../api/client/index.ts";
-import { InvalidParameter } from "../../lib/errors.ts";
+import { InvalidParameter, messageOf } from "../../lib/errors.ts";
 import { atLeast, between, defineCommand, exactly, none } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { inputStream } from "../input.ts";
+import { checkReplaceable } from "../output-file.ts";
 import { isTerminal, stdinFd, stdoutFd, writeAll } from "../terminal.ts";
 import { platformsQuery } from "./platforms.ts";
 import { type ProgressMessage, showProgress } from "./progress.ts";
@@ -29,6 +30,11 @@ async function download(
       throw new InvalidParameter(
         `failed to ${what}: invalid output path: stat ${directory}: no such file or directory`,
       );
+    try {
+      checkReplaceable(output);
+    } catch (error) {
+      throw new InvalidParameter(`failed to ${what}: ${messageOf(error)}`, { cause: error });
+    }
   }
   const response = await context.client.send("GET", path, { query });
   if (response.status >= 300) throw await errorOf(response);
