@@ -150,10 +150,12 @@ services:
   writeFileSync(
     program,
     `#!/bin/sh
+if [ "$2" = metadata ]; then [ -e stops ] && echo '{"stop":{"parameters":[]}}'; exit 0; fi
 echo "$@" >> calls
 echo '{"type":"info","message":"working"}'
 [ -e broken ] && echo '{"type":"error","message":"no more room"}'
 echo '{"type":"setenv","message":"URL=data://here"}'
+echo '{"type":"rawsetenv","message":"SECRET=as=is"}'
 `,
     { mode: 0o755 },
   );
@@ -166,7 +168,16 @@ echo '{"type":"setenv","message":"URL=data://here"}'
     "data://here\n",
   );
   expect(calls()).toHaveLength(2);
+  expect((await compose("exec", "-T", "web", "sh", "-c", "echo $SECRET")).stdout).toBe("as=is\n");
   expect((await compose("ps", "-aq")).stdout.trim().split("\n")).toHaveLength(1);
+  // Only one that says so is stopped.
+  expect((await compose("stop", "-t", "0")).code).toBe(0);
+  expect(calls()).toHaveLength(2);
+  writeFileSync(join(app.root, "stops"), "");
+  expect((await compose("stop", "web")).code).toBe(0);
+  expect(calls()).toHaveLength(2);
+  expect((await compose("stop")).code).toBe(0);
+  expect(calls().at(-1)).toBe("compose --project-name=provided stop --kind=big --size=1 --size=2 data");
   expect((await compose("down", "-t", "0")).code).toBe(0);
   expect(calls().at(-1)).toStartWith("compose --project-name=provided down ");
 

@@ -6,6 +6,7 @@ import type { LiveContainer } from "../run/converge.ts";
 import { type ContainerSummary, isOneOff, nameOf, numberOf } from "../run/engine.ts";
 import { runHooks } from "../run/hooks.ts";
 import { forEachParallel } from "../run/parallel.ts";
+import { suspend } from "../run/provider.ts";
 import type { Session } from "../run/session.ts";
 import { hookedOf, startServices, stopContainers } from "../run/start.ts";
 import { timeoutSignal, waitForCondition } from "../run/wait.ts";
@@ -65,6 +66,13 @@ export const stop = defineCommand({
     const { containers, project } = await selectContainers(session, args, { all: true });
     using progress = session.progress("Stopping");
     await stopContainers(session, project, containers, progress, flags.timeout);
+    if (project)
+      await suspend(
+        session,
+        project,
+        new Set(args.length > 0 ? args : Object.keys(project.services)),
+        progress,
+      );
     return 0;
   },
 });

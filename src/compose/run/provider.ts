@@ -1,6 +1,7 @@
 /**
  * Services that a program of the user's brings up in its own way (`provider`). It is called as `PROGRAM compose
- * --project-name=NAME up|down --OPTION=VALUE SERVICE`, and speaks JSON lines: `{"type": "info", "message": "…"}`.
+ * --project-name=NAME up|stop|down --OPTION=VALUE SERVICE`, and speaks JSON lines: `{"type": "info", "message": "…"}`.
+ * (Source: docker/compose, docs/extension.md.)
  */
 import { accessSync, constants } from "node:fs";
 import { Internal, NotFound } from "../../lib/errors.ts";
@@ -24,15 +25,46 @@ export async function provide(
   using progress = session.progress("Running");
   for (const name of names) {
     const variables = await runProvider(session, { ...project, services }, name, "up", progress);
-    const prefix = `${name.toUpperCase()}_`;
-    const set = Object.entries(variables).map(([key, value]) => [`${prefix}${key}`, value] as const);
     for (const [other, service] of Object.entries(services))
       if (service.depends_on?.[name])
-        services[other] = { ...service, environment: { ...service.environment, ...Object.fromEntries(set) } };
+        services[other] = { ...service, environment: { ...service.environment, ...variables } };
   }
   const result = { ...project, services };
   provided.add(result);
   return result;
+}
+
+/** Has those providers stop their services that say they can, those that need others first. */
+export async function suspend(
+  session: Session,
+  project: Project,
+  chosen: ReadonlySet<string>,
+  progress: Progress,
+): Promise<void> {
+  for (const name of providedServices(project).reverse())
+    if (chosen.has(name) && (await stops(session, project, name)))
+      await runProvider(session, project, name, "stop", progress);
+}
+
+/** Whether a provider's `metadata` has `stop`; one without metadata is older than that, and one that is gone can't. */
+async function stops(session: Session, project: Project, name: string): Promise<boolean> {
+  const program = findProgram(session, project.services[name]!.provider!.type ?? "");
+  if (!program) return false;
+  const child = Bun.spawn([program, "compose", "metadata"], {
+    cwd: project.workingDir,
+    env: session.env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  const [text, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+  if (status !== 0) return false;
+  try {
+    const metadata: unknown = JSON.parse(text);
+    return typeof metadata === "object" && metadata !== null && "stop" in metadata;
+  } catch {
+    return false;
+  }
 }
 
 /** Takes down what providers have given, those that need others first. */
@@ -45,14 +77,18 @@ function providedServices({ services }: Project): string[] {
   return startOrder(services).filter((name) => services[name]!.provider);
 }
 
-const words = { up: ["Creating", "Created"], down: ["Removing", "Removed"] } as const;
+const words = {
+  up: ["Creating", "Created"],
+  stop: ["Stopping", "Stopped"],
+  down: ["Removing", "Removed"],
+} as const;
 
 /** @returns the variables that it sets @throws NotFound without such a program, Internal when that fails */
 async function runProvider(
   session: Session,
   project: Project,
   name: string,
-  action: "up" | "down",
+  action: keyof typeof words,
   progress: Progress,
 ): Promise<Record<string, string>> {
   const service = project.services[name]!;
@@ -71,8 +107,10 @@ async function runProvider(
     for await (const line of linesOf(child.stdout)) {
       const { type, message } = messageOf(line, name);
       const cut = message.indexOf("=");
+      const variable = message.slice(0, cut);
       if (type === "error") failure = message;
-      else if (type === "setenv") variables[message.slice(0, cut)] = message.slice(cut + 1);
+      else if (type === "setenv") variables[`${name.toUpperCase()}_${variable}`] = message.slice(cut + 1);
+      else if (type === "rawsetenv") variables[variable] = message.slice(cut + 1);
       else if (type === "info") progress.event(name, message);
     }
     const status = await child.exited;
@@ -110,10 +148,15 @@ const pluginDirectories = [
 ];
 
 /** A plugin of Docker's client, or a program of that name. */
-function programOf({ env }: Session, type: string): string {
+function findProgram({ env }: Session, type: string): string | undefined {
   const own = `${env.DOCKER_CONFIG || `${env.HOME ?? "/root"}/.docker`}/cli-plugins`;
   const plugin = [own, ...pluginDirectories].map((at) => `${at}/docker-${type}`).find(isProgram);
-  const found = plugin ?? Bun.which(type, { PATH: env.PATH ?? "" });
+  return plugin ?? Bun.which(type, { PATH: env.PATH ?? "" }) ?? undefined;
+}
+
+/** @throws NotFound */
+function programOf(session: Session, type: string): string {
+  const found = findProgram(session, type);
   if (!found)
     throw new NotFound(
       `provider ${JSON.stringify(type)} not found: no plugin docker-${type}, no program ${type}`,
