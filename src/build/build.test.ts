@@ -291,7 +291,7 @@ USER app:staff
 WORKDIR /tmp/w
 RUN id -u && id -g && pwd && echo $X $Y $BASE $http_proxy && env`;
     const { output } = await lab.build({ Dockerfile }, { buildArgs: { http_proxy: "p" } });
-    expect(output).toStartWith("1000\n50\n/tmp/w\n1 2 1 p\n");
+    expect(output).toStartWith("1000\n50\n/tmp/w\n3 2 1 p\n");
     expect(output).toContain("\nHOME=/home/app\n");
   });
 

@@ -133,6 +133,30 @@ up
   });
 });
 
+test("of ENV and ARG the later one counts, also over the base image's", async () => {
+  await lab.build(
+    { Dockerfile: "FROM busybox\nENV A=env B=env\nARG A=arg\nARG NONE\nARG B\nLABEL r=$A$B" },
+    { tags: ["base"], buildArgs: { B: "given" } },
+  );
+  const built = await lab.build({
+    Dockerfile: `FROM base AS mid
+RUN echo $A $B
+ARG A=arg
+LABEL mid=$A
+RUN echo $A $B
+FROM mid
+RUN echo still $A $B
+ENV A=env2 C=$A
+LABEL last=$A
+RUN echo $A $B
+ARG A
+RUN echo $A`,
+  });
+  expect(built.output).toBe("env env\narg env\nstill arg env\nenv2 env\nenv2\n");
+  expect(lab.run(built).Labels).toEqual({ r: "arggiven", mid: "arg", last: "env2" });
+  expect(lab.run(built).Env?.filter((line) => /^[ABC]=/.test(line))).toEqual(["A=env2", "B=env", "C=arg"]);
+});
+
 test("a proxy that is given is there in both cases; a secret that is not is an empty variable", async () => {
   const { output } = await lab.build(
     {

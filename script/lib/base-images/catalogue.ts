@@ -89,7 +89,7 @@ export const images: ImageRecipe[] = [
   },
   {
     repository: "library/nginx",
-    tags: ["latest", "alpine", "stable", "stable-alpine"],
+    tags: ["latest", "alpine", "stable", "stable-alpine", "1.27-alpine"],
     layers: ["debian", "nginx"],
     contents: `${debian} with its nginx-light`,
     config: {

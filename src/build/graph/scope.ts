@@ -1,4 +1,4 @@
-/** Where a stage's variables come from: ENV over ARG, build arguments over defaults, and the predefined ones. */
+/** Where a stage's variables come from: of ENV and ARG the later one, build arguments over defaults, and the predefined. */
 import type { Platform } from "../../lib/oci.ts";
 import type { Lookup } from "../dockerfile/expand.ts";
 import type { Arg } from "../dockerfile/instructions.ts";
@@ -83,6 +83,8 @@ export function hostPlatform(): Platform {
 export class Scope {
   /** Declared ARGs with a value, in order. */
   readonly args: Map<string, string>;
+  /** Those of them that an ENV after them has set. */
+  readonly #hidden: Set<string>;
 
   constructor(
     /** Global ARGs and platform ARGs: what a declaration without value takes. */
@@ -92,6 +94,7 @@ export class Scope {
     parent?: Scope,
   ) {
     this.args = new Map(parent?.args);
+    this.#hidden = new Set(parent?.#hidden);
   }
 
   /** @param expand - substitutes in a default */
@@ -99,20 +102,26 @@ export class Scope {
     for (const { name, value } of arg.args) {
       this.consumed.add(name);
       const result = argValue(name, value, this.buildArgs, expand) ?? this.inherited(name);
-      if (result !== undefined) this.args.set(name, result);
+      if (result === undefined) continue;
+      this.args.set(name, result);
+      this.#hidden.delete(name);
     }
   }
 
-  /** ENV wins. */
+  /** An ENV sets these variables: from here on it goes over an ARG of the same name. */
+  hide(names: Iterable<string>): void {
+    for (const name of names) this.#hidden.add(name);
+  }
+
+  /** An ARG goes over an ENV that stands before it, or comes with the base image. */
   lookup(env: readonly string[]): Lookup {
     const map = envMap(env);
-    return (name) => map.get(name) ?? this.args.get(name);
+    return (name) => (this.#hidden.has(name) ? undefined : this.args.get(name)) ?? map.get(name);
   }
 
   /** What RUN sees of ARGs: the declared ones that no ENV hides. */
-  runArgs(env: readonly string[]): string[] {
-    const map = envMap(env);
-    return [...this.args].filter(([name]) => !map.has(name)).map(([name, value]) => `${name}=${value}`);
+  runArgs(): [name: string, value: string][] {
+    return [...this.args].filter(([name]) => !this.#hidden.has(name));
   }
 
   /** Proxy settings that were given and not declared: in both cases, for programs look for one or the other. */

@@ -15,7 +15,7 @@ import { Workspace } from "../exec/workspace.ts";
 import { copySelections } from "../files/copy.ts";
 import type { Selection, SourceTree } from "../files/tree.ts";
 import { commandArgs, defaultPath, defaultShell, workdir } from "../graph/metadata.ts";
-import { envMap } from "../graph/scope.ts";
+import { envMap, setEnv } from "../graph/scope.ts";
 import type { BuildRequest, StepUser } from "../types.ts";
 import { argInput, type NamedInput } from "./inputs.ts";
 import type { Session, Source } from "./session.ts";
@@ -38,12 +38,13 @@ export async function runStep(builder: StageBuilder, run: Run): Promise<LayerSte
     (path) => workdir(config.WorkingDir, path),
   );
   const { args, script } = commandOf(run, config.Shell);
-  const args_ = scope.runArgs(config.Env ?? []);
-  const env = [...(config.Env ?? []), ...args_];
+  const variables = scope.runArgs();
+  const env = setEnv(config.Env ?? [], variables);
   if (!envMap(env).has("PATH")) env.unshift(`PATH=${defaultPath}`);
   const cwd = config.WorkingDir || "/";
   const hostname = session.request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME;
-  const shown = args_.length > 0 ? `|${args_.length} ${args_.join(" ")} ${args.join(" ")}` : args.join(" ");
+  const set = variables.map(([name, value]) => `${name}=${value}`);
+  const shown = [...(set.length > 0 ? [`|${set.length}`, ...set] : []), ...args].join(" ");
   const keys = await Promise.all(mounts.map((mount) => mountKey(builder, run, mount)));
   return {
     inputs: [

@@ -197,6 +197,7 @@ export class StageBuilder {
       default: {
         const { config, createdBy } = this.#changeConfig(instruction, expand);
         if (instruction.kind === "CMD") state.cmdSet = true;
+        if (instruction.kind === "ENV") state.scope.hide(instruction.pairs.map(([name]) => expand(name)));
         return this.#metadata(config, createdBy);
       }
     }
