@@ -84,7 +84,7 @@ export class Scope {
   /** Declared ARGs with a value, in order. */
   readonly args: Map<string, string>;
   /** Those of them that an ENV after them has set. */
-  readonly #hidden: Set<string>;
+  private readonly hidden: Set<string>;
 
   constructor(
     /** Global ARGs and platform ARGs: what a declaration without value takes. */
@@ -94,7 +94,7 @@ export class Scope {
     parent?: Scope,
   ) {
     this.args = new Map(parent?.args);
-    this.#hidden = new Set(parent?.#hidden);
+    this.hidden = new Set(parent?.hidden);
   }
 
   /** @param expand - substitutes in a default */
@@ -104,24 +104,24 @@ export class Scope {
       const result = argValue(name, value, this.buildArgs, expand) ?? this.inherited(name);
       if (result === undefined) continue;
       this.args.set(name, result);
-      this.#hidden.delete(name);
+      this.hidden.delete(name);
     }
   }
 
   /** An ENV sets these variables: from here on it goes over an ARG of the same name. */
   hide(names: Iterable<string>): void {
-    for (const name of names) this.#hidden.add(name);
+    for (const name of names) this.hidden.add(name);
   }
 
   /** An ARG goes over an ENV that stands before it, or comes with the base image. */
   lookup(env: readonly string[]): Lookup {
     const map = envMap(env);
-    return (name) => (this.#hidden.has(name) ? undefined : this.args.get(name)) ?? map.get(name);
+    return (name) => (this.hidden.has(name) ? undefined : this.args.get(name)) ?? map.get(name);
   }
 
   /** What RUN sees of ARGs: the declared ones that no ENV hides. */
   runArgs(): [name: string, value: string][] {
-    return [...this.args].filter(([name]) => !this.#hidden.has(name));
+    return [...this.args].filter(([name]) => !this.hidden.has(name));
   }
 
   /** Proxy settings that were given and not declared: in both cases, for programs look for one or the other. */
