@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { Cancelled, messageOf } from "../lib/errors.ts";
+import type { IgnoreRules } from "../lib/ignore.ts";
 import { MNT_DETACH, mountsBelow, umountIfMounted } from "../linux/mount.ts";
 import { ImportedCache } from "./cache/import.ts";
 import { placeOf } from "./cache/options.ts";
@@ -27,7 +28,6 @@ import { CacheMounts } from "./exec/cache-mounts.ts";
 import { BuildContainer } from "./exec/container.ts";
 import { activePrefix } from "./exec/workspace.ts";
 import { type BuiltPlatform, exportResults, outputsOf, packFormat } from "./export/index.ts";
-import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform, proxyArgs } from "./graph/scope.ts";
 import type { Graph } from "./graph/stages.ts";
 import { solveDefinitions } from "./llb/index.ts";

@@ -2,10 +2,10 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { InvalidParameter } from "../lib/errors.ts";
+import { IgnoreRules } from "../lib/ignore.ts";
 import { type CheckSettings, checkSettings } from "./checks/index.ts";
 import { didYouMean } from "./dockerfile/nearest.ts";
 import type { ParsedDockerfile } from "./dockerfile/parse.ts";
-import { IgnoreRules } from "./files/ignore.ts";
 import { resolveInside } from "./files/inside.ts";
 import { SourceTree } from "./files/tree.ts";
 import { hostPlatform, platformArgs } from "./graph/scope.ts";

@@ -11,7 +11,6 @@ export { BuildStepFailed, DockerfileError } from "./errors.ts";
 export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
-export { ignorePatterns } from "./files/ignore.ts";
 export { resolveInside } from "./files/inside.ts";
 export { fetchContext } from "./files/remote-context.ts";
 

@@ -1,5 +1,6 @@
 /** What there is to say of a Dockerfile without building it: checks, practices, arguments and targets. */
 import { InvalidParameter } from "../lib/errors.ts";
+import type { IgnoreRules } from "../lib/ignore.ts";
 import { formatReference, normalize, parseReference } from "../lib/reference.ts";
 import {
   type CheckWarning,
@@ -19,7 +20,6 @@ import {
 } from "./definition.ts";
 import { type ParsedDockerfile, parseDockerfile } from "./dockerfile/parse.ts";
 import { DockerfileError, excerptOf, isLocated } from "./errors.ts";
-import type { IgnoreRules } from "./files/ignore.ts";
 import { formatPlatform } from "./graph/scope.ts";
 import { type Graph, platformOf, type Stage } from "./graph/stages.ts";
 import { outlineOf, targetsOf } from "./outline/outline.ts";

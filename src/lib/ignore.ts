@@ -1,104 +1,126 @@
 /**
- * `.dockerignore`: which paths of a build context stay at home. Pure. Patterns are Go's filepath.Match with `**`,
- * the last one that matches decides, and what lies below a matched directory is matched with it.
+ * `.dockerignore`: which paths of a context a build sees. Rules of Docker's documentation and moby/patternmatcher:
+ * one pattern a line, cleaned as a path, rooted at the context; the last pattern that matches a path or one of its
+ * parents decides; `!` takes back in.
  */
+import { posix } from "node:path";
 import { InvalidParameter } from "./errors.ts";
+import { compileGlob, type Glob } from "./glob.ts";
 
 interface Rule {
-  /** Matches the path itself. */
-  pattern: RegExp;
-  negated: boolean;
-  /** Components before the first with a wildcard: where a `!` rule may bring something back. */
-  literal: string[];
+  glob: Glob;
+  /** False for `!`. */
+  excludes: boolean;
+}
+
+/** The patterns of an ignore file, cleaned, in its order. */
+export function ignorePatterns(text: string): string[] {
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  return lines
+    .filter((line) => !line.startsWith("#"))
+    .map(cleanLine)
+    .filter((line) => line !== "");
 }
 
 export class IgnoreRules {
-  readonly #rules: Rule[];
-  readonly #negations: Rule[];
+  private constructor(private readonly rules: Rule[]) {}
 
-  constructor(rules: readonly Rule[]) {
-    this.#rules = [...rules];
-    this.#negations = this.#rules.filter(({ negated }) => negated);
+  /** Excludes nothing. */
+  static readonly none = new IgnoreRules([]);
+
+  /** @throws InvalidParameter malformed pattern */
+  static parse(text: string): IgnoreRules {
+    return IgnoreRules.of(ignorePatterns(text));
   }
 
-  /** Whether `path` (relative, `/` between components, no leading one) is left out. */
-  ignores(path: string): boolean {
-    const parts = path.split("/");
-    const prefixes = parts.map((_, index) => parts.slice(0, index + 1).join("/"));
-    let ignored = false;
-    for (const { pattern, negated } of this.#rules)
-      if (ignored === negated && prefixes.some((prefix) => pattern.test(prefix))) ignored = !negated;
-    return ignored;
-  }
-
-  /** Whether something below the ignored directory may be kept because of a `!` rule. */
-  mayKeepBelow(directory: string): boolean {
-    const parts = directory.split("/");
-    return this.#negations.some(({ literal }) => {
-      const shared = Math.min(parts.length, literal.length);
-      return parts.slice(0, shared).every((part, index) => part === literal[index]);
-    });
-  }
-}
-
-/** @throws InvalidParameter for a malformed pattern */
-export function parseIgnore(text: string): IgnoreRules {
-  const rules: Rule[] = [];
-  for (const line of text.replace(/^\uFEFF/, "").split(/\r?\n/)) {
-    if (line.startsWith("#")) continue;
-    let pattern = line.trim();
-    const negated = pattern.startsWith("!");
-    if (negated) pattern = pattern.slice(1).trim();
-    pattern = clean(pattern);
-    if (pattern === "") {
-      if (negated) throw new InvalidParameter('illegal exclusion pattern: "!"');
-      continue;
+  /** From patterns as they are, for `--exclude`. @throws InvalidParameter */
+  static of(patterns: string[]): IgnoreRules {
+    const rules: Rule[] = [];
+    for (const line of patterns) {
+      let pattern = line.trim();
+      if (pattern === "") continue;
+      const excludes = !pattern.startsWith("!");
+      if (!excludes) pattern = pattern.slice(1).trim();
+      if (pattern === "") throw new InvalidParameter(`illegal exclusion pattern: "!"`);
+      try {
+        rules.push({ glob: compileGlob(clean(pattern), { globstar: true }), excludes });
+      } catch (error) {
+        throw new InvalidParameter(`error parsing .dockerignore: ${JSON.stringify(line)}: ${error}`, {
+          cause: error,
+        });
+      }
     }
-    const parts = pattern.split("/");
-    const wild = parts.findIndex((part) => /[*?[\\]/.test(part));
-    rules.push({ pattern: compile(pattern), negated, literal: wild < 0 ? parts : parts.slice(0, wild) });
+    return new IgnoreRules(rules);
   }
-  return new IgnoreRules(rules);
+
+  get empty(): boolean {
+    return this.rules.length === 0;
+  }
+
+  /** For an excluded directory: whether a `!` pattern could take something below it back in. */
+  mayIncludeBelow(directory: string): boolean {
+    return this.root().mayIncludeBelow(directory);
+  }
+
+  /** Begins a walk at the context's root. */
+  root(): IgnoreState {
+    return new IgnoreState(
+      this.rules,
+      this.rules.map(() => false),
+    );
+  }
+
+  /** Whether one path (relative, clean) is excluded. */
+  excludes(path: string): boolean {
+    return this.at(path).excluded;
+  }
+
+  /** The state after a walk to `path` (relative, clean, `""` for the root). */
+  at(path: string): IgnoreState {
+    let state = this.root();
+    let at = "";
+    for (const part of path.split("/").filter(Boolean)) {
+      at = at === "" ? part : `${at}/${part}`;
+      state = state.enter(at);
+    }
+    return state;
+  }
 }
 
-/** Go's filepath.Clean without the leading slash: `./a//b/../c/` is `a/c`. */
+/** The rules seen from one path; a pattern that matched a parent goes on matching below. */
+export class IgnoreState {
+  constructor(
+    private readonly rules: Rule[],
+    private readonly matched: boolean[],
+  ) {}
+
+  /** The state of a child, by its whole path below the context. */
+  enter(path: string): IgnoreState {
+    if (this.rules.length === 0) return this;
+    const matched = this.rules.map((rule, i) => this.matched[i]! || rule.glob.matches(path));
+    return new IgnoreState(this.rules, matched);
+  }
+
+  get excluded(): boolean {
+    const last = this.matched.lastIndexOf(true);
+    return last >= 0 && this.rules[last]!.excludes;
+  }
+
+  /** For an excluded directory: whether a `!` pattern could take something below it back in. */
+  mayIncludeBelow(directory: string): boolean {
+    return this.rules.some((rule) => !rule.excludes && rule.glob.couldMatchBelow(directory));
+  }
+}
+
+function cleanLine(line: string): string {
+  const text = line.trim();
+  if (!text.startsWith("!")) return text === "" ? "" : clean(text);
+  const rest = text.slice(1).trim();
+  return rest === "" ? "!" : `!${clean(rest)}`;
+}
+
+/** Go's filepath.Clean, without the leading slash. */
 function clean(pattern: string): string {
-  const parts: string[] = [];
-  for (const part of pattern.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part === ".." && parts.length > 0 && parts.at(-1) !== "..") parts.pop();
-    else if (part !== "..") parts.push(part);
-  }
-  return parts.join("/");
-}
-
-function compile(pattern: string): RegExp {
-  let source = "";
-  for (let at = 0; at < pattern.length; at++) {
-    const character = pattern[at]!;
-    if (character === "*" && pattern[at + 1] === "*") {
-      at++;
-      if (pattern[at + 1] === "/") {
-        at++;
-        source += "(?:.*/)?";
-      } else source += ".*";
-    } else if (character === "*") source += "[^/]*";
-    else if (character === "?") source += "[^/]";
-    else if (character === "[") {
-      const end = pattern.indexOf("]", at + 2);
-      if (end < 0) throw new InvalidParameter(`syntax error in pattern: ${pattern}`);
-      const body = pattern.slice(at + 1, end);
-      source += `[${body.replace(/[\\[]/g, "\\$&")}]`;
-      at = end;
-    } else if (character === "\\") {
-      const next = pattern[++at];
-      if (next === undefined) throw new InvalidParameter(`syntax error in pattern: ${pattern}`);
-      source += RegExp.escape(next);
-    } else source += RegExp.escape(character);
-  }
-  try {
-    return new RegExp(`^${source}$`, "s");
-  } catch {
-    throw new InvalidParameter(`syntax error in pattern: ${pattern}`);
-  }
+  const path = posix.normalize(pattern).replace(/(.)\/$/, "$1");
+  return path.length > 1 && path.startsWith("/") ? path.slice(1) : path;
 }

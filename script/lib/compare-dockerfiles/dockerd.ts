@@ -1,5 +1,5 @@
 /** Debian's dockerd with roots of its own and no network: the installed one, or that of another system's root. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 export class Dockerd implements AsyncDisposable {
@@ -67,4 +67,28 @@ mount -t tmpfs tmpfs "$1/run"
 root=$1; shift 2
 exec chroot "$root" "$@"`;
   return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", system, shared];
+}
+
+/** A root with another Debian's docker.io, made when it is not there. @throws what mmdebstrap says */
+export function systemOf(suite: string): string {
+  const root = `/var/cache/gantry/dockerd-${suite}`;
+  if (existsSync(root)) return root;
+  console.log(`making ${root}`);
+  const made = `${root}.new`;
+  rmSync(made, { recursive: true, force: true });
+  mkdirSync(made, { recursive: true });
+  const options = ["--quiet", "--mode=root", "--variant=apt", "--include=docker.io,iptables,xz-utils"];
+  // A mirror may have stood still for a while.
+  const valid = `--aptopt=Acquire::Check-Valid-Until "false"`;
+  const { success, stderr } = Bun.spawnSync([
+    "mmdebstrap",
+    ...options,
+    valid,
+    suite,
+    made,
+    "http://deb.debian.org/debian",
+  ]);
+  if (!success) throw new Error(`mmdebstrap ${suite}: ${stderr}`);
+  renameSync(made, root);
+  return root;
 }

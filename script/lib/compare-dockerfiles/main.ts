@@ -6,8 +6,8 @@ import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { busyboxArchive } from "../../../test/support/busybox.ts";
 import { run, TestDaemon } from "../../../test/support/daemon.ts";
-import { Dockerd } from "./dockerd.ts";
-import { type Case, cases, contextFiles, executables } from "./generate.ts";
+import { Dockerd, systemOf } from "./dockerd.ts";
+import { type Case, casesOf, contextFiles, executables } from "./generate.ts";
 import { configOf, type Image, readImage } from "./image.ts";
 
 const { values } = parseArgs({
@@ -15,10 +15,11 @@ const { values } = parseArgs({
     cases: { type: "string", default: "300" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
+    suite: { type: "string" },
   },
 });
 const seed = Number(values.seed);
-const wanted = fc.sample(cases, { numRuns: Number(values.cases), seed });
+const wanted = fc.sample(casesOf(values.suite !== undefined), { numRuns: Number(values.cases), seed });
 
 type Outcome = { image: Image } | { failure: string };
 
@@ -36,7 +37,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 /** @returns how many differ */
 async function compareAll(): Promise<number> {
   let failed = 0;
-  await using dockerd = await Dockerd.start(join(root, "dockerd"));
+  await using dockerd = await Dockerd.start(join(root, "dockerd"), values.suite && systemOf(values.suite));
   await using gantry = await TestDaemon.start();
   const environment = {
     DOCKER_HOST: dockerd.host,

@@ -3,7 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, type St
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
-import { type IgnoreRules, parseIgnore } from "../../lib/ignore.ts";
+import { IgnoreRules, type IgnoreState } from "../../lib/ignore.ts";
 import {
   type EntryType,
   endOfArchive,
@@ -51,7 +51,7 @@ async function* entries(
   rules: IgnoreRules,
   extraFiles: Record<string, string>,
 ): AsyncGenerator<Uint8Array> {
-  for (const { path, stat } of walk(directory, "", rules)) {
+  for (const { path, stat } of walk(directory, "", rules.root())) {
     if (stat.isDirectory()) yield header(`${path}/`, "directory", stat);
     else if (stat.isSymbolicLink())
       yield header(path, "symlink", stat, { linkPath: fromText(readlinkSync(join(directory, path))) });
@@ -72,14 +72,15 @@ async function* entries(
 function* walk(
   directory: string,
   parent: string,
-  rules: IgnoreRules,
+  above: IgnoreState,
 ): Generator<{ path: string; stat: Stats }> {
   for (const name of readdirSync(join(directory, parent)).sort()) {
     const path = parent === "" ? name : `${parent}/${name}`;
-    const ignored = rules.ignores(path);
+    const state = above.enter(path);
     const stat = lstatSync(join(directory, path));
-    if (!ignored) yield { path, stat };
-    if (stat.isDirectory() && (!ignored || rules.mayKeepBelow(path))) yield* walk(directory, path, rules);
+    if (!state.excluded) yield { path, stat };
+    if (stat.isDirectory() && (!state.excluded || state.mayIncludeBelow(path)))
+      yield* walk(directory, path, state);
   }
 }
 
@@ -125,10 +126,10 @@ async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array
 /** `<Dockerfile>.dockerignore` comes before `.dockerignore`. */
 function ignoreRules(directory: string, { dockerfile, ignore }: PackOptions): IgnoreRules {
   const keep = ["", "!.dockerignore", dockerfile ? `!${dockerfile}` : ""].join("\n");
-  if (ignore !== undefined) return parseIgnore(ignore + keep);
+  if (ignore !== undefined) return IgnoreRules.parse(ignore + keep);
   for (const name of [dockerfile && `${dockerfile}.dockerignore`, ".dockerignore"]) {
     if (!name || !existsSync(join(directory, name))) continue;
-    return parseIgnore(readFileSync(join(directory, name), "utf8") + keep);
+    return IgnoreRules.parse(readFileSync(join(directory, name), "utf8") + keep);
   }
-  return parseIgnore("");
+  return IgnoreRules.none;
 }

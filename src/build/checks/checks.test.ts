@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are variables of Dockerfiles
 import { describe, expect, test } from "bun:test";
+import { IgnoreRules } from "../../lib/ignore.ts";
 import type { ImageConfig } from "../../lib/oci.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
-import { IgnoreRules } from "../files/ignore.ts";
 import { hostPlatform, platformArgs } from "../graph/scope.ts";
 import { buildGraph } from "../graph/stages.ts";
 import type { BaseImage } from "../types.ts";

@@ -1,8 +1,9 @@
 /** BuildKit's build checks: rules that find what is likely a mistake in a Dockerfile that can be built. */
+
+import type { IgnoreRules } from "../../lib/ignore.ts";
 import type { TextEdit } from "../../lib/text-edit.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
-import type { IgnoreRules } from "../files/ignore.ts";
 import type { Graph, Stage } from "../graph/stages.ts";
 import type { BaseImage } from "../types.ts";
 

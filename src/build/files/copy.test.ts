@@ -16,8 +16,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
+import { IgnoreRules } from "../../lib/ignore.ts";
 import { type CopyOptions, copySelections } from "./copy.ts";
-import { IgnoreRules } from "./ignore.ts";
 import { resolveInside } from "./inside.ts";
 import { type SourceRequest, selectSources } from "./sources.ts";
 import { SourceTree } from "./tree.ts";

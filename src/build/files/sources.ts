@@ -1,10 +1,10 @@
 /** From the sources that COPY or ADD names to the files that they select. */
 import { posix } from "node:path";
+import { compileGlob, GlobError } from "../../lib/glob.ts";
+import { IgnoreRules } from "../../lib/ignore.ts";
 import type { SourceRange } from "../dockerfile/instructions.ts";
 import { didYouMean } from "../dockerfile/nearest.ts";
 import { stepError } from "../errors.ts";
-import { compileGlob, GlobError } from "./glob.ts";
-import { IgnoreRules } from "./ignore.ts";
 import { resolveInside } from "./inside.ts";
 import type { Selection, SourceTree } from "./tree.ts";
 

@@ -14,8 +14,8 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join, posix } from "node:path";
+import { IgnoreRules, type IgnoreState } from "../../lib/ignore.ts";
 import { Breather } from "./breather.ts";
-import { IgnoreRules, type IgnoreState } from "./ignore.ts";
 import { resolveInside } from "./inside.ts";
 
 export interface Entry {

@@ -1,9 +1,10 @@
 /** Lint of a text, for tests. */
+
+import { IgnoreRules } from "../../lib/ignore.ts";
 import { applyEdits } from "../../lib/text-edit.ts";
 import { checkSettings } from "../checks/index.ts";
 import type { CheckWarning } from "../checks/types.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
-import { IgnoreRules } from "../files/ignore.ts";
 import { hostPlatform, platformArgs } from "../graph/scope.ts";
 import { buildGraph } from "../graph/stages.ts";
 import { lint } from "./index.ts";

@@ -62,10 +62,12 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
     named: sources,
     bound,
     work: async (workspace, { signal }) => {
-      const owner = chown === undefined ? undefined : await ownerOf(workspace.root, chown, copy.range);
       const parts = await load(signal);
-      const many = parts.reduce((sum, part) => sum + part.selections.length, inline.length) > 1;
-      if (many && !destination.endsWith("/")) {
+      const count = parts.reduce((sum, part) => sum + part.selections.length, inline.length);
+      // Wildcards that match nothing have no owner that must be known.
+      const owner =
+        chown === undefined || count === 0 ? undefined : await ownerOf(workspace.root, chown, copy.range);
+      if (count > 1 && !destination.endsWith("/")) {
         const message = `When using ${copy.kind} with more than one source file, the destination must be a directory and end with a /`;
         throw stepError(copy.range, message);
       }

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { newId } from "../../lib/ids.ts";
+import type { IgnoreRules } from "../../lib/ignore.ts";
 import type { Platform } from "../../lib/oci.ts";
 import type { BuildOrigin } from "../attest/types.ts";
 import { namedContext } from "../definition.ts";
@@ -11,7 +12,6 @@ import { nearest } from "../dockerfile/nearest.ts";
 import type { ParsedDockerfile } from "../dockerfile/parse.ts";
 import { placed } from "../errors.ts";
 import { copySelections } from "../files/copy.ts";
-import type { IgnoreRules } from "../files/ignore.ts";
 import { SourceTree } from "../files/tree.ts";
 import { layoutNamed } from "../graph/contexts.ts";
 import { hostPlatform, platformArgs, Scope } from "../graph/scope.ts";

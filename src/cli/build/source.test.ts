@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
-import { parseIgnore } from "../../lib/ignore.ts";
+import { IgnoreRules } from "../../lib/ignore.ts";
 import { readable, TarReader } from "../../lib/tar/index.ts";
 import { singleFileArchive } from "./archive.ts";
 import { parseGitUrl } from "./git.ts";
@@ -80,8 +80,8 @@ describe("the context", () => {
             Dockerfile: "FROM scratch",
             ".dockerignore": rules,
           });
-          const ignore = parseIgnore(rules);
-          const expected = files.filter((file) => !ignore.ignores(file));
+          const ignore = IgnoreRules.parse(rules);
+          const expected = files.filter((file) => !ignore.excludes(file));
           const packed = await read(directory);
           expect(Object.keys(packed.files).sort()).toEqual(
             [...expected, ".dockerignore", "Dockerfile"].sort(),

@@ -1,7 +1,7 @@
 /** What a watched path looks like at one moment, and what differs between two moments. */
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { type IgnoreRules, parseIgnore } from "../../../lib/ignore.ts";
+import { IgnoreRules } from "../../../lib/ignore.ts";
 import type { WatchRule } from "../../model/types.ts";
 
 /** Paths below the watched one, `""` for itself, each with what changes when it does. */
@@ -27,10 +27,10 @@ export class Watched {
     readonly rule: WatchRule,
     context: string | undefined,
   ) {
-    this.#ignore = parseIgnore([...ephemeral, ...(rule.ignore ?? [])].map(escaped).join("\n"));
-    this.#include = rule.include?.length ? parseIgnore(rule.include.join("\n")) : undefined;
+    this.#ignore = IgnoreRules.parse([...ephemeral, ...(rule.ignore ?? [])].map(escaped).join("\n"));
+    this.#include = rule.include?.length ? IgnoreRules.parse(rule.include.join("\n")) : undefined;
     const text = context && textIfAny(join(context, ".dockerignore"));
-    if (context && text !== undefined) this.#context = { directory: context, rules: parseIgnore(text) };
+    if (context && text !== undefined) this.#context = { directory: context, rules: IgnoreRules.parse(text) };
   }
 
   /** @throws an errno error for what can't be read */
@@ -56,9 +56,9 @@ export class Watched {
 
   #leavesOut(path: string, absolute: string, isDirectory: boolean): boolean {
     const by = (rules: IgnoreRules, name: string) =>
-      rules.ignores(name) && !(isDirectory && rules.mayKeepBelow(name));
+      rules.excludes(name) && !(isDirectory && rules.mayIncludeBelow(name));
     if (by(this.#ignore, path)) return true;
-    if (this.#include && !isDirectory && !this.#include.ignores(path)) return true;
+    if (this.#include && !isDirectory && !this.#include.excludes(path)) return true;
     if (!this.#context) return false;
     const inContext = relative(this.#context.directory, absolute);
     return !inContext.startsWith("..") && by(this.#context.rules, inContext);
