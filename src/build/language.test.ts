@@ -116,6 +116,26 @@ END`,
   expect(child.output).toBe("hello world\n$WHO\n");
 });
 
+test("triggers of a stage run in those that begin from it, once", async () => {
+  const { output, imageId } = await lab.build({
+    Dockerfile: `FROM busybox AS a
+ONBUILD ARG X=3
+ONBUILD ENV Y=$X
+ONBUILD RUN echo triggered $X >> /log
+FROM a AS b
+FROM b
+RUN echo own $Y >> /log && cat /log
+FROM a AS unused
+RUN false
+FROM busybox
+COPY --from=2 /log /log`,
+  });
+  expect(output).toBe("triggered 3\nown 3\n");
+  lab.look({ imageId }, (root) => expect(text(root, "log")).toBe("triggered 3\nown 3\n"));
+  const last = await lab.build({ Dockerfile: "FROM busybox AS a\nONBUILD RUN true\nFROM a" });
+  expect(lab.run(last).OnBuild ?? null).toBeNull();
+});
+
 test("in heredocs of COPY a backslash makes the next character literal, whatever the escape is", async () => {
   const built = await lab.build({
     Dockerfile: `# escape=\`

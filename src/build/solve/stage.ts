@@ -22,7 +22,7 @@ import { workdirOwner } from "./owner.ts";
 import type { Outcome, Vertex, VertexName } from "./progress.ts";
 import { runStep } from "./run-step.ts";
 import type { Session } from "./session.ts";
-import { explainBase, startState } from "./start.ts";
+import { explainBase, type Start, startOf } from "./start.ts";
 
 /** A tree of files: its name in keys, and the committed snapshot that holds it (none: empty). */
 export interface Tree {
@@ -100,18 +100,19 @@ export class StageBuilder {
   static async build(session: Session, stage: Stage): Promise<StageState> {
     // Waiting for another stage is no part of a step's time.
     if (typeof stage.base === "object" && "stage" in stage.base) await session.stage(stage.base.stage);
-    let start: StageState | undefined;
+    let start: Start | undefined;
     await session.progress.vertex(session.vertexOf(stage.from), async (vertex) => {
-      start = await startState(session, stage, vertex);
-      if (start.base && start.treeFrom.kind === "base") explainBase(session, stage, start.base, vertex);
-      const result = start.base?.id ?? start.chain;
-      return { result, cached: false };
+      start = await startOf(session, stage, vertex);
+      const { base, chain, treeFrom } = start.state;
+      if (base && treeFrom.kind === "base") explainBase(session, stage, base, vertex);
+      return { result: base?.id ?? chain, cached: false };
     });
-    const builder = new StageBuilder(session, stage, start!, session.inImage(stage.index));
+    const { state, triggers } = start!;
+    const builder = new StageBuilder(session, stage, state, session.inImage(stage.index));
     if (typeof stage.base === "object" && "directory" in stage.base) {
       await builder.#fillFrom(session.namedContext(stage.base.directory), stage.from.range.source);
     }
-    for (const [i, trigger] of (start!.base?.config.config?.OnBuild ?? []).entries()) {
+    for (const [i, trigger] of triggers.entries()) {
       const instruction = parseTrigger(trigger, stage.from.range);
       await builder.#vertex(session.triggerVertex(stage, instruction), instruction, `on${i}`);
     }

@@ -28,7 +28,20 @@ function baseName({ base, from }: Stage): string {
   return typeof base === "object" && "image" in base ? base.image : from.image;
 }
 
-export async function startState(session: Session, stage: Stage, vertex: Vertex): Promise<StageState> {
+/** A stage's begin, and the ONBUILD triggers that its base has left for it. */
+export interface Start {
+  state: StageState;
+  triggers: string[];
+}
+
+export async function startOf(session: Session, stage: Stage, vertex: Vertex): Promise<Start> {
+  const state = await baseState(session, stage, vertex);
+  const { OnBuild, ...config } = state.config;
+  // They run once, in the stage that begins from what has them.
+  return { state: { ...state, config }, triggers: OnBuild ?? [] };
+}
+
+async function baseState(session: Session, stage: Stage, vertex: Vertex): Promise<StageState> {
   const { base } = stage;
   if (typeof base === "object" && "stage" in base) {
     const parent = await session.stage(base.stage);
@@ -41,7 +54,6 @@ export async function startState(session: Session, stage: Stage, vertex: Vertex)
       history: [...parent.history],
       scope: session.newScope(parent.scope),
       cmdSet: false,
-      base: parent.base && { ...parent.base, config: withoutTriggers(parent.base) },
     };
   }
   const platform = platformOf(stage, session.request);
@@ -61,7 +73,7 @@ export async function startState(session: Session, stage: Stage, vertex: Vertex)
     range: stage.from.range,
     onProgress: vertex.progress,
   });
-  const { OnBuild: _, ...config } = image.config.config ?? {};
+  const config = image.config.config ?? {};
   const Env = config.Env ?? [];
   const origin: Origin = { kind: "base", name: base.image, shown: image.id };
   return {
@@ -76,9 +88,4 @@ export async function startState(session: Session, stage: Stage, vertex: Vertex)
     base: image,
     platform: image.platform,
   };
-}
-
-/** ONBUILD triggers of an image run once, in the stage that names it. */
-function withoutTriggers(image: BaseImage): BaseImage["config"] {
-  return { ...image.config, config: { ...image.config.config, OnBuild: null } };
 }
