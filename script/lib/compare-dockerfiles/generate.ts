@@ -219,10 +219,11 @@ export function casesOf(today: boolean): fc.Arbitrary<Case> {
       first: fc.option(stage(pick("FROM busybox AS first", "FROM scratch AS first"))),
       last: stage(pick("FROM busybox", "FROM busybox", "FROM scratch", "from busybox:latest")),
       copies: fc.array(fromStage, { maxLength: 1 }),
+      continues: fc.boolean(),
       ignore,
     })
-    .map(({ globals, first, last, copies, ignore }) => ({
-      dockerfile: `${[...globals, ...(first ?? []), ...last, ...(first ? copies : [])].join("\n")}\n`,
+    .map(({ globals, first, last: [from, ...rest], copies, continues, ignore }) => ({
+      dockerfile: `${[...globals, ...(first ?? []), first && continues ? "FROM first" : from, ...rest, ...(first ? copies : [])].join("\n")}\n`,
       ignore,
     }));
 }
