@@ -11,11 +11,11 @@ import {
 } from "node:fs";
 import { join, posix } from "node:path";
 import { digestOf } from "../../lib/digest.ts";
+import { compileGlob } from "../../lib/glob.ts";
+import { IgnoreRules } from "../../lib/ignore.ts";
 import { addArchive, isArchive } from "../files/archive.ts";
 import { parseChmod } from "../files/chmod.ts";
 import { CopyError, copySelections } from "../files/copy.ts";
-import { compileGlob } from "../files/glob.ts";
-import { IgnoreRules } from "../files/ignore.ts";
 import { makeDirectory, type Owner, resolveInside } from "../files/inside.ts";
 import { expandWildcards } from "../files/sources.ts";
 import { type Selection, SourceTree } from "../files/tree.ts";
