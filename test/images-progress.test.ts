@@ -160,6 +160,10 @@ test("the messages of pull, push and load are dockerd's", async () => {
       expect.arrayContaining(["Pulling fs layer", "Download complete", "Extracting", "Pull complete"]),
     );
 
+  const extracting = pulled.filter(({ id, status }) => id === ids[0] && status === "Extracting");
+  const whole = { current: tars[0]!.length, total: tars[0]!.length };
+  expect(extracting.at(-1)!.progressDetail).toEqual(whole);
+
   await daemon.ok(["tag", `${proxy.address}/five:1`, `${proxy.address}/six:1`]);
   const pushed = await messages(`/v1.51/images/${proxy.address}/six/push?tag=1`, {
     headers: { "X-Registry-Auth": Buffer.from("{}").toString("base64") },

@@ -266,9 +266,10 @@ export class BuildService implements Builds, AsyncDisposable {
           context,
           reference,
           { platform: options.platform, auth, signal },
-          ({ id, progressDetail }) => {
-            if (id && progressDetail?.current !== undefined)
-              options.onProgress?.(id, progressDetail.current, progressDetail.total);
+          ({ id, status, progressDetail: { current, total } = {} }) => {
+            // One figure a layer, which does not go back when it is unpacked.
+            const counts = status === "Downloading" || current === total;
+            if (id && current !== undefined && counts) options.onProgress?.(id, current, total);
           },
         );
         return requireImage(pulled, reference);

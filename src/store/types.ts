@@ -140,13 +140,19 @@ export interface Layers {
    * Unpacks a layer blob (gzip, zstd or plain, told by content) over `parent` as committed snapshot `chainId`;
    * a no-op when that snapshot is there. Checks the uncompressed digest. Paths and links never leave the root.
    * The parent needs to be there only when `below` resolves: the layers of an image unpack side by side, and are
-   * committed base first.
+   * committed base first. `onRead` hears from time to time how many bytes of the blob have been read.
    * @throws InvalidParameter wrong diffId, truncated or malformed archive, escaping path; TooLarge over the store's
    *   limits; NoSpace. Nothing stays behind
    */
   unpack(
     blob: Digest,
-    expect: { diffId: Digest; chainId: string; parent?: string; below?: Promise<void> },
+    expect: {
+      diffId: Digest;
+      chainId: string;
+      parent?: string;
+      below?: Promise<void>;
+      onRead?: (bytes: number) => void;
+    },
     signal?: AbortSignal,
   ): Promise<void>;
   /**

@@ -53,7 +53,7 @@ class PlainLines {
 
   show({ stream, status, id, progressDetail }: ProgressMessage): void {
     if (stream !== undefined) writeAll(this.fd, stream);
-    else if (status !== undefined && !progressDetail?.current)
+    else if (status !== undefined && !progressDetail?.current && !progressDetail?.total)
       writeAll(this.fd, `${id ? `${id}: ` : ""}${status}\n`);
   }
 }

@@ -200,12 +200,11 @@ async function fetchLayers(transfer: Transfer, layers: Descriptor[], diffIds: Di
     const parent = below;
     below = (async () => {
       await slots.run(() => bring(transfer, layer, signal));
-      onProgress({ id, status: "Extracting", progressDetail: { current: layer.size, total: layer.size } });
-      await context.store.layers.unpack(
-        layer.digest,
-        { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1], below: parent },
-        signal,
-      );
+      const onRead = (current: number) =>
+        onProgress({ id, status: "Extracting", progressDetail: { current, total: layer.size } });
+      const place = { diffId: diffIds[index]!, chainId: chains[index]!, parent: chains[index - 1] };
+      await context.store.layers.unpack(layer.digest, { ...place, below: parent, onRead }, signal);
+      onRead(layer.size);
       onProgress({ id, status: "Pull complete", progressDetail: {} });
     })();
     return below;

@@ -21,6 +21,9 @@ const mediaTypeOf = {
   none: mediaTypes.ociLayer,
 } as const;
 
+/** Between two words on how far a layer is (milliseconds). */
+const progressInterval = 100;
+
 /** Output of an archive that may wait in the daemon for its reader (bytes). */
 const archiveBuffer = 1 << 20;
 
@@ -52,11 +55,11 @@ export class WorkerLayers implements Layers {
   }
 
   async #unpack(
-    ...[blob, { diffId, chainId, parent, below }, signal]: Parameters<Layers["unpack"]>
+    ...[blob, { diffId, chainId, parent, below, onRead }, signal]: Parameters<Layers["unpack"]>
   ): Promise<void> {
     const path = this.content.path(blob);
     const { tree, size, implied, ...found } =
-      (await this.#takeAhead(blob)) ?? (await this.#unpackTo(path, diffId !== blob, signal));
+      (await this.#takeAhead(blob)) ?? (await this.#unpackTo(path, diffId !== blob, signal, onRead));
     const { directory } = tree;
     try {
       // A blob's own digest was checked when it came.
@@ -76,14 +79,24 @@ export class WorkerLayers implements Layers {
   }
 
   /** @param hash whether the digest of the uncompressed bytes is wanted */
-  async #unpackTo(blob: string, hash: boolean, signal?: AbortSignal): Promise<Unpacked> {
+  async #unpackTo(
+    blob: string,
+    hash: boolean,
+    signal?: AbortSignal,
+    onRead?: (bytes: number) => void,
+  ): Promise<Unpacked> {
     const tree = this.snapshots.unnamed();
+    const read = onRead && new SharedArrayBuffer(8);
+    const count = read && new BigInt64Array(read);
+    const told = count && setInterval(() => onRead!(Number(Atomics.load(count, 0))), progressInterval);
     try {
-      const task = { blob, directory: tree.directory, hash, limits: this.limits };
+      const task = { blob, directory: tree.directory, hash, limits: this.limits, read };
       return { tree, ...(await this.#slots.run(() => this.workers.run("unpack", task, signal), signal)) };
     } catch (error) {
       this.snapshots.discard(tree);
       throw error;
+    } finally {
+      clearInterval(told);
     }
   }
 

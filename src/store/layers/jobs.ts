@@ -51,13 +51,15 @@ export const jobs: {
 };
 
 async function unpack(
-  { blob, directory, hash, limits }: Jobs["unpack"]["task"],
+  { blob, directory, hash, limits, read }: Jobs["unpack"]["task"],
   { signal }: JobContext,
 ): Promise<Jobs["unpack"]["result"]> {
   const hasher = hash ? new Bun.CryptoHasher("sha256") : undefined;
   const source = typeof blob === "string" ? readFileChunks(blob, signal) : follow(blob, signal);
+  const count = read && new BigInt64Array(read);
+  const noted = count ? counted(source, (bytes) => Atomics.add(count, 0, BigInt(bytes))) : source;
   using unpacker = new Unpacker(directory, { layer: true, limits });
-  await writeTree(source, unpacker, unpacker, signal, hasher);
+  await writeTree(noted, unpacker, unpacker, signal, hasher);
   const size = unpacker.size ?? (await measureTree(directory, signal)).bytes;
   return { size, implied: unpacker.implied, diffId: hasher && `sha256:${hasher.digest("hex")}` };
 }

@@ -19,6 +19,7 @@ import fc from "fast-check";
 import { digestOf } from "../../lib/digest.ts";
 import { InvalidParameter, NotFound, TooLarge } from "../../lib/errors.ts";
 import { type Entry, StoreLab, tarOf, until } from "../testing.ts";
+import { jobs } from "./jobs.ts";
 
 let lab: StoreLab;
 beforeAll(async () => {
@@ -80,6 +81,23 @@ describe("unpack", () => {
       expect(readdirSync(join(root, "d"))).toEqual(["b"]);
       expect(readdirSync(join(root, "o"))).toEqual(["new"]);
     });
+  });
+
+  test("the job notes how much of the blob it has read", async () => {
+    const tar = gzipSync(await tarOf([file("large", "z".repeat(4 << 20))]));
+    const directory = join(lab.directory, "noted");
+    mkdirSync(directory);
+    const blob = join(lab.directory, "noted.tar.gz");
+    writeFileSync(blob, tar);
+    const read = new SharedArrayBuffer(8);
+    const context = {
+      signal: new AbortController().signal,
+      input: (async function* () {})(),
+      output: () => Promise.resolve(),
+      arriving() {},
+    };
+    await jobs.unpack({ blob, directory, hash: false, limits: {}, read }, context);
+    expect(Number(new BigInt64Array(read)[0])).toBe(tar.length);
   });
 
   test("the same chain asked for twice at once is unpacked once", async () => {

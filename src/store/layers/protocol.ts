@@ -9,8 +9,17 @@ import type { ArrivingFile } from "./arriving.ts";
 /** Every job by name: what it's given and what it answers. */
 export interface Jobs {
   unpack: {
-    /** `hash`: whether the digest of the uncompressed bytes is asked for. */
-    task: { blob: string | ArrivingFile; directory: string; hash: boolean; limits: LayerLimits };
+    /**
+     * `hash`: whether the digest of the uncompressed bytes is asked for. `read`: one BigInt64, where the job notes how
+     * many bytes of the blob it has read.
+     */
+    task: {
+      blob: string | ArrivingFile;
+      directory: string;
+      hash: boolean;
+      limits: LayerLimits;
+      read?: SharedArrayBuffer;
+    };
     /** `implied`: directories that the archive needed and did not describe. */
     result: { size: number; implied: ByteString[]; diffId: Digest | undefined };
   };
