@@ -1,7 +1,6 @@
 /** Repositories that ask who is there: by a token over http, by the client's agent over ssh. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, TestDaemon, until } from "./support/daemon.ts";
@@ -96,28 +95,30 @@ async function startSshd(): Promise<void> {
   mkdirSync("/run/sshd", { recursive: true });
   for (const name of ["host", "client"])
     await must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(home, name)]);
-  const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  sshPort = taken.port;
-  taken.stop(true);
-  const settings = [
-    `HostKey ${home}/host`,
-    `AuthorizedKeysFile ${home}/client.pub`,
-    `PidFile ${home}/pid`,
-    "ListenAddress 127.0.0.1",
-    `Port ${sshPort}`,
-    "PermitRootLogin prohibit-password",
-    "PasswordAuthentication no",
-    "StrictModes no",
-    "UsePAM no",
-  ];
-  writeFileSync(join(home, "config"), `${settings.join("\n")}\n`);
-  sshd = Bun.spawn(["/usr/sbin/sshd", "-D", "-e", "-f", join(home, "config")], { stderr: "ignore" });
-  const answers = () =>
-    new Promise<boolean>((resolve) => {
-      const socket = connect(sshPort, "127.0.0.1", () => socket.destroy(resolve(true) as undefined));
-      socket.once("error", () => resolve(false));
-    });
-  await until(answers, "sshd answers");
+  // Another process may take a free port before sshd does.
+  for (let tries = 0; ; tries++) {
+    const free = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    sshPort = free.port;
+    free.stop(true);
+    const settings = [
+      `HostKey ${home}/host`,
+      `AuthorizedKeysFile ${home}/client.pub`,
+      `PidFile ${home}/pid`,
+      "ListenAddress 127.0.0.1",
+      `Port ${sshPort}`,
+      "PermitRootLogin prohibit-password",
+      "PasswordAuthentication no",
+      "StrictModes no",
+      "UsePAM no",
+    ];
+    writeFileSync(join(home, "config"), `${settings.join("\n")}\n`);
+    const child = Bun.spawn(["/usr/sbin/sshd", "-D", "-e", "-f", join(home, "config")], { stderr: "ignore" });
+    sshd = child;
+    // It names itself when it listens.
+    await until(() => child.exitCode !== null || existsSync(join(home, "pid")), "sshd listens or ends");
+    if (child.exitCode === null) return;
+    if (tries === 5) throw new Error(`sshd ended with ${child.exitCode}`);
+  }
 }
 
 const docker = (args: string[], program: string[] = [docker20]) =>
