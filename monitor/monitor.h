@@ -139,6 +139,8 @@ struct stdio {
 };
 /* Starts the OCI runtime, or the process that enters. Returns its pid, or -1. */
 pid_t start_runtime(const struct options *options, struct stdio *stdio);
+/* Once it has ended: the host's /dev/null is root's again. */
+void take_back_null(void);
 /* Takes the pty's master from the runtime's connection to console.sock. */
 bool receive_console(const struct options *options, struct stdio *stdio);
 bool set_size(int terminal, unsigned short width, unsigned short height);

@@ -121,6 +121,7 @@ static void exited(int status) {
 static void runtime_ended(int status) {
     char text[32];
     runtime = 0;
+    take_back_null();
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         fail("the OCI runtime was killed");
         return;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,6 +23,15 @@ static int listen_console(void) {
     unlink(address.sun_path);
     if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)) close_fd(&fd);
     return fd;
+}
+
+/* crun's exec gives the container's user all that it was given as stdio, and whoever owns the host's /dev/null may change
+ * its mode for everybody. */
+void take_back_null(void) {
+    struct stat found;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &found) == 0 && S_ISCHR(found.st_mode) && found.st_uid != 0 && fchown(fd, 0, 0) == 0) fchmod(fd, 0666);
+    close_fd(&fd);
 }
 
 /* The monitor's own is low, and crun leaves what it finds to the processes that it adds to a container. */
