@@ -12,6 +12,7 @@ export { runnablePlatforms } from "./exec/emulation.ts";
 export { parseOutput } from "./export/parse.ts";
 export { exporterResponse } from "./export/response.ts";
 export { resolveInside } from "./files/inside.ts";
+export { ReceivedContext } from "./files/received.ts";
 export { fetchContext } from "./files/remote-context.ts";
 
 export {

@@ -16,6 +16,7 @@ import type { CacheSource, CacheTarget } from "./cache/options.ts";
 import type { CacheEntry, CachePolicy } from "./cache/policy.ts";
 import type { Severity } from "./checks/types.ts";
 import type { ExportedImage, OutputRequest } from "./export/types.ts";
+import type { ReceivedContext } from "./files/received.ts";
 import type { ExecMount, LowLevelBuild } from "./llb/types.ts";
 import type { Outline, TargetList } from "./outline/types.ts";
 
@@ -27,6 +28,8 @@ export type * as LowLevel from "./llb/types.ts";
 export interface BuildRequest {
   /** The extracted context (a directory owned by this build; `.dockerignore` not yet applied). */
   contextDir: string;
+  /** Set when `contextDir` came as an archive: a COPY may take its files over. */
+  received?: ReceivedContext;
   /**
    * Path inside the context (default `Dockerfile`), or the text itself: with its name for messages, and the text of
    * the ignore file that goes before the context's own.

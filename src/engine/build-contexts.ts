@@ -31,7 +31,7 @@ export class BuildContexts {
     if (path === undefined || this.#inUse.has(path)) {
       const own = join(this.temporary, `build-${crypto.randomUUID()}`);
       mkdirSync(own, { recursive: true, mode: 0o700 });
-      return { path: own, [Symbol.asyncDispose]: async () => this.#removeLater(own) };
+      return { path: own, [Symbol.asyncDispose]: () => this.#remove(own) };
     }
     mkdirSync(this.kept, { recursive: true, mode: 0o700 });
     spreadDirectories(this.kept);
@@ -48,12 +48,13 @@ export class BuildContexts {
     };
   }
 
-  /** A build has ended when its image is there; what it leaves may take longer to go than it took. */
-  #removeLater(path: string): void {
+  /** Resolves when it is gone: until then its files have two names where a layer took them over. */
+  #remove(path: string): Promise<void> {
     const removal = rm(path, { recursive: true, force: true })
       .catch((error: unknown) => console.error(`cannot remove the build context ${path}:`, error))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
+    return removal;
   }
 
   /** Resolves when the directories of ended builds are gone. */

@@ -13,7 +13,7 @@ import type {
 } from "../build/types.ts";
 
 /** What a build is asked for, besides its files. */
-export type BuildOptions = Omit<BuildRequest, "contextDir" | "tags"> & {
+export type BuildOptions = Omit<BuildRequest, "contextDir" | "received" | "tags"> & {
   /** As the user wrote them. */
   tags: string[];
   /** By which clients know the build in the history; without one it is given one. */

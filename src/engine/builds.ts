@@ -6,6 +6,7 @@ import {
   fetchContext,
   lintAnswer,
   outlineAnswer,
+  ReceivedContext,
   type Subrequest,
   type SubrequestAnswer,
   targetsAnswer,
@@ -45,6 +46,8 @@ import type { BuildOptions, Builds, FillContext } from "./types.ts";
 
 /** Addresses of build steps that run now, by network. They are no containers, but take addresses like them. */
 type StepAddresses = Map<string, string[]>;
+
+type FilesOfBuild = Awaited<ReturnType<FillContext>> & Pick<BuildRequest, "received">;
 
 /** Milliseconds after a build until the cache is held to its rules, so that builds in a row don't wait for that. */
 const collectionDelay = 2000;
@@ -185,15 +188,15 @@ export class BuildService implements Builds, AsyncDisposable {
     { contexts, archives = {} }: Pick<BuildOptions, "contexts" | "archives">,
     onEvent: (event: BuildEvent) => void,
     signal: AbortSignal,
-    work: (files: Awaited<ReturnType<FillContext>> & Pick<BuildRequest, "release">) => Promise<T>,
+    work: (files: FilesOfBuild & Pick<BuildRequest, "release">) => Promise<T>,
   ): Promise<T> {
     await using directories = new AsyncDisposableStack();
     const open = (key?: string) => directories.use(this.#contexts.open(key)).path;
     try {
-      const files =
+      const files: FilesOfBuild =
         typeof source === "function"
           ? await source(open, onEvent, signal)
-          : { contextDir: await this.#extracted(source, open(), signal) };
+          : await this.#receive(source, open(), signal);
       const named = { ...contexts, ...files.contexts };
       for (const [name, bring] of Object.entries(archives)) {
         const directory = open();
@@ -212,9 +215,14 @@ export class BuildService implements Builds, AsyncDisposable {
     return this.context.store.layers.extract(archive, directory, {}, signal);
   }
 
-  async #extracted(archive: Readable, directory: string, signal: AbortSignal): Promise<string> {
-    await this.extract(archive, directory, signal);
-    return directory;
+  async #receive(
+    archive: Readable,
+    contextDir: string,
+    signal: AbortSignal,
+  ): Promise<Pick<BuildRequest, "contextDir" | "received">> {
+    const { layers } = this.context.store;
+    const hashes = await layers.receiveContext(archive, contextDir, signal);
+    return { contextDir, received: new ReceivedContext(hashes) };
   }
 
   async prune(policy: Parameters<Builds["prune"]>[0]): Promise<{ removed: string[]; bytes: number }> {

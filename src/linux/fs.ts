@@ -92,7 +92,7 @@ export function openInRoot(root: number, path: Name, flags: number, mode = 0): n
 
 /** openat(2); O_CLOEXEC is added. @throws Errno */
 export function openAt(directory: number, name: Name, flags: number, mode = 0): number {
-  return check(symbols.openat(directory, cstring(name), flags | O_CLOEXEC, mode), "openat", text(name));
+  return check(symbols.openat(directory, cstring(name), flags | O_CLOEXEC, mode), "openat", name);
 }
 
 /** A descriptor that `using` closes. */
@@ -110,12 +110,12 @@ export class Descriptor implements Disposable {
 
 /** @throws Errno */
 export function mkdirAt(directory: number, name: Name, mode: number): void {
-  check(symbols.mkdirat(directory, cstring(name), mode), "mkdirat", text(name));
+  check(symbols.mkdirat(directory, cstring(name), mode), "mkdirat", name);
 }
 
 /** @param mode with the type's `S_IF*` @throws Errno */
 export function mknodAt(directory: number, name: Name, mode: number, major = 0, minor = 0): void {
-  check(symbols.mknodat(directory, cstring(name), mode, makeDevice(major, minor)), "mknodat", text(name));
+  check(symbols.mknodat(directory, cstring(name), mode, makeDevice(major, minor)), "mknodat", name);
 }
 
 /** A pipe, socket or device. @param mode with the type's `S_IF*` @param device as `stat` gives it (`rdev`) @throws Errno */
@@ -131,22 +131,22 @@ function makeDevice(major: number, minor: number): bigint {
 
 /** @throws Errno */
 export function symlinkAt(target: Name, directory: number, name: Name): void {
-  check(symbols.symlinkat(cstring(target), directory, cstring(name)), "symlinkat", text(name));
+  check(symbols.symlinkat(cstring(target), directory, cstring(name)), "symlinkat", name);
 }
 
 /** A hard link; a symbolic link at `from` is linked itself. @throws Errno */
 export function linkAt(fromDirectory: number, from: Name, directory: number, name: Name): void {
-  check(symbols.linkat(fromDirectory, cstring(from), directory, cstring(name), 0), "linkat", text(name));
+  check(symbols.linkat(fromDirectory, cstring(from), directory, cstring(name), 0), "linkat", name);
 }
 
 /** @param flags 0 or AT_REMOVEDIR @throws Errno */
 export function unlinkAt(directory: number, name: Name, flags = 0): void {
-  check(symbols.unlinkat(directory, cstring(name), flags), "unlinkat", text(name));
+  check(symbols.unlinkat(directory, cstring(name), flags), "unlinkat", name);
 }
 
 /** Links are not followed. @throws Errno */
 export function chownAt(directory: number, name: Name, uid: number, gid: number): void {
-  check(symbols.fchownat(directory, cstring(name), uid, gid, AT_SYMLINK_NOFOLLOW), "fchownat", text(name));
+  check(symbols.fchownat(directory, cstring(name), uid, gid, AT_SYMLINK_NOFOLLOW), "fchownat", name);
 }
 
 /** Changes the mode of what is itself no link; a link put in its place meanwhile is not followed. @throws Errno */
@@ -175,7 +175,7 @@ export function setMtimeAt(directory: number, name: Name, nanoseconds: bigint): 
   check(
     symbols.utimensat(directory, cstring(name), mtimeOnly(nanoseconds), AT_SYMLINK_NOFOLLOW),
     "utimensat",
-    text(name),
+    name,
   );
 }
 
@@ -188,23 +188,7 @@ export function setMtime(fd: number, nanoseconds: bigint): void {
 export function readlinkAt(directory: number, name: Name): Buffer {
   const buffer = Buffer.allocUnsafe(4096);
   const length = symbols.readlinkat(directory, cstring(name), buffer, buffer.length);
-  return buffer.subarray(0, check(Number(length), "readlinkat", text(name)));
-}
-
-export interface FileStat {
-  /** Type (`S_IF*`) and permissions. */
-  mode: number;
-  uid: number;
-  gid: number;
-  nlink: number;
-  /** Device and inode: equal for hard links of one file. */
-  id: string;
-  /** Bytes. */
-  size: number;
-  /** Nanoseconds since the epoch. */
-  mtime: bigint;
-  /** Of a device node. */
-  device: { major: number; minor: number };
+  return buffer.subarray(0, check(Number(length), "readlinkat", name));
 }
 
 const statxBasic = 0x7ff;
@@ -212,20 +196,42 @@ const statBuffer = new ArrayBuffer(256);
 const statBytes = new Uint8Array(statBuffer);
 const stat = new DataView(statBuffer);
 
+/** What statx(2) has just told. */
+export class FileStat {
+  /** Type (`S_IF*`) and permissions. */
+  readonly mode = stat.getUint16(28, true);
+  readonly uid = stat.getUint32(20, true);
+  readonly gid = stat.getUint32(24, true);
+  readonly nlink = stat.getUint32(16, true);
+  /** As exactly as a number goes. */
+  readonly inode = wide(32);
+  /** Bytes. */
+  readonly size = wide(40);
+  /** Nanoseconds since the epoch. */
+  readonly mtime = stat.getBigInt64(112, true) * 1_000_000_000n + BigInt(stat.getUint32(120, true));
+  /** Of a device node. */
+  readonly device = { major: stat.getUint32(128, true), minor: stat.getUint32(132, true) };
+  readonly #major = stat.getUint32(136, true);
+  readonly #minor = stat.getUint32(140, true);
+  readonly #high = stat.getUint32(36, true);
+  readonly #low = stat.getUint32(32, true);
+
+  /** Device and inode: equal for hard links of one file. */
+  get id(): string {
+    return `${this.#major}:${this.#minor}:${this.#high}:${this.#low}`;
+  }
+}
+
+/** 64 bits. */
+function wide(at: number): number {
+  return stat.getUint32(at, true) + stat.getUint32(at + 4, true) * 2 ** 32;
+}
+
 /** Status of `name` in `directory`, a link's own; with an empty name that of the descriptor. @throws Errno */
 export function statAt(directory: number, name: Name): FileStat {
   const flags = AT_SYMLINK_NOFOLLOW | (name.length === 0 ? AT_EMPTY_PATH : 0);
-  check(symbols.statx(directory, cstring(name), flags, statxBasic, statBytes), "statx", text(name));
-  return {
-    mode: stat.getUint16(28, true),
-    uid: stat.getUint32(20, true),
-    gid: stat.getUint32(24, true),
-    nlink: stat.getUint32(16, true),
-    id: `${stat.getUint32(136, true)}:${stat.getUint32(140, true)}:${stat.getBigUint64(32, true)}`,
-    size: Number(stat.getBigUint64(40, true)),
-    mtime: stat.getBigInt64(112, true) * 1_000_000_000n + BigInt(stat.getUint32(120, true)),
-    device: { major: stat.getUint32(128, true), minor: stat.getUint32(132, true) },
-  };
+  check(symbols.statx(directory, cstring(name), flags, statxBasic, statBytes), "statx", name);
+  return new FileStat();
 }
 
 /** As `statAt`, undefined when there is nothing of that name. @throws Errno */
@@ -256,15 +262,21 @@ export function tellsTypes(directory: number): boolean {
 
 /** Names in the open directory, without `.` and `..`, in the kernel's order. @throws Errno */
 export function readNames(directory: number): Buffer[] {
-  const names: Buffer[] = [];
+  return readEntries(directory).map(({ name }) => name);
+}
+
+/** As `readNames`, with the type's `S_IF*`, 0 where the file system doesn't tell. @throws Errno */
+export function readEntries(directory: number): { name: Buffer; type: number }[] {
+  const entries: { name: Buffer; type: number }[] = [];
   const buffer = Buffer.allocUnsafe(64 << 10);
   for (;;) {
     const length = check(Number(symbols.getdents64(directory, buffer, buffer.length)), "getdents64");
-    if (length === 0) return names;
+    if (length === 0) return entries;
     for (let at = 0; at < length; at += buffer.readUInt16LE(at + 16)) {
       const name = buffer.subarray(at + 19, buffer.indexOf(0, at + 19));
       if (name.equals(dot) || name.equals(dotdot)) continue;
-      names.push(Buffer.from(name));
+      // DT_* of getdents(2) are S_IF* without their low bits.
+      entries.push({ name: Buffer.from(name), type: buffer[at + 18]! << 12 });
     }
   }
 }

@@ -37,14 +37,22 @@ export function errno(): number {
 }
 
 /** Returns `result` when it is not negative. @throws Errno otherwise. */
-export function check(result: number, syscall: string, path?: string): number {
-  if (result < 0) throw new Errno(errno(), syscall, path);
+export function check(result: number, syscall: string, path?: string | Uint8Array): number {
+  if (result < 0) throw failed(errno(), syscall, path);
   return result;
+}
+
+function failed(code: number, syscall: string, path?: string | Uint8Array): Errno {
+  return new Errno(code, syscall, path && (typeof path === "string" ? path : Buffer.from(path).toString()));
 }
 
 /** A NUL-terminated copy of a path or name. Bytes pass as they are, so names in any encoding survive. */
 export function cstring(text: string | Uint8Array): Buffer {
-  const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : Buffer.from(text);
-  if (bytes.includes(0)) throw new Errno(constants.errno.EINVAL, "path with a NUL byte");
-  return Buffer.concat([bytes, Buffer.from([0])]);
+  const length = typeof text === "string" ? Buffer.byteLength(text) : text.length;
+  const bytes = Buffer.allocUnsafe(length + 1);
+  if (typeof text === "string") bytes.write(text);
+  else bytes.set(text);
+  bytes[length] = 0;
+  if (bytes.indexOf(0) !== length) throw new Errno(constants.errno.EINVAL, "path with a NUL byte");
+  return bytes;
 }

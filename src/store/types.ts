@@ -170,7 +170,7 @@ export interface Layers {
     options: { compression: "gzip" | "zstd" | "none"; level?: number },
     signal?: AbortSignal,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
-  /** Extracts a tar stream (any compression) into a directory; for build contexts, ADD and archive PUT. */
+  /** Extracts a tar stream (any compression) into a directory; for ADD and archive PUT. */
   extract(
     tar: Readable,
     directory: string,
@@ -183,6 +183,15 @@ export interface Layers {
     },
     signal?: AbortSignal,
   ): Promise<void>;
+  /**
+   * Extracts a build context (any compression) as root's files without extended attributes.
+   * @returns hashes of the files' content (lib/content-hash.ts) by inode number; those of sparse files are left out
+   */
+  receiveContext(
+    archive: Readable,
+    directory: string,
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<number, string>>;
   /**
    * Extracts an archive of images (any compression) into a directory, as root's files. Layers in it are unpacked while
    * the archive still comes, ahead of `unpack`; what that has not asked for when the result is disposed is dropped.

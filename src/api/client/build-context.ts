@@ -1,5 +1,15 @@
 /** The build context: a directory as a tar stream, without what `.dockerignore` leaves out. */
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidParameter } from "../../lib/errors.ts";
@@ -24,6 +34,8 @@ export interface PackOptions {
 
 /** Small entries travel together, large files in pieces of this size (bytes). */
 const pieceSize = 256 << 10;
+/** Files up to this are read into the piece (bytes). */
+const smallFile = 64 << 10;
 
 /**
  * The tar of `directory`, sorted by name, made as it is read. Owners are dropped (root), as Docker's client does.
@@ -33,39 +45,66 @@ export async function* packContext(directory: string, options: PackOptions = {})
   if (!existsSync(directory))
     throw new InvalidParameter(`unable to prepare context: path ${JSON.stringify(directory)} not found`);
   const rules = ignoreRules(directory, options);
-  let waiting: Uint8Array[] = [];
-  let size = 0;
-  for await (const bytes of entries(directory, rules, options.extraFiles ?? {})) {
-    waiting.push(bytes);
-    size += bytes.length;
-    if (size < pieceSize) continue;
-    yield Buffer.concat(waiting);
-    waiting = [];
-    size = 0;
+  const piece = new Piece();
+  for (const { path, stat } of walk(directory, "", rules.root())) {
+    const full = join(directory, path);
+    if (stat.isDirectory()) piece.add(header(`${path}/`, "directory", stat));
+    else if (stat.isSymbolicLink())
+      piece.add(header(path, "symlink", stat, { linkPath: fromText(readlinkSync(full)) }));
+    else if (stat.isFIFO()) piece.add(header(path, "fifo", stat));
+    else if (stat.isFile()) {
+      piece.add(header(path, "file", stat, { size: stat.size }));
+      if (stat.size <= smallFile) piece.addFile(full, stat.size);
+      else {
+        yield piece.take();
+        yield* contentOf(full, stat.size);
+      }
+    }
+    if (piece.length >= pieceSize) yield piece.take();
   }
-  yield Buffer.concat([...waiting, endOfArchive]);
+  for (const [path, text] of Object.entries(options.extraFiles ?? {})) {
+    const bytes = Buffer.from(text);
+    piece.add(header(path, "file", { mode: 0o644, mtimeMs: 0 }, { size: bytes.length }));
+    yield piece.take();
+    yield bytes;
+    piece.add(new Uint8Array(paddingOf(bytes.length)));
+  }
+  piece.add(endOfArchive);
+  yield piece.take();
 }
 
-async function* entries(
-  directory: string,
-  rules: IgnoreRules,
-  extraFiles: Record<string, string>,
-): AsyncGenerator<Uint8Array> {
-  for (const { path, stat } of walk(directory, "", rules.root())) {
-    if (stat.isDirectory()) yield header(`${path}/`, "directory", stat);
-    else if (stat.isSymbolicLink())
-      yield header(path, "symlink", stat, { linkPath: fromText(readlinkSync(join(directory, path))) });
-    else if (stat.isFIFO()) yield header(path, "fifo", stat);
-    else if (stat.isFile()) {
-      yield header(path, "file", stat, { size: stat.size });
-      yield* contentOf(join(directory, path), stat.size);
-    }
+/** Gathers what is small. */
+class Piece {
+  /** Room for a file and headers, extended ones with the longest names too, beyond a full piece. */
+  #buffer = Buffer.allocUnsafe(pieceSize + 2 * smallFile);
+  length = 0;
+
+  add(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.length);
+    this.length += bytes.length;
   }
-  for (const [path, text] of Object.entries(extraFiles)) {
-    const bytes = Buffer.from(text);
-    yield header(path, "file", { mode: 0o644, mtimeMs: 0 }, { size: bytes.length });
-    yield bytes;
-    yield new Uint8Array(paddingOf(bytes.length));
+
+  /** Exactly as many bytes as are said: a file that grows meanwhile is cut, one that shrinks filled with zeros. */
+  addFile(path: string, size: number): void {
+    const end = this.length + size;
+    const file = openSync(path, "r");
+    try {
+      for (let read = -1; read !== 0 && this.length < end; this.length += read)
+        read = readSync(file, this.#buffer, this.length, end - this.length, null);
+    } finally {
+      closeSync(file);
+    }
+    const padded = end + paddingOf(size);
+    this.#buffer.fill(0, this.length, padded);
+    this.length = padded;
+  }
+
+  /** What was gathered; it begins anew. */
+  take(): Uint8Array {
+    const taken = this.#buffer.subarray(0, this.length);
+    this.#buffer = Buffer.allocUnsafe(this.#buffer.length);
+    this.length = 0;
+    return taken;
   }
 }
 
@@ -102,14 +141,8 @@ function header(
   );
 }
 
-/** Exactly as many bytes as the header says: a file that grows meanwhile is cut, one that shrinks filled with zeros. */
+/** A large file with its padding, exactly as many bytes as the header says. */
 async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array> {
-  if (size <= pieceSize) {
-    const bytes = readFileSync(path).subarray(0, size);
-    yield bytes;
-    yield new Uint8Array(size - bytes.length + paddingOf(size));
-    return;
-  }
   await using file = await open(path);
   let left = size;
   while (left > 0) {

@@ -60,6 +60,17 @@ export class Workspace implements Disposable {
     return committedPrefix + this.id;
   }
 
+  /**
+   * Lets `work` write to the step's own layer where it lies on the disk; meanwhile nothing is mounted. For what the
+   * tree has nothing of yet, in directories that the layer has.
+   */
+  async whileUnmounted(work: (upper: string) => Promise<void>): Promise<void> {
+    this.unmount();
+    await work(this.upper);
+    this.snapshots.mountAt(this.#key, this.root);
+    this.#mounted = true;
+  }
+
   unmount(): void {
     if (!this.#mounted) return;
     this.snapshots.unmount(this.root);

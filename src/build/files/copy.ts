@@ -4,6 +4,7 @@ import {
   constants,
   copyFileSync,
   lchownSync,
+  linkSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
@@ -15,9 +16,11 @@ import {
 import { copyFile } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { makeNode } from "../../linux/fs.ts";
+import type { Workspace } from "../exec/workspace.ts";
 import { Breather } from "./breather.ts";
 import type { Chmod } from "./chmod.ts";
 import { makeDirectory, type Owner, resolveInside } from "./inside.ts";
+import type { ReceivedContext } from "./received.ts";
 import type { Entry, Selection } from "./tree.ts";
 
 /** A destination that can't take the files; the caller adds the place. */
@@ -34,6 +37,12 @@ export interface CopyOptions {
   /** What is in the way and of another kind goes. */
   replace?: boolean;
   signal?: AbortSignal;
+  /** Files that stay as they are may be taken over, by links. */
+  takeOver?: {
+    from: ReceivedContext;
+    /** What the root is mounted from: a mount takes no links from outside. */
+    layer: Pick<Workspace, "whileUnmounted">;
+  };
 }
 
 /** A file whose content comes from the Dockerfile. */
@@ -79,9 +88,12 @@ function isDirectory(root: string, path: string): boolean {
   return lstatSync(join(root, real), { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
+const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
 class Copier {
   readonly #breather: Breather;
   readonly #directoryOwner: Owner;
+  readonly #copiedUp = new Set<string>();
 
   constructor(
     private readonly sourceRoot: string,
@@ -97,25 +109,81 @@ class Copier {
     const top = this.#makeDirectory(destination);
     const target = join(this.root, top.path);
     const created = new Set<string>(top.created ? [""] : []);
-    const directories: { path: string; stat: Stats }[] = [];
+    const directories: Entry[] = [];
+    /** What is new in the tree. */
+    const unmounted: Entry[] = [];
+    const { takeOver } = this.options;
     for (const entry of entries) {
       if (entry.target === "") continue;
       await this.#breather.breathe();
-      const path = join(target, entry.target);
       const parent = posix.dirname(entry.target);
       const fresh = created.has(parent === "." ? "" : parent);
-      if (entry.stat.isDirectory()) {
-        if (this.#subdirectory(path, entry, fresh)) created.add(entry.target);
-        directories.push({ path, stat: entry.stat });
-      } else await this.#file(entry, path, fresh);
+      const isDirectory = entry.stat.isDirectory();
+      if (isDirectory) directories.push(entry);
+      const path = join(target, entry.target);
+      if (takeOver && (fresh || !isThere(path))) {
+        unmounted.push(entry);
+        if (isDirectory) created.add(entry.target);
+        if (!fresh) this.#copyUp(posix.dirname(path));
+        continue;
+      }
+      if (!isDirectory) await this.#file(entry, path, fresh);
+      else if (this.#subdirectory(path, entry, fresh)) created.add(entry.target);
     }
+    if (unmounted.length > 0)
+      await takeOver?.layer.whileUnmounted((upper) => this.#fill(join(upper, top.path), unmounted));
     // Their times change with every file written, so they are set last and from the bottom.
-    for (const { path, stat } of directories.reverse()) this.#times(path, stat);
+    for (const { target: name, stat } of directories.reverse()) this.#times(join(target, name), stat);
+  }
+
+  /** Makes sure that the layer itself has the directory. */
+  #copyUp(directory: string): void {
+    if (this.#copiedUp.has(directory)) return;
+    this.#copiedUp.add(directory);
+    // overlayfs copies what is about to change.
+    chmodSync(directory, lstatSync(directory).mode & 0o7777);
+  }
+
+  /** Writes what is new into the layer itself. */
+  async #fill(target: string, entries: Entry[]): Promise<void> {
+    for (const entry of entries) {
+      await this.#breather.breathe();
+      const path = join(target, entry.target);
+      if (entry.stat.isDirectory()) this.#subdirectory(path, entry, true);
+      else if (!this.#takeOver(entry, path)) await this.#file(entry, path, true);
+    }
+  }
+
+  /** Makes the source's file the layer's when nothing about it has to change. @returns whether it did */
+  #takeOver({ path: source, stat, link }: Entry, path: string): boolean {
+    const { owner, chmod, time, takeOver } = this.options;
+    if (link !== undefined || !stat.isFile() || time !== undefined) return false;
+    if (owner !== "keep" && (stat.uid !== owner.uid || stat.gid !== owner.gid)) return false;
+    const mode = stat.mode & 0o7777;
+    if (chmod && chmod.change(mode, false) !== mode) return false;
+    // A copy has its time as exactly as Date goes; which file is copied and which taken over must not show.
+    if (stat.mtimeMs % 1000 !== 0) return false;
+    if (!takeOver?.from.take(stat.ino)) return false;
+    try {
+      linkSync(join(this.sourceRoot, source), path);
+      return true;
+    } catch (error) {
+      // Another file system, or one without links.
+      const { code = "" } = error as NodeJS.ErrnoException;
+      if (!["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP"].includes(code)) throw error;
+      return false;
+    }
   }
 
   async topFile(entry: Entry, destination: string): Promise<void> {
     await this.#breather.breathe();
-    await this.#file(entry, this.#place(destination), false);
+    const path = this.#place(destination);
+    const { takeOver } = this.options;
+    // Smaller ones are copied sooner than a mount is changed.
+    if (!takeOver || entry.stat.size <= largeFile || isThere(path)) return this.#file(entry, path, false);
+    this.#copyUp(posix.dirname(path));
+    const inside = path.slice(this.root.length);
+    await takeOver.layer.whileUnmounted((upper) => this.#fill(upper, [{ ...entry, target: inside }]));
   }
 
   inline(content: string, destination: string): void {

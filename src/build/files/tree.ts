@@ -14,9 +14,11 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join, posix } from "node:path";
+import { pieceSize, wholeLimit } from "../../lib/content-hash.ts";
 import { IgnoreRules, type IgnoreState } from "../../lib/ignore.ts";
 import { Breather } from "./breather.ts";
 import { resolveInside } from "./inside.ts";
+import type { ReceivedContext } from "./received.ts";
 
 export interface Entry {
   /** Below the tree's root. */
@@ -36,9 +38,6 @@ export interface Selection {
   entries: Entry[];
 }
 
-/** Files up to this are hashed where they are read; bigger ones off the thread, in pieces. */
-const inlineLimit = 64 * 1024;
-const pieceSize = 1024 * 1024;
 /** Files of one selection that are listed by name. */
 const maxFingerprints = 2000;
 
@@ -48,6 +47,8 @@ export class SourceTree {
   constructor(
     readonly root: string,
     readonly ignore: IgnoreRules = IgnoreRules.none,
+    /** Set when the files are the build's own. */
+    readonly received?: ReceivedContext,
   ) {}
 
   /**
@@ -189,7 +190,7 @@ export class SourceTree {
 
   /** Begins hashing the big files, two at a time, so that reading one overlaps with hashing another. */
   async #hashLarge(files: Entry[], signal?: AbortSignal): Promise<void> {
-    const large = files.filter(({ stat, path }) => stat.size > inlineLimit && !this.#hashes.has(path));
+    const large = files.filter(({ stat, path }) => stat.size > wholeLimit && !this.#hashes.has(path));
     let next = 0;
     const worker = async () => {
       while (next < large.length) {
@@ -205,7 +206,8 @@ export class SourceTree {
     let found = this.#hashes.get(path);
     if (found === undefined) {
       const full = join(this.root, path);
-      found = stat.size <= inlineLimit ? hashSmall(full) : hashPieces(full);
+      found = this.received?.hashes.get(stat.ino);
+      found ??= stat.size <= wholeLimit ? hashSmall(full) : hashPieces(full);
       this.#hashes.set(path, found);
     }
     return found;
@@ -245,7 +247,7 @@ function hashSmall(path: string): string {
   }
 }
 
-/** A digest over the digests of fixed pieces: WebCrypto makes each on a thread of its own. */
+/** As ContentHasher does it, off the thread: WebCrypto makes each on a thread of its own. */
 async function hashPieces(path: string): Promise<string> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   const all = new Bun.CryptoHasher("sha256");

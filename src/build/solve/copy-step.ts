@@ -78,6 +78,7 @@ export async function copyStep(builder: StageBuilder, copy: Copy, vertex: Vertex
             await copySelections(tree.root, selections, [], workspace.root, {
               ...options,
               owner: owner ?? (keepOwners ? "keep" : options.owner),
+              takeOver: tree.received && { from: tree.received, layer: workspace },
             });
             continue;
           }

@@ -58,12 +58,14 @@ export class Session extends StepSession {
     this.graph = parts.graph;
     this.#label = parts.place.label;
     this.#vertices = nameVertices(parts.graph, parts.place);
-    this.#context = new SourceTree(parts.request.contextDir, parts.ignore);
+    this.#context = new SourceTree(parts.request.contextDir, parts.ignore, parts.request.received);
   }
 
   /** Builds all needed stages side by side; the target's state. The first failure stops the others. */
   async run(): Promise<StageState> {
     await this.together(this.graph.needed.map((index) => this.stage(index)));
+    // They go while layers are packed.
+    this.release().catch(() => {});
     return this.stage(this.graph.target);
   }
 

@@ -69,6 +69,7 @@ export class StepSession implements AsyncDisposable {
   readonly #trees = new Map<string, SourceTree>();
   readonly #used = new Set<string>();
   readonly #sources: AsyncDisposable;
+  #released: PromiseLike<void> | undefined;
   readonly #failed = new AbortController();
   readonly #directory: string;
 
@@ -247,6 +248,13 @@ export class StepSession implements AsyncDisposable {
     });
   }
 
+  /** Gives the client's files back, once: no step of this build reads them any more. */
+  protected async release(): Promise<void> {
+    if (this.#begun.size > 0) await Promise.allSettled(this.#begun);
+    this.#released ??= this.#sources[Symbol.asyncDispose]();
+    await this.#released;
+  }
+
   /**
    * Ends the build. What it reads from stays while another build wants a step that was begun here: then it goes
    * when that step is over.
@@ -266,6 +274,6 @@ export class StepSession implements AsyncDisposable {
     this.explanations.flush();
     for (const id of this.#used) this.records.unpin(id);
     this.lease[Symbol.dispose]();
-    await this.#sources[Symbol.asyncDispose]();
+    await this.release();
   }
 }

@@ -280,16 +280,17 @@ export class TarReader {
 
   #checkSum(block: Buffer): void {
     const want = this.#number(block, 148, 8, "checksum");
-    let unsigned = 8 * 32;
-    let signed = 8 * 32;
+    // Its own field counts as blanks.
+    let sum = 8 * 32;
+    let high = 0;
     for (let at = 0; at < blockSize; at++) {
-      if (at >= 148 && at < 156) continue;
+      if (at === 148) at = 156;
       const byte = block[at]!;
-      unsigned += byte;
-      // Some old writers summed signed characters.
-      signed += byte < 128 ? byte : byte - 256;
+      sum += byte;
+      if (byte >= 128) high++;
     }
-    if (want !== unsigned && want !== signed) this.#fail("wrong checksum");
+    // Some old writers summed signed characters.
+    if (want !== sum && want !== sum - 256 * high) this.#fail("wrong checksum");
   }
 
   /** Octal digits, or GNU's big-endian two's complement when the first bit is set. */
@@ -304,6 +305,16 @@ export class TarReader {
         this.#fail(`${what} out of range`);
       return Number(value);
     }
+    const end = at + length;
+    let value = 0;
+    let i = at;
+    for (; i < end; i++) {
+      const digit = block[i]! - 0x30;
+      if (digit < 0 || digit > 7) break;
+      value = value * 8 + digit;
+    }
+    // As nearly all archives have it; the others are looked at more closely.
+    if (i === end || block[i] === 0) return value;
     const digits = text(block, at, length).trim();
     if (digits === "") return 0;
     if (!/^[0-7]+$/.test(digits)) this.#fail(`${what} is not a number`);

@@ -36,9 +36,9 @@ export class DigestingUnpacker implements TarHandler, Disposable {
 
   entry(entry: TarEntry): void {
     this.unpacker.entry(entry);
-    const fd = this.unpacker.descriptor;
-    if (fd === undefined) return;
-    const { id } = fs.statAt(fd, "");
+    const { descriptor: fd, made } = this.unpacker;
+    if (fd === undefined || !made) return;
+    const { id } = made;
     // The number may have been that of a file that is gone.
     this.digests.delete(id);
     this.#file = { entry, id, fd, hasher: new Bun.CryptoHasher("sha256"), next: 0 };

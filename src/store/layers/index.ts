@@ -148,6 +148,12 @@ export class WorkerLayers implements Layers {
     await this.#extract(tar, { directory, limits: this.limits, ...options }, {}, signal);
   }
 
+  receiveContext(
+    ...[archive, directory, signal]: Parameters<Layers["receiveContext"]>
+  ): Promise<ReadonlyMap<number, string>> {
+    return this.#fed("receiveContext", archive, { directory, limits: this.limits }, {}, signal);
+  }
+
   async receive(
     ...[archive, directory, signal, onLayer]: Parameters<Layers["receive"]>
   ): Promise<ReceivedArchive> {
@@ -175,15 +181,26 @@ export class WorkerLayers implements Layers {
     return digest !== undefined && this.content.has(`sha256:${digest}`);
   }
 
-  async #extract(
+  #extract(
     tar: Readable,
     task: Jobs["extract"]["task"],
     listener: Pick<JobListener, "onArriving">,
     signal?: AbortSignal,
   ): Promise<Jobs["extract"]["result"]> {
+    return this.#fed("extract", tar, task, listener, signal);
+  }
+
+  /** Runs a job whose input is an archive. */
+  async #fed<N extends "extract" | "receiveContext">(
+    name: N,
+    tar: Readable,
+    task: Jobs[N]["task"],
+    listener: Pick<JobListener, "onArriving">,
+    signal?: AbortSignal,
+  ): Promise<Jobs[N]["result"]> {
     signal?.throwIfAborted();
     const credits = new Credits();
-    const job = this.workers.start("extract", task, { ...listener, onCredit: (used) => credits.add(used) });
+    const job = this.workers.start(name, task, { ...listener, onCredit: (used) => credits.add(used) });
     signal?.addEventListener("abort", job.abort);
     const feeding = feed(tar, credits, job.input).catch((error: unknown) => {
       job.abort();

@@ -10,6 +10,7 @@ import { type ArrivingFile, follow } from "./arriving.ts";
 import { copies, decompress } from "./decompress.ts";
 import { DigestingUnpacker } from "./digesting.ts";
 import { gzip } from "./gzip.ts";
+import { HashingUnpacker } from "./hashing.ts";
 import { inheritDirectories } from "./inherit.ts";
 import { measureTree } from "./measure.ts";
 import type { JobName, Jobs } from "./protocol.ts";
@@ -37,6 +38,7 @@ export const jobs: {
     return undefined;
   },
   extract,
+  receiveContext,
   pack,
   recompress,
   archive,
@@ -72,6 +74,16 @@ async function extract(
   using digesting = digests ? new DigestingUnpacker(unpacker, arriving) : undefined;
   await writeTree(input, unpacker, digesting ?? unpacker, signal);
   return { digests: digesting?.digests ?? new Map(), layers: digesting?.layers ?? new Map() };
+}
+
+async function receiveContext(
+  { directory, limits }: Jobs["receiveContext"]["task"],
+  { signal, input }: JobContext,
+): Promise<Jobs["receiveContext"]["result"]> {
+  using unpacker = new Unpacker(directory, { limits, owner: { uid: 0, gid: 0 }, withoutXattrs: true });
+  const hashing = new HashingUnpacker(unpacker);
+  await writeTree(input, unpacker, hashing, signal);
+  return hashing.hashes;
 }
 
 /** @param handler hears of the entries; the unpacker, or what passes them on to it */

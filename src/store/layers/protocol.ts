@@ -36,6 +36,11 @@ export interface Jobs {
     /** `layers`: digests of the arriving files that are complete, by key. */
     result: { digests: FileDigests; layers: Map<number, Digest> };
   };
+  receiveContext: {
+    task: { directory: string; limits?: LayerLimits };
+    /** Of files' content, by inode number. */
+    result: Map<number, string>;
+  };
   pack: {
     task: {
       directory: string;

@@ -10,6 +10,7 @@ import { type ByteString, readable, type TarEntry, type TarHandler, toBytes } fr
 import * as fs from "../../linux/fs.ts";
 import { Errno } from "../../linux/libc.ts";
 import type { LayerLimits } from "../types.ts";
+import { cleanPath, explain } from "./entries.ts";
 import { removeTree } from "./remove-tree.ts";
 import { SizeGuard } from "./size-guard.ts";
 import { isOverlayXattr, opaqueMarker, opaqueXattr, whiteoutPrefix } from "./whiteout.ts";
@@ -19,6 +20,8 @@ export interface UnpackOptions {
   layer?: boolean;
   limits?: LayerLimits;
   owner?: { uid: number; gid: number };
+  /** Extended attributes are left out. */
+  withoutXattrs?: boolean;
   /** Owners, in the archive or given, are ids of this namespace. */
   idMap?: IdMap;
   /** Docker's rule for `docker cp`: a directory never takes the place of a file, nor a file that of a directory. */
@@ -35,7 +38,7 @@ export class Unpacker implements TarHandler, Disposable {
   #parent: { path: ByteString; fd: number } | undefined;
   /** Set last, because every file made inside changes them. */
   readonly #directoryTimes = new Map<ByteString, bigint>();
-  #file: { fd: number; entry: TarEntry; end: number } | undefined;
+  #file: { fd: number; entry: TarEntry; end: number; made?: fs.FileStat } | undefined;
   readonly #guard: SizeGuard;
   /** Directories made because something was to go into them; see `implied`. */
   readonly #implied = new Set<ByteString>([""]);
@@ -70,6 +73,11 @@ export class Unpacker implements TarHandler, Disposable {
     return this.#file?.fd;
   }
 
+  /** That file as it was when it had just been made. */
+  get made(): fs.FileStat | undefined {
+    return this.#file?.made;
+  }
+
   entry(entry: TarEntry): void {
     this.#guard.entry(entry.size);
     this.#bytes += entry.size;
@@ -90,12 +98,12 @@ export class Unpacker implements TarHandler, Disposable {
 
   end(): void {
     if (!this.#file) return;
-    const { fd, entry, end } = this.#file;
+    const { fd, entry, end, made } = this.#file;
     this.#file = undefined;
     try {
       // A sparse file may end in a hole.
       if (end < entry.size) ftruncateSync(fd, entry.size);
-      this.#describe(fd, entry);
+      this.#describe(fd, entry, made);
       fs.setMtime(fd, entry.mtime);
     } catch (error) {
       throw explain(error, entry);
@@ -145,10 +153,13 @@ export class Unpacker implements TarHandler, Disposable {
     switch (entry.type) {
       case "file":
         this.#file = {
-          fd: this.#create(directory, name, entry, () => fs.openAt(directory, name, createFile, 0o600)),
+          fd: this.#create(directory, name, entry, () =>
+            fs.openAt(directory, name, createFile, entry.mode & 0o777),
+          ),
           entry,
           end: 0,
         };
+        this.#file.made = fs.statAt(this.#file.fd, "");
         break;
       case "directory":
         this.#directory(directory, name, entry);
@@ -312,11 +323,15 @@ export class Unpacker implements TarHandler, Disposable {
     return { uid, gid };
   }
 
-  /** Owner, then what a change of owner would clear: mode, attributes. */
-  #describe(fd: number, entry: TarEntry): void {
+  /**
+   * Owner, then what a change of owner would clear: mode, attributes.
+   * @param now what it has of these already; most files have all
+   */
+  #describe(fd: number, entry: TarEntry, now?: fs.FileStat): void {
     const { uid, gid } = this.#ownerOf(entry);
-    fchownSync(fd, uid, gid);
-    fchmodSync(fd, entry.mode);
+    const owned = now?.uid === uid && now.gid === gid;
+    if (!owned) fchownSync(fd, uid, gid);
+    if (!owned || (now.mode & 0o7777) !== entry.mode) fchmodSync(fd, entry.mode);
     this.#xattrs(fd, "", entry);
   }
 
@@ -330,6 +345,7 @@ export class Unpacker implements TarHandler, Disposable {
   }
 
   #xattrs(directory: number, name: Buffer | "", entry: TarEntry): void {
+    if (this.options.withoutXattrs) return;
     for (const [attribute, value] of entry.xattrs) {
       // From an archive, overlay's own attributes could redirect lookups; only markers are turned into them.
       if (isOverlayXattr(attribute)) continue;
@@ -358,41 +374,3 @@ const isExists = (error: unknown) => error instanceof Errno && error.code === "E
 
 const isWhiteout = ({ mode, device }: fs.FileStat) =>
   (mode & fs.S_IFMT) === fs.S_IFCHR && device.major === 0 && device.minor === 0;
-
-/** Relative, without `.`, `..` and empty parts. @throws InvalidParameter when it leads above the root */
-function cleanPath(path: ByteString): ByteString {
-  if (!/(^|\/)(\.{0,2})(\/|$)/.test(path)) return path;
-  const parts: ByteString[] = [];
-  for (const part of path.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined)
-      throw new InvalidParameter(`${readable(path)} leads outside of the archive's root`);
-  }
-  return parts.join("/");
-}
-
-/** What the archive is to blame for, rather than the disk. */
-const archiveFaults = new Set([
-  "ENAMETOOLONG",
-  "ENOTDIR",
-  "EISDIR",
-  "ELOOP",
-  "EINVAL",
-  "ENOENT",
-  "EEXIST",
-  "EMLINK",
-  "EXDEV",
-  // A sparse file may claim more than the file system counts to.
-  "EFBIG",
-]);
-
-function explain(error: unknown, entry: TarEntry): unknown {
-  const what = `${readable(entry.path)}${entry.linkPath ? ` -> ${readable(entry.linkPath)}` : ""}`;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof InvalidParameter)
-    return new InvalidParameter(`${what}: ${error.message}`, { cause: error });
-  if (code !== undefined && archiveFaults.has(code))
-    return new InvalidParameter(`${what}: ${(error as Error).message}`, { cause: error });
-  return error;
-}

@@ -53,8 +53,13 @@ export class Walker {
   /** All that is in the open directory; entry names begin with `prefix`. */
   *inside(directory: number, prefix: ByteString, depth = 0): Generator<Walked> {
     if (depth > maxDepth) throw new InvalidParameter(`directories nested deeper than ${maxDepth}`);
-    const names = fs.readNames(directory).sort(Buffer.compare);
-    for (const name of names) yield* this.one(directory, name, prefix + toByteString(name), depth);
+    const entries = fs.readEntries(directory).sort((a, b) => Buffer.compare(a.name, b.name));
+    for (const { name, type } of entries) {
+      const path = prefix + toByteString(name);
+      // What is opened anyway is looked at then, once.
+      if (type === fs.S_IFREG) yield* this.#file(directory, name, path);
+      else yield* this.one(directory, name, path, depth);
+    }
   }
 
   /** `name` in the open directory, and all in it, as `path`. Nothing when it's gone or a socket. */
@@ -67,14 +72,14 @@ export class Walker {
       yield { entry: this.#marker(insertPrefix(path), stat) };
       return;
     }
-    const first = stat.nlink > 1 && type !== "directory" ? this.#seen.get(stat.id) : undefined;
-    if (first !== undefined) {
-      yield { entry: { ...this.#entry(path, "link", stat), linkPath: first } };
-      return;
-    }
     if (type === "file") yield* this.#file(directory, name, path);
     else if (type === "directory") yield* this.#directory(directory, name, path, depth);
     else {
+      const first = stat.nlink > 1 ? this.#seen.get(stat.id) : undefined;
+      if (first !== undefined) {
+        yield { entry: { ...this.#entry(path, "link", stat), linkPath: first } };
+        return;
+      }
       const entry = this.#entry(path, type, stat);
       if (type === "symlink") {
         const target = fs.unlessMissing(() => fs.readlinkAt(directory, name));
@@ -115,7 +120,14 @@ export class Walker {
     try {
       const stat = fs.statAt(fd, "");
       if ((stat.mode & fs.S_IFMT) !== fs.S_IFREG) return;
-      if (stat.nlink > 1) this.#seen.set(stat.id, path);
+      if (stat.nlink > 1) {
+        const first = this.#seen.get(stat.id);
+        if (first !== undefined) {
+          yield { entry: { ...this.#entry(path, "link", stat), linkPath: first } };
+          return;
+        }
+        this.#seen.set(stat.id, path);
+      }
       const entry = this.#entry(path, "file", stat);
       entry.size = stat.size;
       entry.xattrs = xattrsOf(fd, "");
