@@ -218,7 +218,8 @@ export class FileStat {
 
   /** Device and inode: equal for hard links of one file. */
   get id(): string {
-    return `${this.#major}:${this.#minor}:${this.#high}:${this.#low}`;
+    const inode = this.#high === 0 ? this.#low : (BigInt(this.#high) << 32n) | BigInt(this.#low);
+    return `${this.#major}:${this.#minor}:${inode}`;
   }
 }
 
