@@ -81,6 +81,13 @@ describe("finds", () => {
     ],
     ["FROM a\nARG foo\nCOPY $foo .", []],
     [
+      "FROM a\nRUN --mount=type=cache,target=/$foo echo $unseen\nCOPY <<E <<'F' /x/\nit's $bar \\$no\nE\n$none\nF\n",
+      [
+        "2 UndefinedVar: Usage of undefined variable '$foo'",
+        "3 UndefinedVar: Usage of undefined variable '$bar'",
+      ],
+    ],
+    [
       'FROM a\nCMD ["a"]\nCMD ["b"]',
       [
         "2 MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because only the last one will be used",

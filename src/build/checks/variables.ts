@@ -1,5 +1,5 @@
 /** Checks of variables: used before they are set, and secrets among them. */
-import { type Lookup, missingVariables } from "../dockerfile/expand.ts";
+import { type Lookup, missingInText, missingVariables } from "../dockerfile/expand.ts";
 import type { Instruction } from "../dockerfile/instructions.ts";
 import { nearest } from "../dockerfile/nearest.ts";
 import { envMap } from "../graph/scope.ts";
@@ -17,11 +17,12 @@ export const undefinedVar = stageRule(
     if (!names) return;
     const lookup: Lookup = (name) => (names.has(name) ? "x" : undefined);
     for (const instruction of stage.instructions) {
-      const missing = new Set(
-        expandedTexts(instruction).flatMap((text) => [
+      const missing = new Set([
+        ...expandedTexts(instruction).flatMap((text) => [
           ...missingVariables(text, lookup, subject.dockerfile.esc),
         ]),
-      );
+        ...expandedHeredocs(instruction).flatMap((text) => [...missingInText(text, lookup)]),
+      ]);
       for (const name of missing) {
         const meant = nearest(name, names);
         const hint = meant === undefined ? "" : ` (did you mean $${meant}?)`;
@@ -51,7 +52,12 @@ function definedBy(instruction: Instruction): string[] {
   return instruction.kind === "ARG" ? instruction.args.map(({ name }) => name) : [];
 }
 
-/** The parts of an instruction in which the builder substitutes variables. */
+function expandedHeredocs(instruction: Instruction): string[] {
+  if (instruction.kind !== "COPY" && instruction.kind !== "ADD") return [];
+  return instruction.inline.flatMap(({ expand, content }) => (expand ? content : []));
+}
+
+/** The words of an instruction in which the builder substitutes variables. */
 function expandedTexts(instruction: Instruction): string[] {
   switch (instruction.kind) {
     case "ENV":
@@ -64,6 +70,8 @@ function expandedTexts(instruction: Instruction): string[] {
       const { sources, destination, chown = "", chmod = "", exclude } = instruction;
       return [...sources, destination, chown, chmod, ...exclude];
     }
+    case "RUN":
+      return instruction.mounts;
     case "WORKDIR":
       return [instruction.path];
     case "USER":

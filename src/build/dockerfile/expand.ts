@@ -37,9 +37,17 @@ export function expandText(text: string, lookup: Lookup): string {
   return new Expander(text, lookup, "\\", false, true).run().join("");
 }
 
-/** Variables that a text uses without a default while they are not set. @throws ExpandError */
+/** Variables that a word uses without a default while they are not set. @throws ExpandError */
 export function missingVariables(text: string, lookup: Lookup, esc: Escape = "\\"): Set<string> {
-  const expander = new Expander(text, lookup, esc);
+  return missingIn(new Expander(text, lookup, esc));
+}
+
+/** The same of a heredoc. @throws ExpandError */
+export function missingInText(text: string, lookup: Lookup): Set<string> {
+  return missingIn(new Expander(text, lookup, "\\", false, true));
+}
+
+function missingIn(expander: Expander): Set<string> {
   expander.run();
   return expander.missing;
 }
