@@ -80,14 +80,7 @@ export function systemOf(suite: string): string {
   const options = ["--quiet", "--mode=root", "--variant=apt", "--include=docker.io,iptables,xz-utils"];
   // A mirror may have stood still for a while.
   const valid = `--aptopt=Acquire::Check-Valid-Until "false"`;
-  const { success, stderr } = Bun.spawnSync([
-    "mmdebstrap",
-    ...options,
-    valid,
-    suite,
-    made,
-    "http://deb.debian.org/debian",
-  ]);
+  const { success, stderr } = Bun.spawnSync(["mmdebstrap", ...options, valid, suite, made]);
   if (!success) throw new Error(`mmdebstrap ${suite}: ${stderr}`);
   renameSync(made, root);
   return root;
