@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { TestDaemon } from "./support/daemon.ts";
+import { removeGroups, TestDaemon } from "./support/daemon.ts";
 
 let daemon: TestDaemon;
 beforeAll(async () => {
@@ -16,7 +16,12 @@ beforeAll(async () => {
     ...["busybox", "sh", "-c", "hostname peered; echo mine > /dev/shm/x; exec sleep 1000"],
   ]);
 });
-afterAll(() => daemon?.[Symbol.asyncDispose]());
+/** Of control groups; the daemon leaves it to who named it. */
+const parent = `gantry-flags-${process.pid}`;
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  removeGroups(parent);
+});
 
 /** What a script in the container prints. */
 type Inside = [flags: string[], script: string, expected: string | RegExp];
@@ -35,7 +40,7 @@ const inside: Inside[] = [
   ],
   [["--cap-drop", "ALL"], "grep CapEff /proc/self/status", /\t0+$/],
   [["--cap-drop", "ALL", "--cap-add", "CHOWN"], "grep CapEff /proc/self/status", /\t0+1$/],
-  [["--cgroup-parent", "/gantry-parent"], "grep -c gantry-parent /proc/1/cgroup", /^[1-9]/],
+  [["--cgroup-parent", `/${parent}`], `grep -c ${parent} /proc/1/cgroup`, /^[1-9]/],
   [["--cgroupns", "private"], "grep -v -c ':/$' /proc/self/cgroup", "0"],
   [["--cpu-shares", "512"], group("cpu", "cpu.shares", "cpu.weight"), /^(512|20|59)$/],
   [["-c", "256"], group("cpu", "cpu.shares", "cpu.weight"), /^(256|10|35)$/],
