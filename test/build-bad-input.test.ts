@@ -1,10 +1,11 @@
 /** Builds that can't be: refused with the line, the reason and what to do, and nothing of them stays. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { endOfArchive, formatHeader, plainEntry } from "../src/lib/tar/index.ts";
+import { makeContext } from "./support/context.ts";
 import { leftMounts, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 
@@ -42,14 +43,7 @@ function leftovers() {
   };
 }
 
-function contextOf(files: Record<string, string | Uint8Array>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), content);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string | Uint8Array>) => makeContext(directory, files);
 
 const header = (path: string, size: number) => formatHeader(plainEntry({ path, size }));
 

@@ -1,9 +1,10 @@
 /** What `gantry build` alone has: progress on terminals and in files, secrets, agents, named contexts, metadata. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { makeContext } from "./support/context.ts";
 import { executable, run, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 
@@ -15,14 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 
 const build = (args: string[], env: Record<string, string> = {}) =>
   run([executable, "-H", daemon.host, "build", ...args], { env });

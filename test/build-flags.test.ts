@@ -1,16 +1,9 @@
 /** Flags of `gantry build` that need a registry, a repository or a server beside the engine. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { makeContext } from "./support/context.ts";
 import { executable, run, TestDaemon } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -27,14 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, other, registry, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 
 async function ok(args: string[], { on = daemon, env = {} as Record<string, string> } = {}) {
   const result = await run([executable, "-H", on.host, "build", ...args], { env });

@@ -1,9 +1,10 @@
 /** What a build gives: images in the store, in registries and in archives, files, for one platform or several. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { buildOutputs, inArchive } from "./support/build-output.ts";
+import { makeContext } from "./support/context.ts";
 import { leftMounts, run, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -20,14 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, registry, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 
 const buildx = (args: string[]) =>
   run(["docker", "buildx", "build", "--progress", "plain", ...args], {

@@ -1,8 +1,9 @@
 /** `build`, by our CLI and by the real docker CLI's classic builder. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { makeContext } from "./support/context.ts";
 import { type Result, TestDaemon } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 
@@ -14,14 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 
 type Client = (args: string[], options?: { stdin?: string }) => Promise<Result>;
 const clients: [string, Client][] = [

@@ -1,8 +1,9 @@
 /** What Debian's docker CLI 20.10 with DOCKER_BUILDKIT=1 does besides: caches, outputs, a terminal, Ctrl-C. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { makeContext } from "./support/context.ts";
 import { leftMounts, run, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -18,14 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 const environment = (host = daemon.host) => ({ DOCKER_HOST: host, DOCKER_BUILDKIT: "1" });
 const docker = (args: string[], host = daemon.host) => run([docker20, ...args], { env: environment(host) });
 async function ok(args: string[], host?: string): Promise<string> {

@@ -1,9 +1,10 @@
 /** BuildKit's ways in, by the clients that people have: Debian's docker CLI 20.10, and docker buildx where it is. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { makeContext } from "./support/context.ts";
 import { leftMounts, type Result, run, TestDaemon, until } from "./support/daemon.ts";
 import { disposeAll } from "./support/dispose.ts";
 import { TestRegistry } from "./support/registry.ts";
@@ -20,14 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeAll(daemon, directory));
 
-function contextOf(files: Record<string, string>): string {
-  const context = mkdtempSync(join(directory, "context-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(context, name)), { recursive: true });
-    writeFileSync(join(context, name), text);
-  }
-  return context;
-}
+const contextOf = (files: Record<string, string>) => makeContext(directory, files);
 
 /** undefined when nobody listens. */
 const connected = (path: string) =>

@@ -29,6 +29,11 @@ need_packages() {
   return $status
 }
 
+# forget_cgroups: removes the group that containers are in by default, unless another engine has some there.
+forget_cgroups() {
+  rmdir /sys/fs/cgroup/gantry /sys/fs/cgroup/*/gantry 2>/dev/null || true
+}
+
 # What the engine itself runs on.
 need_engine() {
   need_packages crun runc libnftables1 procps ca-certificates
